@@ -1,0 +1,189 @@
+//! From a request to an answer: route, caller, body, handler, and the shape of what went wrong.
+
+use bytes::Bytes;
+use cloud::Cloud;
+use http::request::Parts;
+use http::{HeaderMap, StatusCode};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+use model::{Caller, Error, Kind, Result, Scope};
+use serde_json::json;
+
+use crate::context::{Context, parse_query};
+use crate::dialect::{Dialect, error_reply};
+use crate::reply::Reply;
+use crate::route::{Found, Handler, Routes};
+
+/// The largest body that is held in memory, in octets: user data in base64 and a little more.
+const MAX_BODY: usize = 1 << 20;
+
+/// All APIs of one cloud.
+pub struct Api {
+    routes: Routes,
+    cloud: Cloud,
+}
+
+impl Api {
+    /// The APIs of a cloud.
+    pub fn new(cloud: Cloud) -> Api {
+        Api {
+            routes: Routes::new(),
+            cloud,
+        }
+    }
+
+    /// Answers a request. Every failure becomes an answer in the service's own shape.
+    pub async fn answer(&self, parts: Parts, body: Incoming, request_id: &str) -> Reply {
+        let path = parts.uri.path().to_owned();
+        let dialect = Dialect::of_path(&path);
+        let asked_version = (dialect == Dialect::Compute).then(|| compute_version(&parts.headers));
+        let reply = match asked_version {
+            Some(Err(version)) => not_acceptable(&version),
+            _ => self
+                .handle(parts, path, body, request_id)
+                .await
+                .unwrap_or_else(|e| {
+                    log(&e, request_id);
+                    error_reply(dialect, &e, &self.cloud.settings().url)
+                }),
+        };
+        let reply = reply.with("x-openstack-request-id", request_id);
+        match dialect {
+            Dialect::Compute => reply
+                .with("x-compute-request-id", request_id)
+                .with("x-openstack-nova-api-version", "2.1")
+                .with("openstack-api-version", "compute 2.1")
+                .with(
+                    "vary",
+                    "OpenStack-API-Version, X-OpenStack-Nova-API-Version",
+                ),
+            Dialect::Identity => reply.with("vary", "X-Auth-Token"),
+            _ => reply,
+        }
+    }
+
+    async fn handle(
+        &self,
+        parts: Parts,
+        path: String,
+        body: Incoming,
+        request_id: &str,
+    ) -> Result<Reply> {
+        let (route, params) = match self.routes.find(&parts.method, &path) {
+            Found::Route(route, params) => (route, params),
+            // Strangers learn nothing of what is there and what is not.
+            Found::OtherMethod(dialect) => {
+                self.require_token(dialect, &parts.headers, request_id)?;
+                return Err(Error::MethodNotAllowed(format!(
+                    "{} is not a method of {path}.",
+                    parts.method
+                )));
+            }
+            Found::Nothing(dialect) => {
+                self.require_token(dialect, &parts.headers, request_id)?;
+                return Err(Error::not_found(Kind::Path, path));
+            }
+        };
+        let caller = match route.handler {
+            Handler::Open(_) => nobody(request_id),
+            _ => self.caller(&parts.headers, request_id)?,
+        };
+        let mut ctx = Context {
+            cloud: self.cloud.clone(),
+            caller,
+            path,
+            params,
+            query: parse_query(parts.uri.query().unwrap_or_default()),
+            headers: parts.headers,
+            body: Bytes::new(),
+        };
+        if let Handler::Upload(handler) = route.handler {
+            return handler(ctx, body).await;
+        }
+        ctx.body = read(&ctx, body).await?;
+        match route.handler {
+            Handler::Open(handler) | Handler::Plain(handler) => handler(&ctx),
+            Handler::Wait(handler) => handler(ctx).await,
+            Handler::Upload(_) => Err(Error::internal(
+                "answering",
+                "an upload was handled already",
+            )),
+        }
+    }
+
+    fn require_token(&self, dialect: Dialect, headers: &HeaderMap, request_id: &str) -> Result<()> {
+        match dialect {
+            Dialect::Root => Ok(()),
+            _ => self.caller(headers, request_id).map(drop),
+        }
+    }
+
+    fn caller(&self, headers: &HeaderMap, request_id: &str) -> Result<Caller> {
+        let token = headers.get("x-auth-token").and_then(|t| t.to_str().ok());
+        let token = token.ok_or_else(|| {
+            Error::Unauthorized("The request you have made requires authentication.".into())
+        })?;
+        self.cloud.caller(token, request_id)
+    }
+}
+
+async fn read(ctx: &Context, body: Incoming) -> Result<Bytes> {
+    let too_large = || {
+        Error::TooLarge(format!(
+            "The request body is larger than {MAX_BODY} octets, the most this route takes."
+        ))
+    };
+    let announced = ctx
+        .header("content-length")
+        .and_then(|l| l.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > MAX_BODY as u64) {
+        return Err(too_large());
+    }
+    match Limited::new(body, MAX_BODY).collect().await {
+        Ok(all) => Ok(all.to_bytes()),
+        Err(e) if e.is::<http_body_util::LengthLimitError>() => Err(too_large()),
+        Err(_) => Err(Error::invalid(
+            "the request broke off before its whole body had come",
+        )),
+    }
+}
+
+fn nobody(request_id: &str) -> Caller {
+    Caller {
+        user: "".into(),
+        scope: Scope::Unscoped,
+        roles: Vec::new(),
+        request_id: request_id.to_owned(),
+    }
+}
+
+/// The microversion a client asks for; 2.1 is the one there is.
+fn compute_version(headers: &HeaderMap) -> Result<(), String> {
+    let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok());
+    let new = text("openstack-api-version")
+        .and_then(|v| v.trim().strip_prefix("compute "))
+        .map(str::trim);
+    match new.or(text("x-openstack-nova-api-version")) {
+        None | Some("2.1" | "latest") => Ok(()),
+        Some(other) => Err(other.to_owned()),
+    }
+}
+
+fn not_acceptable(version: &str) -> Reply {
+    let message = format!(
+        "Version {version} is not supported by the API. Minimum is 2.1 and maximum is 2.1."
+    );
+    Reply::json(
+        StatusCode::NOT_ACCEPTABLE,
+        &json!({"computeFault": {"code": 406, "message": message}}),
+    )
+}
+
+fn log(error: &Error, request_id: &str) {
+    match error {
+        Error::Internal { .. } => {
+            tracing::error!(request_id, error = cloud::chain(error), "request failed")
+        }
+        _ => tracing::debug!(request_id, %error, "request refused"),
+    }
+}

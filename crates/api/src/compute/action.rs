@@ -1,0 +1,73 @@
+//! `POST /servers/{id}/action`: one object with one key, which names the action.
+
+use cloud::ServerAction;
+use http::StatusCode;
+use model::{Error, Reboot, Result};
+use serde_json::{Map, Value, json};
+
+use super::server;
+use crate::context::Context;
+use crate::reply::Reply;
+use crate::route::Later;
+
+/// `POST /v2.1/servers/{id}/action`
+pub(super) fn act(ctx: Context) -> Later {
+    Box::pin(async move {
+        let body: Map<String, Value> = ctx.json()?;
+        let mut entries = body.iter();
+        let (Some((name, argument)), None) = (entries.next(), entries.next()) else {
+            return Err(Error::invalid("the body must hold exactly one action"));
+        };
+        let id = server::id(&ctx)?;
+        let power = match name.as_str() {
+            "os-start" => ServerAction::Start,
+            "os-stop" => ServerAction::Stop,
+            "reboot" => ServerAction::Reboot(reboot(argument)?),
+            "os-getConsoleOutput" => return console(&ctx, argument).await,
+            "forceDelete" => {
+                ctx.cloud.delete_server(&ctx.caller, &id)?;
+                return Ok(Reply::empty(StatusCode::ACCEPTED));
+            }
+            other => return Err(Error::invalid(format!("There is no such action: {other}"))),
+        };
+        ctx.cloud.act_on_server(&ctx.caller, &id, power)?;
+        Ok(Reply::empty(StatusCode::ACCEPTED))
+    })
+}
+
+fn reboot(argument: &Value) -> Result<Reboot> {
+    match argument["type"]
+        .as_str()
+        .map(str::to_ascii_uppercase)
+        .as_deref()
+    {
+        Some("SOFT") => Ok(Reboot::Soft),
+        Some("HARD") => Ok(Reboot::Hard),
+        _ => Err(Error::invalid(
+            "Invalid input for field/attribute reboot/type: it must be SOFT or HARD",
+        )),
+    }
+}
+
+async fn console(ctx: &Context, argument: &Value) -> Result<Reply> {
+    let lines = match &argument["length"] {
+        Value::Null => None,
+        Value::Number(n) if n.as_i64() == Some(-1) => None,
+        Value::Number(n) if n.as_u64().is_some() => n.as_u64(),
+        Value::String(text) => Some(
+            text.parse()
+                .map_err(|_| Error::invalid("length must be a whole number"))?,
+        ),
+        other => {
+            return Err(Error::invalid(format!(
+                "length must be a whole number, not {other}"
+            )));
+        }
+    };
+    let lines = lines.map(|n| usize::try_from(n).unwrap_or(usize::MAX));
+    let output = ctx
+        .cloud
+        .console(&ctx.caller, &server::id(ctx)?, lines)
+        .await?;
+    Ok(Reply::ok(&json!({"output": output})))
+}

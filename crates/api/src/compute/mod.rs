@@ -1,0 +1,101 @@
+//! The compute API at microversion 2.1.
+
+mod action;
+mod flavor;
+mod keypair;
+mod limits;
+mod node;
+mod server;
+
+use http::Method;
+
+use crate::route::{Handler::Open, Handler::Plain, Handler::Wait, Lines};
+use crate::version;
+
+pub(crate) const ROUTES: Lines = &[
+    (Method::GET, "", Open(version::compute_list)),
+    (Method::GET, "/v2.1", Open(version::compute)),
+    (Method::GET, "/v2.1/extensions", Plain(limits::extensions)),
+    (Method::GET, "/v2.1/limits", Plain(limits::limits)),
+    (Method::GET, "/v2.1/flavors", Plain(flavor::list)),
+    (Method::POST, "/v2.1/flavors", Plain(flavor::create)),
+    (Method::GET, "/v2.1/flavors/detail", Plain(flavor::detail)),
+    (Method::GET, "/v2.1/flavors/{id}", Plain(flavor::show)),
+    (Method::DELETE, "/v2.1/flavors/{id}", Plain(flavor::delete)),
+    (
+        Method::GET,
+        "/v2.1/flavors/{id}/os-extra_specs",
+        Plain(flavor::extra_specs),
+    ),
+    (
+        Method::POST,
+        "/v2.1/flavors/{id}/os-extra_specs",
+        Plain(flavor::set_extra_specs),
+    ),
+    (
+        Method::GET,
+        "/v2.1/flavors/{id}/os-extra_specs/{key}",
+        Plain(flavor::extra_spec),
+    ),
+    (
+        Method::DELETE,
+        "/v2.1/flavors/{id}/os-extra_specs/{key}",
+        Plain(flavor::delete_extra_spec),
+    ),
+    (Method::GET, "/v2.1/os-keypairs", Plain(keypair::list)),
+    (Method::POST, "/v2.1/os-keypairs", Plain(keypair::create)),
+    (
+        Method::GET,
+        "/v2.1/os-keypairs/{name}",
+        Plain(keypair::show),
+    ),
+    (
+        Method::DELETE,
+        "/v2.1/os-keypairs/{name}",
+        Plain(keypair::delete),
+    ),
+    (Method::GET, "/v2.1/servers", Plain(server::list)),
+    (Method::POST, "/v2.1/servers", Plain(server::create)),
+    (Method::GET, "/v2.1/servers/detail", Plain(server::detail)),
+    (Method::GET, "/v2.1/servers/{id}", Plain(server::show)),
+    (Method::PUT, "/v2.1/servers/{id}", Plain(server::update)),
+    (Method::DELETE, "/v2.1/servers/{id}", Plain(server::delete)),
+    (Method::POST, "/v2.1/servers/{id}/action", Wait(action::act)),
+    (
+        Method::GET,
+        "/v2.1/servers/{id}/ips",
+        Plain(server::addresses),
+    ),
+    (
+        Method::GET,
+        "/v2.1/servers/{id}/metadata",
+        Plain(server::metadata),
+    ),
+    (
+        Method::GET,
+        "/v2.1/servers/{id}/os-interface",
+        Plain(server::interfaces),
+    ),
+    (
+        Method::GET,
+        "/v2.1/servers/{id}/os-security-groups",
+        Plain(server::security_groups),
+    ),
+    (
+        Method::GET,
+        "/v2.1/os-availability-zone",
+        Plain(node::zones),
+    ),
+    (
+        Method::GET,
+        "/v2.1/os-availability-zone/detail",
+        Plain(node::zones),
+    ),
+    (Method::GET, "/v2.1/os-hypervisors", Plain(node::list)),
+    (
+        Method::GET,
+        "/v2.1/os-hypervisors/detail",
+        Plain(node::detail),
+    ),
+    (Method::GET, "/v2.1/os-services", Plain(node::services)),
+];

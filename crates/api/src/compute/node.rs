@@ -1,0 +1,101 @@
+//! Hosts, as the compute API shows them: availability zones, hypervisors, services.
+
+use model::Result;
+use serde_json::{Value, json};
+use store::row;
+
+use crate::context::Context;
+use crate::reply::Reply;
+use crate::time;
+
+/// `GET /v2.1/os-availability-zone` and its `/detail`
+pub(super) fn zones(ctx: &Context) -> Result<Reply> {
+    let nodes = ctx.cloud.nodes()?;
+    let available = nodes.iter().any(|(_, up)| *up);
+    Ok(Reply::ok(&json!({"availabilityZoneInfo": [
+        {"zoneName": "nova", "zoneState": {"available": available}, "hosts": null},
+    ]})))
+}
+
+/// `GET /v2.1/os-hypervisors`
+pub(super) fn list(ctx: &Context) -> Result<Reply> {
+    ctx.caller.require_admin()?;
+    let nodes = ctx.cloud.nodes()?;
+    let entries: Vec<Value> = (1..)
+        .zip(&nodes)
+        .map(|(place, (node, up))| short(place, node, *up))
+        .collect();
+    Ok(Reply::ok(&json!({"hypervisors": entries})))
+}
+
+/// `GET /v2.1/os-hypervisors/detail`
+pub(super) fn detail(ctx: &Context) -> Result<Reply> {
+    ctx.caller.require_admin()?;
+    let nodes = ctx.cloud.nodes()?;
+    let mut entries = Vec::new();
+    for (place, (node, up)) in (1..).zip(&nodes) {
+        entries.push(long(ctx, place, node, *up)?);
+    }
+    Ok(Reply::ok(&json!({"hypervisors": entries})))
+}
+
+/// `GET /v2.1/os-services`
+pub(super) fn services(ctx: &Context) -> Result<Reply> {
+    ctx.caller.require_admin()?;
+    let nodes = ctx.cloud.nodes()?;
+    let view = |(place, (node, up)): (u32, &(row::Node, bool))| {
+        json!({
+            "id": place, "binary": "nova-compute", "host": node.name, "zone": "nova",
+            "status": "enabled", "state": if *up { "up" } else { "down" },
+            "updated_at": time::bare_micros(node.seen_ms), "disabled_reason": null,
+        })
+    };
+    let entries: Vec<Value> = (1..).zip(&nodes).map(view).collect();
+    Ok(Reply::ok(&json!({"services": entries})))
+}
+
+fn short(place: u32, node: &row::Node, up: bool) -> Value {
+    json!({
+        "id": place, "hypervisor_hostname": node.name,
+        "state": if up { "up" } else { "down" }, "status": "enabled",
+    })
+}
+
+fn long(ctx: &Context, place: u32, node: &row::Node, up: bool) -> Result<Value> {
+    let facts = &node.facts.0;
+    let placed = ctx.cloud.servers_on(node.id)?;
+    let count = |f: fn(&row::ServerFlavor) -> u32| {
+        placed
+            .iter()
+            .map(|s| u64::from(f(&s.flavor.0)))
+            .sum::<u64>()
+    };
+    let (vcpus, ram, disk) = (
+        count(|f| f.vcpus),
+        count(|f| f.ram_mib),
+        count(|f| f.disk_gib),
+    );
+    let mut view = short(place, node, up);
+    let more = json!({
+        "hypervisor_type": "QEMU", "hypervisor_version": version_number(&facts.qemu_version),
+        "host_ip": "", "cpu_info": "",
+        "vcpus": facts.vcpus, "vcpus_used": vcpus,
+        "memory_mb": facts.ram_mib, "memory_mb_used": ram, "free_ram_mb": facts.ram_mib as i64 - ram as i64,
+        "local_gb": facts.disk_gib, "local_gb_used": disk, "free_disk_gb": facts.disk_gib as i64 - disk as i64,
+        "disk_available_least": null, "current_workload": 0, "running_vms": placed.len(),
+        "service": {"id": place, "host": node.name, "disabled_reason": null},
+    });
+    if let (Some(view), Value::Object(more)) = (view.as_object_mut(), more) {
+        view.extend(more);
+    }
+    Ok(view)
+}
+
+/// 7.2.22 as 7002022, the way libvirt counts.
+fn version_number(text: &str) -> u64 {
+    text.split('.')
+        .map(|part| part.parse::<u64>().unwrap_or(0))
+        .chain([0, 0, 0])
+        .take(3)
+        .fold(0, |n, part| n * 1000 + part)
+}

@@ -1,0 +1,166 @@
+//! The services, where they are, and the shape of their errors.
+
+use http::StatusCode;
+use model::Error;
+use serde_json::{Value, json};
+
+use crate::reply::Reply;
+
+/// A service's way of speaking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// The list of services itself.
+    Root,
+    Identity,
+    Image,
+    Compute,
+    Network,
+}
+
+impl Dialect {
+    /// Where the service's paths begin.
+    pub fn prefix(self) -> &'static str {
+        match self {
+            Dialect::Root => "",
+            Dialect::Identity => "/identity",
+            Dialect::Image => "/image",
+            Dialect::Compute => "/compute",
+            Dialect::Network => "/network",
+        }
+    }
+
+    /// The service a path belongs to.
+    pub fn of_path(path: &str) -> Dialect {
+        let all = [
+            Dialect::Identity,
+            Dialect::Image,
+            Dialect::Compute,
+            Dialect::Network,
+        ];
+        let below = |d: &Dialect| {
+            path.strip_prefix(d.prefix())
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        all.into_iter().find(below).unwrap_or(Dialect::Root)
+    }
+
+    fn status(self, error: &Error) -> StatusCode {
+        let code = match (self, error) {
+            (Dialect::Compute, Error::OverQuota(_)) => 403,
+            (Dialect::Network, Error::OverQuota(_)) => 409,
+            (_, error) => error.http_status(),
+        };
+        StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    fn body(self, error: &Error, status: StatusCode) -> Value {
+        let message = error.public();
+        let code = status.as_u16();
+        let title = status.canonical_reason().unwrap_or("Error");
+        match self {
+            Dialect::Root | Dialect::Identity => {
+                json!({"error": {"code": code, "title": title, "message": message}})
+            }
+            Dialect::Image => {
+                json!({"message": message, "code": format!("{code} {title}"), "title": title})
+            }
+            Dialect::Compute => json!({compute_name(error): {"code": code, "message": message}}),
+            Dialect::Network => {
+                json!({"NeutronError": {"type": network_type(error), "message": message, "detail": ""}})
+            }
+        }
+    }
+}
+
+/// An error as the service says it.
+pub(crate) fn error_reply(dialect: Dialect, error: &Error, url: &str) -> Reply {
+    let status = dialect.status(error);
+    let reply = Reply::json(status, &dialect.body(error, status));
+    match error {
+        Error::Unauthorized(_) => reply.with(
+            "www-authenticate",
+            &format!("Keystone uri=\"{url}/identity\""),
+        ),
+        Error::Unavailable(_) => reply.with("retry-after", "1"),
+        // Octets of the body may still be on their way; they are not waited for.
+        Error::TooLarge(_) => reply.with("connection", "close"),
+        _ => reply,
+    }
+}
+
+fn compute_name(error: &Error) -> &'static str {
+    match error {
+        Error::NotFound { .. } => "itemNotFound",
+        Error::Invalid(_) => "badRequest",
+        Error::Unauthorized(_) => "unauthorized",
+        Error::Forbidden(_) | Error::OverQuota(_) => "forbidden",
+        Error::Conflict(_) => "conflictingRequest",
+        Error::TooLarge(_) => "overLimit",
+        Error::UnsupportedMedia(_) => "badMediaType",
+        Error::MethodNotAllowed(_) => "badMethod",
+        Error::Unavailable(_) => "serviceUnavailable",
+        Error::Internal { .. } => "computeFault",
+    }
+}
+
+fn network_type(error: &Error) -> String {
+    match error {
+        Error::NotFound { kind, .. } => {
+            let words = kind.to_string();
+            let camel = words
+                .split(' ')
+                .map(|w| w[..1].to_ascii_uppercase() + &w[1..]);
+            format!("{}NotFound", camel.collect::<String>())
+        }
+        Error::Invalid(_) => "HTTPBadRequest".into(),
+        Error::Unauthorized(_) => "HTTPUnauthorized".into(),
+        Error::Forbidden(_) => "PolicyNotAuthorized".into(),
+        Error::Conflict(_) => "Conflict".into(),
+        Error::OverQuota(_) => "OverQuota".into(),
+        Error::TooLarge(_) => "HTTPRequestEntityTooLarge".into(),
+        Error::UnsupportedMedia(_) => "HTTPUnsupportedMediaType".into(),
+        Error::MethodNotAllowed(_) => "HTTPMethodNotAllowed".into(),
+        Error::Unavailable(_) => "HTTPServiceUnavailable".into(),
+        Error::Internal { .. } => "HTTPInternalServerError".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_service_has_its_own_shape() {
+        let check = |dialect: Dialect, expected: Value| {
+            let error = Error::invalid("no");
+            assert_eq!(dialect.body(&error, dialect.status(&error)), expected);
+        };
+        check(
+            Dialect::Identity,
+            json!({"error": {"code": 400, "title": "Bad Request", "message": "no"}}),
+        );
+        check(
+            Dialect::Image,
+            json!({"message": "no", "code": "400 Bad Request", "title": "Bad Request"}),
+        );
+        check(
+            Dialect::Compute,
+            json!({"badRequest": {"code": 400, "message": "no"}}),
+        );
+        check(
+            Dialect::Network,
+            json!({"NeutronError": {"type": "HTTPBadRequest", "message": "no", "detail": ""}}),
+        );
+        assert_eq!(
+            network_type(&Error::not_found(model::Kind::SecurityGroup, 1)),
+            "SecurityGroupNotFound"
+        );
+    }
+
+    #[test]
+    fn a_path_belongs_to_one_service() {
+        assert_eq!(Dialect::of_path("/compute/v2.1/servers"), Dialect::Compute);
+        assert_eq!(Dialect::of_path("/compute"), Dialect::Compute);
+        assert_eq!(Dialect::of_path("/computer"), Dialect::Root);
+    }
+}

@@ -1,0 +1,113 @@
+//! JSON from clients, become domain values once.
+
+use model::{Error, Result};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
+
+use crate::context::Context;
+
+impl Context {
+    /// The body as a type.
+    ///
+    /// # Errors
+    /// `Invalid`: what is wrong, and with which field.
+    pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T> {
+        let mut reader = serde_json::Deserializer::from_slice(&self.body);
+        let value: T = serde_path_to_error::deserialize(&mut reader).map_err(|e| {
+            let path = e.path().to_string();
+            let why = plain(&e.into_inner().to_string());
+            match path.as_str() {
+                "." | "?" => Error::invalid(format!("The request body is not valid: {why}")),
+                path => Error::invalid(format!(
+                    "Invalid input for field/attribute {}: {why}",
+                    path.replace('.', "/")
+                )),
+            }
+        })?;
+        reader
+            .end()
+            .map_err(|_| Error::invalid("The request body holds more than one JSON value."))?;
+        Ok(value)
+    }
+}
+
+/// serde's words without the place in the text, which says nothing to one who gave an object.
+fn plain(why: &str) -> String {
+    match why.rfind(" at line ") {
+        Some(end) => why[..end].to_owned(),
+        None => why.to_owned(),
+    }
+}
+
+/// A field that may be left out, or be `null`, with two meanings.
+pub(crate) fn nullable<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    from: D,
+) -> Result<Option<Option<T>>, D::Error> {
+    Option::<T>::deserialize(from).map(Some)
+}
+
+/// A number that clients also send as text.
+pub(crate) fn number<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Either {
+        Number(u32),
+        Text(String),
+    }
+    match Option::<Either>::deserialize(from)? {
+        None => Ok(None),
+        Some(Either::Number(n)) => Ok(Some(n)),
+        Some(Either::Text(text)) => text
+            .parse()
+            .map(Some)
+            .map_err(|_| serde::de::Error::custom(format!("'{text}' is not a whole number"))),
+    }
+}
+
+/// A truth value that clients also send as text.
+pub(crate) fn truth<'de, D: Deserializer<'de>>(from: D) -> Result<Option<bool>, D::Error> {
+    match Option::<Value>::deserialize(from)? {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Bool(b)) => Ok(Some(b)),
+        Some(Value::Number(n)) if n.as_u64().is_some_and(|n| n < 2) => {
+            Ok(Some(n.as_u64() == Some(1)))
+        }
+        Some(Value::String(text)) => match text.to_ascii_lowercase().as_str() {
+            "true" | "1" | "yes" | "on" | "t" => Ok(Some(true)),
+            "false" | "0" | "no" | "off" | "f" => Ok(Some(false)),
+            _ => Err(serde::de::Error::custom(format!(
+                "'{text}' is not a boolean"
+            ))),
+        },
+        Some(other) => Err(serde::de::Error::custom(format!(
+            "{other} is not a boolean"
+        ))),
+    }
+}
+
+/// An id or address given as text.
+///
+/// # Errors
+/// `Invalid`, naming the field.
+pub(crate) fn parse<T: std::str::FromStr>(field: &str, text: &str) -> Result<T> {
+    text.parse().map_err(|_| {
+        Error::invalid(format!(
+            "Invalid input for {field}. Reason: '{text}' is not valid."
+        ))
+    })
+}
+
+/// Keeps only the fields a client asked for.
+pub(crate) fn only(value: Value, fields: &[&str]) -> Value {
+    match value {
+        Value::Object(map) if !fields.is_empty() => {
+            let kept: Map<_, _> = map
+                .into_iter()
+                .filter(|(k, _)| fields.contains(&k.as_str()))
+                .collect();
+            Value::Object(kept)
+        }
+        other => other,
+    }
+}

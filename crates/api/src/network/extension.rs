@@ -1,0 +1,50 @@
+//! Extensions: what of the network API's options this cloud has.
+
+use model::{Error, Kind, Result};
+use serde_json::{Value, json};
+
+use crate::context::Context;
+use crate::reply::Reply;
+
+/// Alias and name. Only what works is listed.
+const EXTENSIONS: [(&str, &str); 13] = [
+    ("router", "Neutron L3 Router"),
+    ("external-net", "Neutron external network"),
+    ("provider", "Provider Network"),
+    ("security-group", "security-group"),
+    ("port-security", "Port Security"),
+    ("allowed-address-pairs", "Allowed Address Pairs"),
+    ("net-mtu", "Network MTU"),
+    ("net-mtu-writable", "Network MTU (writable)"),
+    ("extraroute", "Neutron Extra Route"),
+    ("binding", "Port Binding"),
+    ("pagination", "Pagination support"),
+    ("sorting", "Sorting support"),
+    ("project-id", "project_id field enabled"),
+];
+
+/// `GET /v2.0/extensions`
+pub(super) fn list(_: &Context) -> Result<Reply> {
+    let entries: Vec<Value> = EXTENSIONS.iter().map(view).collect();
+    Ok(Reply::ok(&json!({"extensions": entries})))
+}
+
+/// `GET /v2.0/extensions/{alias}`
+pub(super) fn show(ctx: &Context) -> Result<Reply> {
+    let alias = ctx.param("alias");
+    let found = EXTENSIONS.iter().find(|(a, _)| *a == alias);
+    let found = found.ok_or_else(|| Error::not_found(Kind::Path, alias))?;
+    Ok(Reply::ok(&json!({"extension": view(found)})))
+}
+
+/// `GET /v2.0/availability_zones`
+pub(super) fn zones(_: &Context) -> Result<Reply> {
+    let zone = |resource: &str| json!({"name": "nova", "resource": resource, "state": "available"});
+    Ok(Reply::ok(
+        &json!({"availability_zones": [zone("network"), zone("router")]}),
+    ))
+}
+
+fn view((alias, name): &(&str, &str)) -> Value {
+    json!({"alias": alias, "name": name, "description": name, "updated": "2026-01-01T00:00:00-00:00", "links": []})
+}

@@ -1,0 +1,150 @@
+//! The network API, version 2.0.
+
+mod extension;
+mod networks;
+mod port;
+mod router;
+mod security_group;
+mod subnet;
+
+use http::Method;
+use model::Result;
+use serde_json::{Map, Value, json};
+
+use crate::context::Context;
+use crate::json::only;
+use crate::reply::Reply;
+use crate::route::{Handler::Open, Handler::Plain, Lines};
+use crate::version;
+
+pub(crate) const ROUTES: Lines = &[
+    (Method::GET, "", Open(version::network_list)),
+    (Method::GET, "/v2.0", Open(version::network)),
+    (Method::GET, "/v2.0/extensions", Plain(extension::list)),
+    (
+        Method::GET,
+        "/v2.0/extensions/{alias}",
+        Plain(extension::show),
+    ),
+    (
+        Method::GET,
+        "/v2.0/availability_zones",
+        Plain(extension::zones),
+    ),
+    (Method::GET, "/v2.0/networks", Plain(networks::list)),
+    (Method::POST, "/v2.0/networks", Plain(networks::create)),
+    (Method::GET, "/v2.0/networks/{id}", Plain(networks::show)),
+    (Method::PUT, "/v2.0/networks/{id}", Plain(networks::update)),
+    (
+        Method::DELETE,
+        "/v2.0/networks/{id}",
+        Plain(networks::delete),
+    ),
+    (Method::GET, "/v2.0/subnets", Plain(subnet::list)),
+    (Method::POST, "/v2.0/subnets", Plain(subnet::create)),
+    (Method::GET, "/v2.0/subnets/{id}", Plain(subnet::show)),
+    (Method::PUT, "/v2.0/subnets/{id}", Plain(subnet::update)),
+    (Method::DELETE, "/v2.0/subnets/{id}", Plain(subnet::delete)),
+    (Method::GET, "/v2.0/ports", Plain(port::list)),
+    (Method::POST, "/v2.0/ports", Plain(port::create)),
+    (Method::GET, "/v2.0/ports/{id}", Plain(port::show)),
+    (Method::PUT, "/v2.0/ports/{id}", Plain(port::update)),
+    (Method::DELETE, "/v2.0/ports/{id}", Plain(port::delete)),
+];
+
+pub(crate) const MORE_ROUTES: Lines = &[
+    (Method::GET, "/v2.0/routers", Plain(router::list)),
+    (Method::POST, "/v2.0/routers", Plain(router::create)),
+    (Method::GET, "/v2.0/routers/{id}", Plain(router::show)),
+    (Method::PUT, "/v2.0/routers/{id}", Plain(router::update)),
+    (Method::DELETE, "/v2.0/routers/{id}", Plain(router::delete)),
+    (
+        Method::PUT,
+        "/v2.0/routers/{id}/add_router_interface",
+        Plain(router::add_interface),
+    ),
+    (
+        Method::PUT,
+        "/v2.0/routers/{id}/remove_router_interface",
+        Plain(router::remove_interface),
+    ),
+    (
+        Method::GET,
+        "/v2.0/security-groups",
+        Plain(security_group::list),
+    ),
+    (
+        Method::POST,
+        "/v2.0/security-groups",
+        Plain(security_group::create),
+    ),
+    (
+        Method::GET,
+        "/v2.0/security-groups/{id}",
+        Plain(security_group::show),
+    ),
+    (
+        Method::PUT,
+        "/v2.0/security-groups/{id}",
+        Plain(security_group::update),
+    ),
+    (
+        Method::DELETE,
+        "/v2.0/security-groups/{id}",
+        Plain(security_group::delete),
+    ),
+    (
+        Method::GET,
+        "/v2.0/security-group-rules",
+        Plain(security_group::list_rules),
+    ),
+    (
+        Method::POST,
+        "/v2.0/security-group-rules",
+        Plain(security_group::create_rule),
+    ),
+    (
+        Method::GET,
+        "/v2.0/security-group-rules/{id}",
+        Plain(security_group::show_rule),
+    ),
+    (
+        Method::DELETE,
+        "/v2.0/security-group-rules/{id}",
+        Plain(security_group::delete_rule),
+    ),
+];
+
+/// A collection as the network API writes it, with a link to the next page when this one is full.
+fn collection(ctx: &Context, name: &str, limit: Option<u64>, entries: Vec<Value>) -> Result<Reply> {
+    let mut body = Map::new();
+    let last = entries.last().and_then(|e| e["id"].as_str());
+    if let (Some(limit), Some(last)) = (limit, last)
+        && entries.len() as u64 >= limit
+    {
+        let path = format!("{}{}", ctx.cloud.settings().url, ctx.path);
+        let next = json!([{"rel": "next", "href": ctx.next_page(&path, last)}]);
+        body.insert(format!("{name}_links"), next);
+    }
+    let fields = fields(ctx);
+    body.insert(
+        name.to_owned(),
+        entries.into_iter().map(|e| only(e, &fields)).collect(),
+    );
+    Ok(Reply::ok(&Value::Object(body)))
+}
+
+/// One thing under its name, with the fields the client asked for.
+fn single(ctx: &Context, name: &str, entry: Value) -> Value {
+    let mut body = Map::new();
+    body.insert(name.to_owned(), only(entry, &fields(ctx)));
+    Value::Object(body)
+}
+
+fn fields(ctx: &Context) -> Vec<&str> {
+    ctx.query
+        .iter()
+        .filter(|(n, _)| n == "fields")
+        .map(|(_, v)| v.as_str())
+        .collect()
+}

@@ -1,0 +1,180 @@
+//! Networks.
+
+use cloud::{NetworkUpdate, NewNetwork};
+use model::{Error, Kind, Result};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use store::row;
+
+use super::{collection, single};
+use crate::context::Context;
+use crate::json::{number, truth};
+use crate::page::Names;
+use crate::reply::Reply;
+use crate::time;
+
+const NAMES: Names = &[
+    ("id", "id"),
+    ("name", "name"),
+    ("description", "description"),
+    ("project_id", "project_id"),
+    ("tenant_id", "project_id"),
+    ("admin_state_up", "enabled"),
+    ("shared", "shared"),
+    ("router:external", "external"),
+    ("mtu", "mtu"),
+    ("provider:network_type", "network_type"),
+    ("provider:physical_network", "physical_network"),
+    ("port_security_enabled", "port_security"),
+    ("created_at", "created_ms"),
+];
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Body {
+    network: Fields,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Fields {
+    name: Option<String>,
+    description: Option<String>,
+    tenant_id: Option<String>,
+    project_id: Option<String>,
+    #[serde(default, deserialize_with = "truth")]
+    admin_state_up: Option<bool>,
+    #[serde(default, deserialize_with = "truth")]
+    shared: Option<bool>,
+    #[serde(rename = "router:external", default, deserialize_with = "truth")]
+    external: Option<bool>,
+    #[serde(default, deserialize_with = "number")]
+    mtu: Option<u32>,
+    #[serde(rename = "provider:network_type")]
+    network_type: Option<String>,
+    #[serde(rename = "provider:physical_network")]
+    physical_network: Option<String>,
+    #[serde(rename = "provider:segmentation_id")]
+    segmentation_id: Option<Value>,
+    #[serde(default, deserialize_with = "truth")]
+    port_security_enabled: Option<bool>,
+    tags: Option<Vec<String>>,
+}
+
+/// `GET /v2.0/networks`
+pub(super) fn list(ctx: &Context) -> Result<Reply> {
+    let page = ctx.page(NAMES)?;
+    let (networks, subnets) = ctx.cloud.list_networks(&ctx.caller, &page)?;
+    let of = |n: &row::Network| {
+        subnets
+            .iter()
+            .filter(|s| s.network_id == n.id)
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    let entries = networks.iter().map(|n| view(ctx, n, &of(n))).collect();
+    collection(ctx, "networks", page.limit, entries)
+}
+
+/// `GET /v2.0/networks/{id}`
+pub(super) fn show(ctx: &Context) -> Result<Reply> {
+    let (network, subnets) = ctx
+        .cloud
+        .get_network(&ctx.caller, &ctx.id("id", Kind::Network)?)?;
+    Ok(Reply::ok(&single(
+        ctx,
+        "network",
+        view(ctx, &network, &subnets),
+    )))
+}
+
+/// `POST /v2.0/networks`
+pub(super) fn create(ctx: &Context) -> Result<Reply> {
+    let wanted = ctx.json::<Body>()?.network;
+    if wanted
+        .segmentation_id
+        .as_ref()
+        .is_some_and(|s| !s.is_null())
+    {
+        return Err(Error::invalid(
+            "provider:segmentation_id is for network types this cloud does not have: use flat or local",
+        ));
+    }
+    let new = NewNetwork {
+        project: wanted.project_id.or(wanted.tenant_id).map(Into::into),
+        name: wanted.name.unwrap_or_default(),
+        description: wanted.description.unwrap_or_default(),
+        enabled: wanted.admin_state_up,
+        shared: wanted.shared.unwrap_or(false),
+        external: wanted.external.unwrap_or(false),
+        mtu: wanted.mtu,
+        network_type: wanted.network_type,
+        physical_network: wanted.physical_network,
+        port_security: wanted.port_security_enabled,
+        tags: wanted.tags.unwrap_or_default(),
+    };
+    let network = ctx.cloud.create_network(&ctx.caller, &new)?;
+    Ok(Reply::created(&single(
+        ctx,
+        "network",
+        view(ctx, &network, &[]),
+    )))
+}
+
+/// `PUT /v2.0/networks/{id}`
+pub(super) fn update(ctx: &Context) -> Result<Reply> {
+    let wanted = ctx.json::<Body>()?.network;
+    if wanted.network_type.is_some() || wanted.physical_network.is_some() {
+        return Err(Error::invalid(
+            "provider attributes of a network cannot change: make another",
+        ));
+    }
+    let update = NetworkUpdate {
+        name: wanted.name,
+        description: wanted.description,
+        enabled: wanted.admin_state_up,
+        shared: wanted.shared,
+        external: wanted.external,
+        mtu: wanted.mtu,
+        port_security: wanted.port_security_enabled,
+    };
+    let (network, subnets) =
+        ctx.cloud
+            .update_network(&ctx.caller, &ctx.id("id", Kind::Network)?, &update)?;
+    Ok(Reply::ok(&single(
+        ctx,
+        "network",
+        view(ctx, &network, &subnets),
+    )))
+}
+
+/// `DELETE /v2.0/networks/{id}`
+pub(super) fn delete(ctx: &Context) -> Result<Reply> {
+    ctx.cloud
+        .delete_network(&ctx.caller, &ctx.id("id", Kind::Network)?)?;
+    Ok(Reply::no_content())
+}
+
+fn view(ctx: &Context, network: &row::Network, subnets: &[row::Subnet]) -> Value {
+    let subnets: Vec<_> = subnets.iter().map(|s| s.id).collect();
+    let mut view = json!({
+        "id": network.id, "name": network.name, "description": network.description,
+        "project_id": network.project_id, "tenant_id": network.project_id,
+        "admin_state_up": network.enabled, "status": if network.enabled { "ACTIVE" } else { "DOWN" },
+        "shared": network.shared, "router:external": network.external, "mtu": network.mtu,
+        "port_security_enabled": network.port_security, "subnets": subnets, "tags": network.tags.0,
+        "ipv4_address_scope": null, "ipv6_address_scope": null,
+        "availability_zone_hints": [], "availability_zones": ["nova"],
+        "revision_number": network.revision,
+        "created_at": time::seconds(network.created_ms), "updated_at": time::seconds(network.updated_ms),
+    });
+    if network.external {
+        view["is_default"] = json!(false);
+    }
+    if ctx.caller.is_admin() {
+        view["provider:network_type"] = json!(network.network_type);
+        view["provider:physical_network"] = json!(network.physical_network);
+        view["provider:segmentation_id"] = Value::Null;
+    }
+    view
+}

@@ -1,0 +1,296 @@
+//! Ports.
+
+use cloud::{FixedIp, NewPort, PortUpdate, PortView};
+use model::{Error, Kind, Mac, Result, SecurityGroupId};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use store::row;
+
+use super::subnet::v6;
+use super::{collection, single};
+use crate::context::Context;
+use crate::json::{parse, truth};
+use crate::page::Names;
+use crate::reply::Reply;
+use crate::time;
+
+const NAMES: Names = &[
+    ("id", "id"),
+    ("name", "name"),
+    ("description", "description"),
+    ("network_id", "network_id"),
+    ("project_id", "project_id"),
+    ("tenant_id", "project_id"),
+    ("admin_state_up", "enabled"),
+    ("mac_address", "mac"),
+    ("device_id", "device_id"),
+    ("device_owner", "device_owner"),
+    ("status", "status"),
+    ("binding:host_id", "node_id"),
+    ("created_at", "created_ms"),
+];
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Body {
+    port: Fields,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ManyBody {
+    ports: Vec<Fields>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Fields {
+    network_id: Option<String>,
+    tenant_id: Option<String>,
+    project_id: Option<String>,
+    name: Option<String>,
+    description: Option<String>,
+    #[serde(default, deserialize_with = "truth")]
+    admin_state_up: Option<bool>,
+    mac_address: Option<String>,
+    fixed_ips: Option<Vec<FixedIpJson>>,
+    security_groups: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "truth")]
+    port_security_enabled: Option<bool>,
+    allowed_address_pairs: Option<Vec<PairJson>>,
+    device_id: Option<String>,
+    device_owner: Option<String>,
+    #[serde(rename = "binding:vnic_type")]
+    vnic_type: Option<String>,
+    #[serde(rename = "binding:host_id")]
+    _host: Option<String>,
+    #[serde(rename = "binding:profile")]
+    _profile: Option<Value>,
+    tags: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PairJson {
+    ip_address: String,
+    mac_address: Option<String>,
+}
+
+/// An address as ports and gateways ask for it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FixedIpJson {
+    subnet_id: Option<String>,
+    ip_address: Option<String>,
+}
+
+/// `GET /v2.0/ports`
+pub(super) fn list(ctx: &Context) -> Result<Reply> {
+    let page = ctx.page(NAMES)?;
+    let (mut addresses, mut subnets) = (Vec::new(), Vec::new());
+    for wish in ctx
+        .query
+        .iter()
+        .filter(|(n, _)| n == "fixed_ips")
+        .map(|(_, v)| v)
+    {
+        match wish.split_once('=') {
+            Some(("ip_address", text)) => addresses.push(v6("fixed_ips", text)?),
+            Some(("subnet_id" | "subnet", text)) => subnets.push(text.to_owned()),
+            _ => {
+                return Err(Error::invalid(format!(
+                    "fixed_ips '{wish}' must be ip_address=ADDRESS or subnet_id=ID"
+                )));
+            }
+        }
+    }
+    let groups: Vec<String> = ctx
+        .query
+        .iter()
+        .filter(|(n, _)| n == "security_groups")
+        .map(|(_, v)| v.clone())
+        .collect();
+    let ports = ctx
+        .cloud
+        .list_ports(&ctx.caller, &page, &addresses, &subnets, &groups)?;
+    collection(
+        ctx,
+        "ports",
+        page.limit,
+        ports.iter().map(|p| view(ctx, p)).collect(),
+    )
+}
+
+/// `GET /v2.0/ports/{id}`
+pub(super) fn show(ctx: &Context) -> Result<Reply> {
+    let port = ctx
+        .cloud
+        .get_port(&ctx.caller, &ctx.id("id", Kind::Port)?)?;
+    Ok(Reply::ok(&single(ctx, "port", view(ctx, &port))))
+}
+
+/// `POST /v2.0/ports`, one or several.
+pub(super) fn create(ctx: &Context) -> Result<Reply> {
+    match ctx.json::<Value>()?.get("ports") {
+        None => {
+            let port = ctx
+                .cloud
+                .create_port(&ctx.caller, &check(ctx.json::<Body>()?.port)?)?;
+            Ok(Reply::created(&single(ctx, "port", view(ctx, &port))))
+        }
+        Some(_) => {
+            let wanted = ctx
+                .json::<ManyBody>()?
+                .ports
+                .into_iter()
+                .map(check)
+                .collect::<Result<Vec<_>>>()?;
+            let made = ctx.cloud.create_ports(&ctx.caller, &wanted)?;
+            let entries: Vec<Value> = made.iter().map(|p| view(ctx, p)).collect();
+            Ok(Reply::created(&json!({"ports": entries})))
+        }
+    }
+}
+
+/// `PUT /v2.0/ports/{id}`
+pub(super) fn update(ctx: &Context) -> Result<Reply> {
+    let wanted = ctx.json::<Body>()?.port;
+    if wanted.mac_address.is_some() || wanted.network_id.is_some() {
+        return Err(Error::invalid(
+            "a port keeps its network and its mac_address: make another",
+        ));
+    }
+    let update = PortUpdate {
+        name: wanted.name,
+        description: wanted.description,
+        enabled: wanted.admin_state_up,
+        fixed_ips: wanted.fixed_ips.map(fixed_ips).transpose()?,
+        security_groups: wanted.security_groups.map(|g| groups(&g)).transpose()?,
+        port_security: wanted.port_security_enabled,
+        allowed_address_pairs: wanted.allowed_address_pairs.map(pairs).transpose()?,
+        device_id: wanted.device_id,
+        device_owner: wanted.device_owner,
+    };
+    let port = ctx
+        .cloud
+        .update_port(&ctx.caller, &ctx.id("id", Kind::Port)?, &update)?;
+    Ok(Reply::ok(&single(ctx, "port", view(ctx, &port))))
+}
+
+/// `DELETE /v2.0/ports/{id}`
+pub(super) fn delete(ctx: &Context) -> Result<Reply> {
+    ctx.cloud
+        .delete_port(&ctx.caller, &ctx.id("id", Kind::Port)?)?;
+    Ok(Reply::no_content())
+}
+
+/// Addresses as domain values.
+pub(super) fn fixed_ips(wishes: Vec<FixedIpJson>) -> Result<Vec<FixedIp>> {
+    let one = |wish: FixedIpJson| {
+        Ok(FixedIp {
+            subnet: wish
+                .subnet_id
+                .as_deref()
+                .map(|id| parse("fixed_ips/subnet_id", id))
+                .transpose()?,
+            address: wish
+                .ip_address
+                .as_deref()
+                .map(|a| v6("fixed_ips/ip_address", a))
+                .transpose()?,
+        })
+    };
+    wishes.into_iter().map(one).collect()
+}
+
+fn check(wanted: Fields) -> Result<NewPort> {
+    if wanted.vnic_type.is_some_and(|v| v != "normal") {
+        return Err(Error::invalid(
+            "binding:vnic_type must be normal: this cloud has no other kind of port",
+        ));
+    }
+    let network = wanted
+        .network_id
+        .ok_or_else(|| Error::invalid("network_id is missing"))?;
+    Ok(NewPort {
+        network: Some(
+            network
+                .parse()
+                .map_err(|_| Error::not_found(Kind::Network, &network))?,
+        ),
+        project: wanted.project_id.or(wanted.tenant_id).map(Into::into),
+        name: wanted.name.unwrap_or_default(),
+        description: wanted.description.unwrap_or_default(),
+        enabled: wanted.admin_state_up,
+        mac: wanted
+            .mac_address
+            .as_deref()
+            .map(|m| parse::<Mac>("mac_address", m))
+            .transpose()?,
+        fixed_ips: wanted.fixed_ips.map(fixed_ips).transpose()?,
+        security_groups: wanted.security_groups.map(|g| groups(&g)).transpose()?,
+        port_security: wanted.port_security_enabled,
+        allowed_address_pairs: pairs(wanted.allowed_address_pairs.unwrap_or_default())?,
+        device_id: wanted.device_id.unwrap_or_default(),
+        device_owner: wanted.device_owner.unwrap_or_default(),
+        tags: wanted.tags.unwrap_or_default(),
+    })
+}
+
+fn groups(ids: &[String]) -> Result<Vec<SecurityGroupId>> {
+    ids.iter()
+        .map(|id| {
+            id.parse()
+                .map_err(|_| Error::not_found(Kind::SecurityGroup, id))
+        })
+        .collect()
+}
+
+fn pairs(pairs: Vec<PairJson>) -> Result<Vec<row::AddressPair>> {
+    let one = |pair: PairJson| {
+        let mac_address = pair
+            .mac_address
+            .as_deref()
+            .map(|m| parse::<Mac>("mac_address", m))
+            .transpose()?;
+        Ok(row::AddressPair {
+            ip_address: pair.ip_address,
+            mac_address,
+        })
+    };
+    pairs.into_iter().map(one).collect()
+}
+
+fn view(ctx: &Context, view: &PortView) -> Value {
+    let port = &view.port;
+    let ips: Vec<Value> = view
+        .addresses
+        .iter()
+        .map(|a| json!({"subnet_id": a.subnet_id, "ip_address": a.address.to_string()}))
+        .collect();
+    let pairs: Vec<Value> = port
+        .allowed_address_pairs
+        .0
+        .iter()
+        .map(|p| json!({"ip_address": p.ip_address, "mac_address": p.mac_address.unwrap_or(port.mac).to_string()}))
+        .collect();
+    let mut body = json!({
+        "id": port.id, "name": port.name, "description": port.description,
+        "network_id": port.network_id, "project_id": port.project_id, "tenant_id": port.project_id,
+        "admin_state_up": port.enabled, "status": port.status, "mac_address": port.mac.to_string(),
+        "fixed_ips": ips, "security_groups": view.security_groups,
+        "port_security_enabled": port.port_security, "allowed_address_pairs": pairs,
+        "device_id": port.device_id, "device_owner": port.device_owner,
+        "binding:vnic_type": "normal", "tags": port.tags.0,
+        "extra_dhcp_opts": [], "dns_name": "", "revision_number": port.revision,
+        "created_at": time::seconds(port.created_ms), "updated_at": time::seconds(port.updated_ms),
+    });
+    if ctx.caller.is_admin() {
+        let bound = port.node_id.is_some();
+        body["binding:host_id"] = json!(port.node_id.map(|n| n.to_string()).unwrap_or_default());
+        body["binding:vif_type"] = json!(if bound { "tap" } else { "unbound" });
+        body["binding:vif_details"] = json!({});
+        body["binding:profile"] = json!({});
+    }
+    body
+}

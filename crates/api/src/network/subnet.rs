@@ -1,0 +1,324 @@
+//! Subnets.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use cloud::{NewSubnet, SubnetUpdate};
+use ipnet::{IpNet, Ipv6Net};
+use model::{Error, Kind, RaMode, Result, Route};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use store::row;
+
+use super::{collection, single};
+use crate::context::Context;
+use crate::json::{nullable, number, parse, truth};
+use crate::page::Names;
+use crate::reply::Reply;
+use crate::time;
+
+const NAMES: Names = &[
+    ("id", "id"),
+    ("name", "name"),
+    ("description", "description"),
+    ("network_id", "network_id"),
+    ("project_id", "project_id"),
+    ("tenant_id", "project_id"),
+    ("enable_dhcp", "enable_dhcp"),
+    ("created_at", "created_ms"),
+];
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CreateBody {
+    subnet: Create,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Create {
+    network_id: Option<String>,
+    cidr: Option<String>,
+    #[serde(default, deserialize_with = "number")]
+    ip_version: Option<u32>,
+    name: Option<String>,
+    description: Option<String>,
+    tenant_id: Option<String>,
+    project_id: Option<String>,
+    #[serde(default, deserialize_with = "nullable")]
+    gateway_ip: Option<Option<String>>,
+    #[serde(default, deserialize_with = "truth")]
+    enable_dhcp: Option<bool>,
+    ipv6_ra_mode: Option<RaMode>,
+    ipv6_address_mode: Option<RaMode>,
+    allocation_pools: Option<Vec<Pool>>,
+    dns_nameservers: Option<Vec<String>>,
+    host_routes: Option<Vec<HostRoute>>,
+    subnetpool_id: Option<String>,
+    prefixlen: Option<Value>,
+    tags: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UpdateBody {
+    subnet: Update,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Update {
+    name: Option<String>,
+    description: Option<String>,
+    #[serde(default, deserialize_with = "nullable")]
+    gateway_ip: Option<Option<String>>,
+    #[serde(default, deserialize_with = "truth")]
+    enable_dhcp: Option<bool>,
+    allocation_pools: Option<Vec<Pool>>,
+    dns_nameservers: Option<Vec<String>>,
+    host_routes: Option<Vec<HostRoute>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Pool {
+    start: String,
+    end: String,
+}
+
+/// A route as subnets and routers give it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HostRoute {
+    destination: String,
+    nexthop: String,
+}
+
+/// `GET /v2.0/subnets`
+pub(super) fn list(ctx: &Context) -> Result<Reply> {
+    let mut page = ctx.page(NAMES)?;
+    // Every subnet is IPv6: a filter for the other version matches none.
+    if ctx.query("ip_version").is_some_and(|v| v != "6") {
+        return collection(ctx, "subnets", None, Vec::new());
+    }
+    if let Some(cidr) = ctx.query("cidr") {
+        let Ok(net) = cidr.parse::<Ipv6Net>() else {
+            return collection(ctx, "subnets", None, Vec::new());
+        };
+        page.filters.push((
+            "prefix".into(),
+            vec![format!("{:032x}", net.network().to_bits())],
+        ));
+        page.filters
+            .push(("prefix_length".into(), vec![net.prefix_len().to_string()]));
+    }
+    let subnets = ctx.cloud.list_subnets(&ctx.caller, &page)?;
+    collection(
+        ctx,
+        "subnets",
+        page.limit,
+        subnets.iter().map(view).collect(),
+    )
+}
+
+/// `GET /v2.0/subnets/{id}`
+pub(super) fn show(ctx: &Context) -> Result<Reply> {
+    let subnet = ctx
+        .cloud
+        .get_subnet(&ctx.caller, &ctx.id("id", Kind::Subnet)?)?;
+    Ok(Reply::ok(&single(ctx, "subnet", view(&subnet))))
+}
+
+/// `POST /v2.0/subnets`
+pub(super) fn create(ctx: &Context) -> Result<Reply> {
+    let wanted = ctx.json::<CreateBody>()?.subnet;
+    let subnet = ctx.cloud.create_subnet(&ctx.caller, &check(wanted)?)?;
+    Ok(Reply::created(&single(ctx, "subnet", view(&subnet))))
+}
+
+/// `PUT /v2.0/subnets/{id}`
+pub(super) fn update(ctx: &Context) -> Result<Reply> {
+    let wanted = ctx.json::<UpdateBody>()?.subnet;
+    let update = SubnetUpdate {
+        name: wanted.name,
+        description: wanted.description,
+        gateway: wanted.gateway_ip.map(gateway).transpose()?,
+        enable_dhcp: wanted.enable_dhcp,
+        pools: wanted.allocation_pools.map(pools).transpose()?,
+        dns_nameservers: wanted
+            .dns_nameservers
+            .map(|s| addresses("dns_nameservers", &s))
+            .transpose()?,
+        host_routes: wanted.host_routes.map(routes).transpose()?,
+    };
+    let subnet = ctx
+        .cloud
+        .update_subnet(&ctx.caller, &ctx.id("id", Kind::Subnet)?, &update)?;
+    Ok(Reply::ok(&single(ctx, "subnet", view(&subnet))))
+}
+
+/// `DELETE /v2.0/subnets/{id}`
+pub(super) fn delete(ctx: &Context) -> Result<Reply> {
+    ctx.cloud
+        .delete_subnet(&ctx.caller, &ctx.id("id", Kind::Subnet)?)?;
+    Ok(Reply::no_content())
+}
+
+/// Routes as domain values.
+pub(super) fn routes(routes: Vec<HostRoute>) -> Result<Vec<Route>> {
+    let one = |r: HostRoute| {
+        let destination: IpNet = parse("destination", &r.destination)?;
+        let nexthop: IpAddr = parse("nexthop", &r.nexthop)?;
+        if destination.trunc() != destination {
+            return Err(Error::invalid(format!(
+                "destination {destination} has host bits set: {} is meant?",
+                destination.trunc()
+            )));
+        }
+        Ok(Route {
+            destination,
+            nexthop,
+        })
+    };
+    routes.into_iter().map(one).collect()
+}
+
+pub(super) fn route_view(route: &Route) -> Value {
+    json!({"destination": route.destination.to_string(), "nexthop": route.nexthop.to_string()})
+}
+
+fn check(wanted: Create) -> Result<NewSubnet> {
+    if wanted.subnetpool_id.is_some() || wanted.prefixlen.is_some_and(|p| !p.is_null()) {
+        return Err(Error::invalid(
+            "subnet pools are not available in this cloud yet: give a cidr",
+        ));
+    }
+    let cidr = wanted
+        .cidr
+        .ok_or_else(|| Error::invalid("cidr is missing: the IPv6 prefix of the subnet"))?;
+    let prefix = cidr_of(&cidr, wanted.ip_version)?;
+    let network = wanted
+        .network_id
+        .ok_or_else(|| Error::invalid("network_id is missing"))?;
+    Ok(NewSubnet {
+        network: network
+            .parse()
+            .map_err(|_| Error::not_found(Kind::Network, &network))?,
+        project: wanted.project_id.or(wanted.tenant_id).map(Into::into),
+        name: wanted.name.unwrap_or_default(),
+        description: wanted.description.unwrap_or_default(),
+        prefix,
+        gateway: wanted.gateway_ip.map(gateway).transpose()?,
+        enable_dhcp: wanted.enable_dhcp.unwrap_or(true),
+        ra_mode: wanted.ipv6_ra_mode,
+        address_mode: wanted.ipv6_address_mode,
+        pools: wanted.allocation_pools.map(pools).transpose()?,
+        dns_nameservers: addresses(
+            "dns_nameservers",
+            &wanted.dns_nameservers.unwrap_or_default(),
+        )?,
+        host_routes: routes(wanted.host_routes.unwrap_or_default())?,
+        tags: wanted.tags.unwrap_or_default(),
+    })
+}
+
+/// The prefix. Its version follows from itself; one that was given must agree.
+fn cidr_of(text: &str, version: Option<u32>) -> Result<Ipv6Net> {
+    let net: IpNet = text.parse().map_err(|_| {
+        Error::invalid(format!(
+            "Invalid input for cidr. Reason: '{text}' is not a valid IP subnet."
+        ))
+    })?;
+    let IpNet::V6(net) = net else {
+        return Err(Error::invalid(format!(
+            "cidr {text}: this cloud has no IPv4 subnets yet, give an IPv6 prefix"
+        )));
+    };
+    if version.is_some_and(|v| v != 6) {
+        return Err(Error::invalid(format!(
+            "ip_version {} does not match cidr {text}, which is IPv6",
+            version.unwrap_or(0)
+        )));
+    }
+    match net.trunc() == net {
+        true => Ok(net),
+        false => Err(Error::invalid(format!(
+            "Invalid input for cidr. Reason: '{text}' isn't a recognized IP subnet cidr, '{}' is recommended.",
+            net.trunc()
+        ))),
+    }
+}
+
+fn gateway(wanted: Option<String>) -> Result<Option<Ipv6Addr>> {
+    wanted.map(|text| v6("gateway_ip", &text)).transpose()
+}
+
+fn pools(pools: Vec<Pool>) -> Result<Vec<(Ipv6Addr, Ipv6Addr)>> {
+    pools
+        .iter()
+        .map(|p| {
+            Ok((
+                v6("allocation_pools/start", &p.start)?,
+                v6("allocation_pools/end", &p.end)?,
+            ))
+        })
+        .collect()
+}
+
+fn addresses(field: &str, texts: &[String]) -> Result<Vec<Ipv6Addr>> {
+    texts.iter().map(|text| v6(field, text)).collect()
+}
+
+/// An IPv6 address, with or without brackets.
+pub(super) fn v6(field: &str, text: &str) -> Result<Ipv6Addr> {
+    match model::parse_ip(text) {
+        Some(IpAddr::V6(address)) => Ok(address),
+        _ => Err(Error::invalid(format!(
+            "Invalid input for {field}. Reason: '{text}' is not an IPv6 address."
+        ))),
+    }
+}
+
+fn view(subnet: &row::Subnet) -> Value {
+    let pools: Vec<Value> = subnet
+        .pools
+        .0
+        .iter()
+        .map(|(a, b)| json!({"start": a.to_string(), "end": b.to_string()}))
+        .collect();
+    json!({
+        "id": subnet.id, "name": subnet.name, "description": subnet.description,
+        "network_id": subnet.network_id, "project_id": subnet.project_id, "tenant_id": subnet.project_id,
+        "ip_version": 6, "cidr": format!("{}/{}", subnet.prefix, subnet.prefix_length),
+        "gateway_ip": subnet.gateway.map(|g| g.to_string()), "enable_dhcp": subnet.enable_dhcp,
+        "ipv6_ra_mode": subnet.ra_mode.0, "ipv6_address_mode": subnet.address_mode.0,
+        "allocation_pools": pools,
+        "dns_nameservers": subnet.dns_nameservers.0.iter().map(|a| a.to_string()).collect::<Vec<_>>(),
+        "host_routes": subnet.host_routes.0.iter().map(route_view).collect::<Vec<_>>(),
+        "subnetpool_id": null, "service_types": [], "tags": subnet.tags.0,
+        "revision_number": subnet.revision,
+        "created_at": time::seconds(subnet.created_ms), "updated_at": time::seconds(subnet.updated_ms),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_is_taken_exactly() {
+        assert!(cidr_of("2001:db8::/64", None).is_ok());
+        assert!(cidr_of("2001:db8::/64", Some(6)).is_ok());
+        for (text, version) in [
+            ("2001:db8::1/64", None),
+            ("192.0.2.0/24", Some(4)),
+            ("2001:db8::/64", Some(4)),
+            ("2001:db8::/129", None),
+            ("", None),
+        ] {
+            assert!(
+                matches!(cidr_of(text, version), Err(Error::Invalid(_))),
+                "{text}"
+            );
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Lists: how each service spells filters, order, marker and limit.
+
+use cloud::Page;
+use model::{Error, Result};
+use store::Order;
+
+use crate::context::Context;
+
+/// Names a client filters or sorts by, with the columns they stand for.
+pub(crate) type Names = &'static [(&'static str, &'static str)];
+
+impl Context {
+    /// The page a client asks for. Names that are no filter of this list are passed over, as
+    /// OpenStack does.
+    ///
+    /// # Errors
+    /// `Invalid` for a limit that is no number, or an order by something unknown.
+    pub(crate) fn page(&self, names: Names) -> Result<Page> {
+        let column = |name: &str| {
+            names
+                .iter()
+                .find(|(n, _)| *n == name)
+                .map(|(_, column)| (*column).to_owned())
+        };
+        let mut page = Page::default();
+        for (name, value) in &self.query {
+            match name.as_str() {
+                "limit" => page.limit = limit(value)?,
+                "marker" => page.marker = Some(value.clone()),
+                _ => {
+                    let Some(column) = column(name) else { continue };
+                    match page.filters.iter_mut().find(|(c, _)| *c == column) {
+                        Some((_, values)) => values.push(value.clone()),
+                        None => page.filters.push((column, vec![value.clone()])),
+                    }
+                }
+            }
+        }
+        page.order = self.order(&column)?;
+        Ok(page)
+    }
+
+    fn order(&self, column: &dyn Fn(&str) -> Option<String>) -> Result<Vec<(String, Order)>> {
+        let all = |wanted: &str| {
+            self.query
+                .iter()
+                .filter(move |(n, _)| n == wanted)
+                .map(|(_, v)| v.clone())
+                .collect::<Vec<_>>()
+        };
+        let mut pairs: Vec<(String, Option<String>)> = Vec::new();
+        for sort in all("sort") {
+            for word in sort.split(',').filter(|w| !w.is_empty()) {
+                let (key, way) = word.split_once(':').unwrap_or((word, "asc"));
+                pairs.push((key.to_owned(), Some(way.to_owned())));
+            }
+        }
+        let ways = all("sort_dir");
+        for (place, key) in all("sort_key").into_iter().enumerate() {
+            pairs.push((key, ways.get(place).or(ways.last()).cloned()));
+        }
+        let known = |(key, way): (String, Option<String>)| {
+            let column = column(&key)
+                .ok_or_else(|| Error::invalid(format!("'{key}' cannot be sorted by")))?;
+            match way.as_deref() {
+                None | Some("asc") => Ok((column, Order::Ascending)),
+                Some("desc") => Ok((column, Order::Descending)),
+                Some(other) => Err(Error::invalid(format!(
+                    "sort_dir must be asc or desc, not '{other}'"
+                ))),
+            }
+        };
+        pairs.into_iter().map(known).collect()
+    }
+
+    /// The address of the page after this one: the same query, with a new marker.
+    pub(crate) fn next_page(&self, path: &str, marker: &str) -> String {
+        let mut query: Vec<String> = self
+            .query
+            .iter()
+            .filter(|(name, _)| name != "marker")
+            .map(|(name, value)| format!("{}={}", encode(name), encode(value)))
+            .collect();
+        query.push(format!("marker={}", encode(marker)));
+        format!("{path}?{}", query.join("&"))
+    }
+}
+
+fn limit(text: &str) -> Result<Option<u64>> {
+    match text.parse::<u64>() {
+        Ok(0) => Ok(None),
+        Ok(n) => Ok(Some(n)),
+        Err(_) => Err(Error::invalid(format!(
+            "limit must be a whole number of at least 0, not '{text}'"
+        ))),
+    }
+}
+
+/// Percent-encoding of everything but unreserved characters (RFC 3986, section 2.3).
+pub(crate) fn encode(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for octet in text.bytes() {
+        match octet {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                out.push(octet.into())
+            }
+            _ => out.push_str(&format!("%{octet:02X}")),
+        }
+    }
+    out
+}

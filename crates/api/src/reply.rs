@@ -1,0 +1,71 @@
+//! Answers.
+
+use http::{HeaderName, HeaderValue, StatusCode};
+use serde_json::Value;
+use tokio::fs::File;
+
+/// What is sent after the headers.
+#[derive(Debug)]
+pub enum Body {
+    Empty,
+    Json(Vec<u8>),
+    /// A file's octets: from where, and how many.
+    File(File, u64),
+}
+
+/// An answer.
+#[derive(Debug)]
+pub struct Reply {
+    pub status: StatusCode,
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    pub body: Body,
+}
+
+impl Reply {
+    /// A status with JSON.
+    pub fn json(status: StatusCode, value: &Value) -> Reply {
+        // A `Value` always serialises.
+        Reply {
+            status,
+            headers: Vec::new(),
+            body: Body::Json(serde_json::to_vec(value).unwrap_or_default()),
+        }
+    }
+
+    /// 200 with JSON.
+    pub fn ok(value: &Value) -> Reply {
+        Reply::json(StatusCode::OK, value)
+    }
+
+    /// 201 with JSON.
+    pub fn created(value: &Value) -> Reply {
+        Reply::json(StatusCode::CREATED, value)
+    }
+
+    /// 202 with JSON.
+    pub fn accepted(value: &Value) -> Reply {
+        Reply::json(StatusCode::ACCEPTED, value)
+    }
+
+    /// A status without a body.
+    pub fn empty(status: StatusCode) -> Reply {
+        Reply {
+            status,
+            headers: Vec::new(),
+            body: Body::Empty,
+        }
+    }
+
+    /// 204.
+    pub fn no_content() -> Reply {
+        Reply::empty(StatusCode::NO_CONTENT)
+    }
+
+    /// One header more. A value that is no header value is left out.
+    pub fn with(mut self, name: &'static str, value: &str) -> Reply {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.headers.push((HeaderName::from_static(name), value));
+        }
+        self
+    }
+}

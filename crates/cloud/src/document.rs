@@ -1,0 +1,249 @@
+//! The documents that nodes hear, made of the rows as they are.
+
+use std::net::IpAddr;
+
+use ipnet::{IpNet, Ipv6Net};
+use model::{
+    AddressGroup, AddressGroupId, Change, Desired, Direction, Key, Network, NodeId, Peer, Port,
+    PortId, Protocol, Result, Router, RouterPort, Rule, SecurityGroupId, Server, Subnet,
+};
+use store::{Field, Query, Tx, Value, row};
+
+use crate::{port, router, server, subnet};
+
+/// What a node should hear about a key: its document, or a tombstone when there is none for it.
+pub(crate) fn change(tx: &Tx<'_>, node: NodeId, key: Key) -> Result<Change> {
+    let document = match key {
+        Key::Network(id) => tx
+            .find(id.to_value())?
+            .map(|n| network_document(tx, n))
+            .transpose()?
+            .map(Desired::Network),
+        Key::Router(id) => tx
+            .find(id.to_value())?
+            .map(|r| router_document(tx, r))
+            .transpose()?
+            .map(Desired::Router),
+        Key::AddressGroup(id) => group_document(tx, id)?.map(Desired::AddressGroup),
+        Key::Port(id) => {
+            let here = tx
+                .find::<row::Port>(id.to_value())?
+                .filter(|p| p.node_id == Some(node));
+            here.map(|p| port_document(tx, p))
+                .transpose()?
+                .map(Desired::Port)
+        }
+        Key::Server(id) => {
+            let here = tx.find::<row::Server>(id.to_value())?;
+            let here = here.filter(|s| s.node_id == Some(node) && !s.deleting);
+            here.map(|s| server_document(tx, s))
+                .transpose()?
+                .map(|s| Desired::Server(Box::new(s)))
+        }
+    };
+    Ok(Change { key, document })
+}
+
+/// Every key a node must hear of when it knows nothing.
+pub(crate) fn all_keys(tx: &Tx<'_>, node: NodeId) -> Result<Vec<Key>> {
+    let mut keys = Vec::new();
+    keys.extend(
+        tx.list::<row::Network>(&Query::all())?
+            .iter()
+            .map(|n| Key::Network(n.id)),
+    );
+    keys.extend(
+        tx.list::<row::Router>(&Query::all())?
+            .iter()
+            .map(|r| Key::Router(r.id)),
+    );
+    let groups = tx.list::<row::SecurityGroup>(&Query::all())?;
+    keys.extend(
+        groups
+            .iter()
+            .map(|g| Key::AddressGroup(AddressGroupId(g.id.0))),
+    );
+    let here = Query::equal("node_id", node.to_value());
+    keys.extend(tx.list::<row::Port>(&here)?.iter().map(|p| Key::Port(p.id)));
+    keys.extend(
+        tx.list::<row::Server>(&here)?
+            .iter()
+            .map(|s| Key::Server(s.id)),
+    );
+    Ok(keys)
+}
+
+fn network_document(tx: &Tx<'_>, network: row::Network) -> Result<Network> {
+    let subnets = port::subnets_of(tx, &network.id)?;
+    Ok(Network {
+        id: network.id,
+        mtu: network.mtu,
+        physical_network: network.physical_network,
+        subnets: subnets.into_iter().map(subnet_document).collect(),
+    })
+}
+
+fn subnet_document(s: row::Subnet) -> Subnet {
+    Subnet {
+        prefix: subnet::net(&s),
+        id: s.id,
+        gateway: s.gateway,
+        ra_mode: s.ra_mode.0,
+        address_mode: s.address_mode.0,
+        dns_nameservers: s.dns_nameservers.0,
+        host_routes: s.host_routes.0,
+    }
+}
+
+fn router_document(tx: &Tx<'_>, router: row::Router) -> Result<Router> {
+    let mut ports = Vec::new();
+    for owner in [router::INTERFACE, router::GATEWAY] {
+        for leg in router::legs(tx, &router.id, owner)? {
+            let mut addresses = Vec::new();
+            for held in port::view(tx, leg.clone())?.addresses {
+                let s: row::Subnet = tx.get(&held.subnet_id)?;
+                addresses.extend(
+                    Ipv6Net::new(held.address, subnet::net(&s).prefix_len()).map(IpNet::V6),
+                );
+            }
+            ports.push(RouterPort {
+                id: leg.id,
+                network: leg.network_id,
+                mac: leg.mac,
+                addresses,
+                external: owner == router::GATEWAY,
+            });
+        }
+    }
+    Ok(Router {
+        id: router.id,
+        enabled: router.enabled,
+        ports,
+        routes: router.routes.0,
+        default_nexthop: router::default_nexthop(tx, &router.id)?,
+    })
+}
+
+/// The addresses of a security group's ports; `None` when no rule names the group.
+fn group_document(tx: &Tx<'_>, id: AddressGroupId) -> Result<Option<AddressGroup>> {
+    if !tx.exists::<row::Rule>(Query::equal("remote_group_id", id.to_value()))? {
+        return Ok(None);
+    }
+    let condition =
+        "t.port_id IN (SELECT m.port_id FROM membership m WHERE m.security_group_id = ?)";
+    let held: Vec<row::Allocation> =
+        tx.list(&Query::all().matching(condition, vec![id.to_value()]))?;
+    Ok(Some(AddressGroup {
+        id,
+        addresses: held.into_iter().map(|a| IpAddr::V6(a.address)).collect(),
+    }))
+}
+
+fn port_document(tx: &Tx<'_>, row: row::Port) -> Result<Port> {
+    let view = port::view(tx, row)?;
+    let row = view.port;
+    let pairs = row.allowed_address_pairs.0.iter();
+    Ok(Port {
+        id: row.id,
+        network: row.network_id,
+        mac: row.mac,
+        enabled: row.enabled,
+        addresses: view
+            .addresses
+            .iter()
+            .map(|a| IpAddr::V6(a.address))
+            .collect(),
+        port_security: row.port_security,
+        allowed_prefixes: pairs.filter_map(|p| parse_prefix(&p.ip_address)).collect(),
+        rules: rules(tx, &view.security_groups)?,
+        server: row
+            .device_id
+            .parse()
+            .ok()
+            .filter(|_| row.device_owner.starts_with("compute:")),
+    })
+}
+
+fn parse_prefix(text: &str) -> Option<IpNet> {
+    text.parse()
+        .ok()
+        .or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
+}
+
+fn rules(tx: &Tx<'_>, groups: &[SecurityGroupId]) -> Result<Vec<Rule>> {
+    let ids: Vec<Value> = groups.iter().map(Field::to_value).collect();
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows: Vec<row::Rule> = tx.list(&Query::all().one_of("security_group_id", ids))?;
+    let mut rules: Vec<Rule> = rows.into_iter().map(rule_document).collect();
+    rules.sort();
+    rules.dedup();
+    Ok(rules)
+}
+
+fn rule_document(rule: row::Rule) -> Rule {
+    let peer = match (&rule.remote_ip_prefix, rule.remote_group_id) {
+        (Some(prefix), _) => parse_prefix(prefix).map(Peer::Prefix),
+        (None, Some(group)) => Some(Peer::Group(AddressGroupId(group.0))),
+        (None, None) => None,
+    };
+    let port = |n: u32| u16::try_from(n).unwrap_or(u16::MAX);
+    Rule {
+        direction: if rule.direction == "ingress" {
+            Direction::Ingress
+        } else {
+            Direction::Egress
+        },
+        protocol: rule.protocol.as_deref().and_then(protocol),
+        range: rule
+            .port_range_min
+            .map(|min| (port(min), rule.port_range_max.map(port))),
+        peer,
+        ipv6: rule.ethertype == "IPv6",
+    }
+}
+
+fn protocol(name: &str) -> Option<Protocol> {
+    Some(match name {
+        "tcp" | "6" => Protocol::Tcp,
+        "udp" | "17" => Protocol::Udp,
+        "ipv6-icmp" | "icmpv6" | "58" => Protocol::Icmpv6,
+        "icmp" | "1" => Protocol::Icmp,
+        "sctp" | "132" => Protocol::Sctp,
+        "dccp" => Protocol::Number(33),
+        "gre" => Protocol::Number(47),
+        "esp" => Protocol::Number(50),
+        "ah" => Protocol::Number(51),
+        "vrrp" => Protocol::Number(112),
+        "udplite" => Protocol::Number(136),
+        number => Protocol::Number(number.parse().ok()?),
+    })
+}
+
+fn server_document(tx: &Tx<'_>, row: row::Server) -> Result<Server> {
+    let ports: Vec<PortId> = server::ports_of(tx, &row.id)?
+        .into_iter()
+        .map(|p| p.id)
+        .collect();
+    Ok(Server {
+        hostname: server::hostname(&row.name, &row.id),
+        id: row.id,
+        name: row.name,
+        project: row.project_id,
+        power: row.power.0,
+        start_epoch: row.start_epoch,
+        reboot_epoch: row.reboot_epoch,
+        reboot: row.reboot.0,
+        vcpus: row.flavor.0.vcpus,
+        ram_mib: row.flavor.0.ram_mib,
+        disk_gib: row.flavor.0.disk_gib,
+        boot: row.boot.0,
+        ports,
+        availability_zone: row.availability_zone,
+        public_keys: row.public_keys.0,
+        user_data: row.user_data.0,
+        metadata: row.metadata.0.into_iter().collect(),
+        created_ms: row.created_ms,
+    })
+}

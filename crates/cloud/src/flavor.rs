@@ -1,0 +1,123 @@
+//! Flavors.
+
+use model::{Caller, Error, FlavorId, Kind, Result};
+use store::{Json, Query, Value, row};
+
+use crate::Cloud;
+use crate::list::{self, Page};
+
+/// A flavor to make.
+#[derive(Clone, Debug)]
+pub struct NewFlavor {
+    /// `None` or `auto`: hextet chooses.
+    pub id: Option<String>,
+    pub name: String,
+    pub description: Option<String>,
+    pub vcpus: u32,
+    pub ram_mib: u32,
+    pub disk_gib: u32,
+    pub public: bool,
+}
+
+impl Cloud {
+    /// A flavor.
+    pub fn get_flavor(&self, caller: &Caller, id: &str) -> Result<row::Flavor> {
+        let flavor: row::Flavor = self.store().read(|tx| tx.get(&id))?;
+        list::seen(flavor.public || caller.is_admin(), flavor, Kind::Flavor, id)
+    }
+
+    /// The flavors the caller may use, in the order in which they grow. `public`: `None` for both
+    /// kinds, which only an administrator sees.
+    pub fn list_flavors(
+        &self,
+        caller: &Caller,
+        page: &Page,
+        public: Option<bool>,
+    ) -> Result<Vec<row::Flavor>> {
+        let public = if caller.is_admin() {
+            public
+        } else {
+            Some(true)
+        };
+        self.store().read(|tx| {
+            let mut query = page.query::<row::Flavor>()?;
+            if let Some(public) = public {
+                query = query.and("public", Value::Integer(i64::from(public)));
+            }
+            list::run(tx, &query)
+        })
+    }
+
+    /// A new flavor.
+    pub fn create_flavor(&self, caller: &Caller, new: &NewFlavor) -> Result<row::Flavor> {
+        caller.require_admin()?;
+        list::check_required_name("name", &new.name)?;
+        let id = match new.id.as_deref() {
+            None | Some("auto" | "") => FlavorId(model::ServerId::random().to_string()),
+            Some(id) => FlavorId::from(id.to_owned()),
+        };
+        list::check_name("id", id.as_str())?;
+        let flavor = row::Flavor {
+            id,
+            name: new.name.clone(),
+            description: new.description.clone(),
+            vcpus: new.vcpus,
+            ram_mib: new.ram_mib,
+            disk_gib: new.disk_gib,
+            public: new.public,
+            extra_specs: Json::default(),
+        };
+        self.store().write(|tx| tx.insert(&flavor))?;
+        Ok(flavor)
+    }
+
+    /// Removes a flavor. Servers made of it keep their copy.
+    pub fn delete_flavor(&self, caller: &Caller, id: &str) -> Result<()> {
+        caller.require_admin()?;
+        self.store()
+            .write(|tx| match tx.delete::<row::Flavor>(&id)? {
+                true => Ok(()),
+                false => Err(Error::not_found(Kind::Flavor, id)),
+            })
+    }
+
+    /// Sets extra specs beside those that are there.
+    pub fn set_extra_specs(
+        &self,
+        caller: &Caller,
+        id: &str,
+        specs: &row::Metadata,
+    ) -> Result<row::Flavor> {
+        caller.require_admin()?;
+        self.store().write(|tx| {
+            let mut flavor: row::Flavor = tx.get(&id)?;
+            flavor.extra_specs.0.extend(specs.clone());
+            tx.update(&flavor)?;
+            Ok(flavor)
+        })
+    }
+
+    /// Removes one extra spec.
+    pub fn delete_extra_spec(&self, caller: &Caller, id: &str, key: &str) -> Result<()> {
+        caller.require_admin()?;
+        self.store().write(|tx| {
+            let mut flavor: row::Flavor = tx.get(&id)?;
+            flavor
+                .extra_specs
+                .0
+                .remove(key)
+                .ok_or_else(|| Error::not_found(Kind::Path, key))?;
+            tx.update(&flavor)
+        })
+    }
+}
+
+/// The flavor a server request names.
+pub(crate) fn usable(tx: &store::Tx<'_>, caller: &Caller, id: &str) -> Result<row::Flavor> {
+    let found = tx
+        .list::<row::Flavor>(&Query::equal("id", Value::Text(id.to_owned())))?
+        .pop();
+    found
+        .filter(|f| f.public || caller.is_admin())
+        .ok_or_else(|| Error::invalid(format!("Flavor {id} could not be found.")))
+}

@@ -1,0 +1,409 @@
+//! Images: their records, and the files their data lies in.
+
+use std::io;
+use std::path::PathBuf;
+
+use md5::{Digest, Md5};
+use model::{Caller, Error, ImageId, Kind, ProjectId, Result, Scope};
+use sha2::Sha512;
+use store::{Field, Json, Query, Tx, Value, row};
+use tokio::fs::File;
+use tokio::io::AsyncWriteExt;
+
+use crate::list::{self, Page};
+use crate::token::owner_of;
+use crate::{Cloud, now_ms};
+
+/// Formats whose data hextet can boot from, or load as kernel and ramdisk.
+pub(crate) const DISK_FORMATS: [&str; 4] = ["raw", "aki", "ari", "ami"];
+const CONTAINER_FORMATS: [&str; 5] = ["bare", "aki", "ari", "ami", "ovf"];
+const VISIBILITIES: [&str; 4] = ["public", "community", "shared", "private"];
+
+/// An image to make; its data comes later.
+#[derive(Clone, Debug, Default)]
+pub struct NewImage {
+    pub id: Option<ImageId>,
+    pub name: Option<String>,
+    pub owner: Option<ProjectId>,
+    pub visibility: Option<String>,
+    pub disk_format: Option<String>,
+    pub container_format: Option<String>,
+    pub min_disk: u32,
+    pub min_ram: u32,
+    pub protected: bool,
+    pub hidden: bool,
+    pub tags: Vec<String>,
+    pub properties: row::Metadata,
+}
+
+/// The image as it should be after an update: the caller changed a copy of the row.
+pub type ImageUpdate = row::Image;
+
+impl Cloud {
+    /// An image the caller may see.
+    pub fn get_image(&self, caller: &Caller, id: &ImageId) -> Result<row::Image> {
+        self.store().read(|tx| visible(tx, caller, id))
+    }
+
+    /// The images the caller may see.
+    pub fn list_images(&self, caller: &Caller, page: &Page) -> Result<Vec<row::Image>> {
+        let mut page = page.clone();
+        if page.order.is_empty() {
+            page.order = vec![("created_ms".into(), store::Order::Descending)];
+        }
+        let mut query = page.query::<row::Image>()?;
+        if !page.filters_on("hidden") {
+            query = query.and("hidden", Value::Integer(0));
+        }
+        // Community images are shown to those who ask for them.
+        let community = page.filters_on("visibility") || page.filters_on("id");
+        if !caller.is_admin() {
+            query.any.push(("visibility", Value::Text("public".into())));
+            if community {
+                query
+                    .any
+                    .push(("visibility", Value::Text("community".into())));
+            }
+            if let Scope::Project(project) = &caller.scope {
+                query.any.push(("owner", project.to_value()));
+            }
+        }
+        self.store().read(|tx| list::run(tx, &query))
+    }
+
+    /// A new image in status `queued`.
+    pub fn create_image(&self, caller: &Caller, new: &NewImage) -> Result<row::Image> {
+        caller.require_member()?;
+        let now = now_ms();
+        let image = row::Image {
+            id: new.id.unwrap_or_else(ImageId::random),
+            owner: owner_of(caller, new.owner.as_ref())?,
+            name: new.name.clone(),
+            status: "queued".into(),
+            visibility: new.visibility.clone().unwrap_or_else(|| "shared".into()),
+            disk_format: new.disk_format.clone(),
+            container_format: new.container_format.clone(),
+            size_bytes: None,
+            checksum: None,
+            sha512: None,
+            min_disk: new.min_disk,
+            min_ram: new.min_ram,
+            protected: new.protected,
+            hidden: new.hidden,
+            properties: Json(new.properties.clone()),
+            tags: Json(new.tags.clone()),
+            created_ms: now,
+            updated_ms: now,
+        };
+        check(caller, &image, None)?;
+        self.store()
+            .write(|tx| match tx.find::<row::Image>(image.id.to_value())? {
+                Some(_) => Err(Error::conflict(format!(
+                    "Image ID {} already exists!",
+                    image.id
+                ))),
+                None => tx.insert(&image),
+            })?;
+        Ok(image)
+    }
+
+    /// Changes an image: `change` edits a copy.
+    pub fn update_image(
+        &self,
+        caller: &Caller,
+        id: &ImageId,
+        mut change: impl FnMut(&mut ImageUpdate) -> Result<()>,
+    ) -> Result<row::Image> {
+        self.store().write(|tx| {
+            let before = owned(tx, caller, id)?;
+            let mut image = before.clone();
+            change(&mut image)?;
+            check(caller, &image, Some(&before))?;
+            image.updated_ms = now_ms();
+            tx.update(&image)?;
+            Ok(image)
+        })
+    }
+
+    /// Removes an image and its data. Servers made of it live on.
+    pub fn delete_image(&self, caller: &Caller, id: &ImageId) -> Result<()> {
+        self.store().write(|tx| {
+            let image = owned(tx, caller, id)?;
+            if image.protected {
+                return Err(Error::Forbidden(format!(
+                    "Image {id} is protected and cannot be deleted."
+                )));
+            }
+            tx.delete::<row::Image>(id).map(drop)
+        })?;
+        // The record is what counts; a file that stays behind is removed at the next start.
+        match std::fs::remove_file(self.image_file(id)) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!(image = %id, error = %e, "the data of a deleted image stays until the next start");
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Where an image's data lies.
+    pub fn image_file(&self, id: &ImageId) -> PathBuf {
+        self.settings().images.join(id.to_string())
+    }
+
+    /// Begins to take an image's data in. Nothing of it is visible until [`ImageWriter::finish`].
+    ///
+    /// # Errors
+    /// `Conflict` unless the image is `queued`; `Invalid` without formats.
+    pub async fn upload_image(&self, caller: &Caller, id: &ImageId) -> Result<ImageWriter> {
+        self.store().write(|tx| {
+            let mut image = owned(tx, caller, id)?;
+            if image.status != "queued" {
+                return Err(Error::conflict(format!(
+                    "Image status transition from {} to saving is not allowed",
+                    image.status
+                )));
+            }
+            if image.disk_format.is_none() || image.container_format.is_none() {
+                return Err(Error::invalid(
+                    "Properties disk_format, container_format must be set prior to saving data.",
+                ));
+            }
+            image.status = "saving".into();
+            image.updated_ms = now_ms();
+            tx.update(&image)
+        })?;
+        let part = self.settings().images.join(format!("{id}.part"));
+        let file = File::create(&part)
+            .await
+            .map_err(|e| Error::internal("making an image's file", e));
+        if file.is_err() {
+            self.settle_upload(id, None)?;
+        }
+        Ok(ImageWriter {
+            cloud: self.clone(),
+            id: *id,
+            part,
+            file: file?,
+            size: 0,
+            md5: Md5::new(),
+            sha512: Sha512::new(),
+            done: false,
+        })
+    }
+
+    /// Uploads that a stop interrupted are void, files without a record go.
+    ///
+    /// # Errors
+    /// `Internal` when the directory or the database fails.
+    pub fn recover_images(&self) -> Result<()> {
+        let failed = |e| Error::internal("looking through the images' directory", e);
+        self.store().write(|tx| {
+            let saving: Vec<row::Image> =
+                tx.list(&Query::equal("status", Value::Text("saving".into())))?;
+            for mut image in saving {
+                image.status = "queued".into();
+                tx.update(&image)?;
+            }
+            Ok(())
+        })?;
+        for entry in std::fs::read_dir(&self.settings().images).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let known = name.parse::<ImageId>().is_ok()
+                && self
+                    .store()
+                    .read(|tx| tx.find::<row::Image>(Value::Text(name)))?
+                    .is_some();
+            if !known {
+                std::fs::remove_file(entry.path()).map_err(failed)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn settle_upload(&self, id: &ImageId, data: Option<(u64, String, String)>) -> Result<()> {
+        self.store().write(|tx| {
+            let mut image: row::Image = tx.get(id)?;
+            match &data {
+                Some((size, md5, sha512)) => {
+                    image.status = "active".into();
+                    image.size_bytes = Some(*size);
+                    image.checksum = Some(md5.clone());
+                    image.sha512 = Some(sha512.clone());
+                }
+                None => image.status = "queued".into(),
+            }
+            image.updated_ms = now_ms();
+            tx.update(&image)
+        })
+    }
+}
+
+/// An upload under way. Dropped unfinished, it leaves the image `queued` and no file.
+pub struct ImageWriter {
+    cloud: Cloud,
+    id: ImageId,
+    part: PathBuf,
+    file: File,
+    size: u64,
+    md5: Md5,
+    sha512: Sha512,
+    done: bool,
+}
+
+impl ImageWriter {
+    /// Takes the next octets.
+    ///
+    /// # Errors
+    /// `TooLarge` past the limit, `Internal` when the disk fails (full, say).
+    pub async fn write(&mut self, octets: &[u8]) -> Result<()> {
+        self.size += octets.len() as u64;
+        let limit = self.cloud.settings().max_image_bytes;
+        if self.size > limit {
+            return Err(Error::TooLarge(format!(
+                "The image is larger than {limit} bytes, the most this cloud takes."
+            )));
+        }
+        self.md5.update(octets);
+        self.sha512.update(octets);
+        self.file
+            .write_all(octets)
+            .await
+            .map_err(|e| storage_error(&e))
+    }
+
+    /// Makes the data durable and the image `active`.
+    ///
+    /// # Errors
+    /// `Internal` when the disk fails; `NotFound` when the image was deleted meanwhile.
+    pub async fn finish(mut self) -> Result<()> {
+        self.file.flush().await.map_err(|e| storage_error(&e))?;
+        self.file.sync_all().await.map_err(|e| storage_error(&e))?;
+        let path = self.cloud.image_file(&self.id);
+        tokio::fs::rename(&self.part, &path)
+            .await
+            .map_err(|e| storage_error(&e))?;
+        sync_directory(&self.cloud.settings().images).map_err(|e| storage_error(&e))?;
+        self.done = true;
+        let md5 = hex(&self.md5.finalize_reset());
+        let sha512 = hex(&self.sha512.finalize_reset());
+        let settled = self
+            .cloud
+            .settle_upload(&self.id, Some((self.size, md5, sha512)));
+        if settled.is_err() {
+            let _ = std::fs::remove_file(&path);
+        }
+        settled
+    }
+}
+
+impl Drop for ImageWriter {
+    fn drop(&mut self) {
+        if !self.done {
+            let _ = std::fs::remove_file(&self.part);
+            if let Err(e) = self.cloud.settle_upload(&self.id, None) {
+                tracing::warn!(image = %self.id, error = %e, "could not set an interrupted upload back to queued");
+            }
+        }
+    }
+}
+
+fn storage_error(e: &io::Error) -> Error {
+    match e.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            Error::TooLarge("There is not enough disk space on the image storage media.".into())
+        }
+        _ => Error::internal("writing an image's data", e.to_string()),
+    }
+}
+
+fn sync_directory(path: &std::path::Path) -> io::Result<()> {
+    std::fs::File::open(path)?.sync_all()
+}
+
+pub(crate) fn hex(octets: &[u8]) -> String {
+    octets.iter().map(|octet| format!("{octet:02x}")).collect()
+}
+
+/// Whether a caller may use an image.
+pub(crate) fn visible(tx: &Tx<'_>, caller: &Caller, id: &ImageId) -> Result<row::Image> {
+    let image: row::Image = tx.get(id)?;
+    let open = matches!(image.visibility.as_str(), "public" | "community");
+    list::seen(open || caller.sees(&image.owner), image, Kind::Image, id)
+}
+
+fn owned(tx: &Tx<'_>, caller: &Caller, id: &ImageId) -> Result<row::Image> {
+    let image = visible(tx, caller, id)?;
+    caller.require_member()?;
+    match caller.sees(&image.owner) {
+        true => Ok(image),
+        false => Err(Error::Forbidden(format!(
+            "You are not allowed to change image {id}."
+        ))),
+    }
+}
+
+fn check(caller: &Caller, image: &row::Image, before: Option<&row::Image>) -> Result<()> {
+    if let Some(name) = &image.name {
+        list::check_name("name", name)?;
+    }
+    if !VISIBILITIES.contains(&image.visibility.as_str()) {
+        return Err(Error::invalid(format!(
+            "Invalid visibility value: {}",
+            image.visibility
+        )));
+    }
+    if image.visibility == "public"
+        && before.is_none_or(|b| b.visibility != "public")
+        && !caller.is_admin()
+    {
+        return Err(Error::Forbidden(
+            "You are not authorized to publicize images.".into(),
+        ));
+    }
+    check_format("disk_format", image.disk_format.as_deref(), &DISK_FORMATS)?;
+    check_format(
+        "container_format",
+        image.container_format.as_deref(),
+        &CONTAINER_FORMATS,
+    )?;
+    if let Some(before) = before {
+        let formats = (&image.disk_format, &image.container_format);
+        if before.status != "queued" && formats != (&before.disk_format, &before.container_format) {
+            return Err(Error::Forbidden(
+                "disk_format and container_format cannot change once an image has data.".into(),
+            ));
+        }
+        if image.owner != before.owner {
+            caller.require_admin()?;
+        }
+    }
+    let size: usize = image
+        .properties
+        .0
+        .iter()
+        .map(|(k, v)| k.len() + v.len())
+        .sum();
+    if image.properties.0.len() > 128 || size > 65_536 {
+        return Err(Error::TooLarge(
+            "an image takes at most 128 properties of 64 KiB in all".into(),
+        ));
+    }
+    image
+        .tags
+        .0
+        .iter()
+        .chain(image.properties.0.keys())
+        .try_for_each(|text| list::check_name("a tag or property name", text))
+}
+
+fn check_format(what: &str, format: Option<&str>, known: &[&str]) -> Result<()> {
+    match format {
+        Some(format) if !known.contains(&format) => Err(Error::invalid(format!(
+            "Invalid {what} '{format}': this cloud takes {}",
+            known.join(", ")
+        ))),
+        _ => Ok(()),
+    }
+}

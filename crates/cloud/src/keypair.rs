@@ -1,0 +1,141 @@
+//! Keypairs: the public keys a user's servers get.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use md5::{Digest, Md5};
+use model::{Caller, Error, Kind, Result};
+use store::{Field, Query, Value, row};
+
+use crate::list::{self, Page};
+use crate::{Cloud, now_ms};
+
+/// A keypair to import.
+#[derive(Clone, Debug)]
+pub struct NewKeypair {
+    pub name: String,
+    pub public_key: String,
+}
+
+impl Cloud {
+    /// The caller's key with this name.
+    pub fn get_keypair(&self, caller: &Caller, name: &str) -> Result<row::Keypair> {
+        self.store()
+            .read(|tx| find(tx, caller, name)?.ok_or_else(|| Error::not_found(Kind::Keypair, name)))
+    }
+
+    /// The caller's keys.
+    pub fn list_keypairs(&self, caller: &Caller, page: &Page) -> Result<Vec<row::Keypair>> {
+        let mut page = page.clone();
+        page.order = vec![("name".to_owned(), store::Order::Ascending)];
+        page.marker = page.marker.map(|name| key_id(caller, &name));
+        self.store().read(|tx| {
+            list::run(
+                tx,
+                &page
+                    .query::<row::Keypair>()?
+                    .and("user_id", caller.user.to_value()),
+            )
+        })
+    }
+
+    /// Imports a public key.
+    ///
+    /// # Errors
+    /// `Invalid` unless it is one line of the OpenSSH format; `Conflict` when the name is taken.
+    pub fn create_keypair(&self, caller: &Caller, new: &NewKeypair) -> Result<row::Keypair> {
+        list::check_required_name("name", &new.name)?;
+        let public_key = new.public_key.trim();
+        let keypair = row::Keypair {
+            id: key_id(caller, &new.name),
+            user_id: caller.user.clone(),
+            name: new.name.clone(),
+            kind: "ssh".into(),
+            public_key: public_key.to_owned(),
+            fingerprint: fingerprint(public_key)?,
+            created_ms: now_ms(),
+        };
+        self.store()
+            .write(|tx| match find(tx, caller, &new.name)? {
+                Some(_) => Err(Error::conflict(format!(
+                    "Key pair '{}' already exists.",
+                    new.name
+                ))),
+                None => tx.insert(&keypair),
+            })?;
+        Ok(keypair)
+    }
+
+    /// Removes a key. Servers that got it keep it.
+    pub fn delete_keypair(&self, caller: &Caller, name: &str) -> Result<()> {
+        self.store().write(
+            |tx| match tx.delete::<row::Keypair>(&key_id(caller, name))? {
+                true => Ok(()),
+                false => Err(Error::not_found(Kind::Keypair, name)),
+            },
+        )
+    }
+}
+
+pub(crate) fn find(
+    tx: &store::Tx<'_>,
+    caller: &Caller,
+    name: &str,
+) -> Result<Option<row::Keypair>> {
+    let query =
+        Query::equal("user_id", caller.user.to_value()).and("name", Value::Text(name.to_owned()));
+    Ok(tx.list(&query)?.pop())
+}
+
+fn key_id(caller: &Caller, name: &str) -> String {
+    format!("{}/{name}", caller.user)
+}
+
+/// The MD5 fingerprint of a key's blob (RFC 4716, section 4), as the compute API shows it.
+fn fingerprint(public_key: &str) -> Result<String> {
+    let wrong =
+        |why: &str| Error::invalid(format!("public_key is not an OpenSSH public key: {why}"));
+    let mut words = public_key.split_ascii_whitespace();
+    let kind = words.next().ok_or_else(|| wrong("it is empty"))?;
+    let blob = words
+        .next()
+        .ok_or_else(|| wrong("it has no key after its type"))?;
+    if public_key.contains(['\n', '\r']) {
+        return Err(wrong("it has more than one line"));
+    }
+    let blob = STANDARD
+        .decode(blob)
+        .map_err(|_| wrong("its key is no base64"))?;
+    // The blob begins with the type again, as a string (RFC 4253, section 6.6).
+    let length = blob
+        .first_chunk::<4>()
+        .map(|n| u32::from_be_bytes(*n) as usize);
+    let inner = length.and_then(|n| blob.get(4..4 + n));
+    if inner != Some(kind.as_bytes()) {
+        return Err(wrong("its type and its key do not belong together"));
+    }
+    let digest: [u8; 16] = Md5::digest(&blob).into();
+    Ok(digest.map(|octet| format!("{octet:02x}")).join(":"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f me@here";
+
+    #[test]
+    fn only_a_public_key_has_a_fingerprint() {
+        assert_eq!(fingerprint(KEY).unwrap().len(), 47);
+        for bad in [
+            "",
+            "ssh-ed25519",
+            "ssh-rsa AAAAC3NzaC1lZDI1NTE5AAAAIA==",
+            "ssh-ed25519 !!!!",
+            "hello world",
+        ] {
+            assert!(matches!(fingerprint(bad), Err(Error::Invalid(_))), "{bad}");
+        }
+        assert!(fingerprint(&KEY.replace(" me", "\nme")).is_err());
+    }
+}

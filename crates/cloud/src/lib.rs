@@ -1,0 +1,130 @@
+//! The rules: who may do what, what follows from it, and what nodes are told.
+//!
+//! Every operation does four things in order: read, decide, write, wake. It is a plain function
+//! that runs in one transaction; nothing here waits for a node but [`Cloud::console`].
+
+mod assignment;
+mod document;
+mod domain;
+mod flavor;
+mod image;
+mod keypair;
+mod list;
+mod network;
+mod node;
+mod password;
+mod port;
+mod project;
+mod role;
+mod router;
+mod security_group;
+mod server;
+mod setup;
+mod subnet;
+mod token;
+mod user;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use store::Store;
+
+pub use assignment::{AssignmentView, Target};
+pub use flavor::NewFlavor;
+pub use image::{ImageUpdate, ImageWriter, NewImage};
+pub use keypair::NewKeypair;
+pub use list::Page;
+pub use network::{NetworkUpdate, NewNetwork};
+pub use port::{FixedIp, NewPort, PortUpdate, PortView};
+pub use project::{NewProject, ProjectUpdate};
+pub use router::{GatewayInfo, InterfaceBy, NewRouter, RouterUpdate, RouterView};
+pub use security_group::{NewRule, NewSecurityGroup, SecurityGroupUpdate, SecurityGroupView};
+pub use server::{NewServer, ServerAction, ServerNetwork, ServerView, host_id, vm_state};
+pub use setup::{Account, set_up};
+pub use subnet::{NewSubnet, SubnetUpdate};
+pub use token::{Credentials, ScopeWish, Secret, Token, token_roles};
+pub use user::{NewUser, UserUpdate};
+
+/// What the operator decided.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The URL of the catalog, without a slash at its end.
+    pub url: String,
+    pub region: String,
+    /// Where the data of images lies.
+    pub images: PathBuf,
+    /// The largest image taken, in octets.
+    pub max_image_bytes: u64,
+    /// How long a token is valid, in milliseconds.
+    pub token_lifetime_ms: i64,
+    /// Octets of an IP packet on a tenant network.
+    pub mtu: u32,
+}
+
+/// The cloud. Clones share it.
+#[derive(Clone)]
+pub struct Cloud {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Store,
+    settings: Settings,
+    secret: Secret,
+    tokens: token::Cache,
+    /// Grows with each change to users, roles and projects: what caches were made before is void.
+    identity_epoch: AtomicU64,
+    nodes: node::Nodes,
+}
+
+impl Cloud {
+    /// A cloud on an open store.
+    pub fn new(store: Store, settings: Settings, secret: Secret) -> Cloud {
+        Cloud {
+            inner: Arc::new(Inner {
+                store,
+                settings,
+                secret,
+                tokens: token::Cache::default(),
+                identity_epoch: AtomicU64::new(0),
+                nodes: node::Nodes::default(),
+            }),
+        }
+    }
+
+    /// What the operator decided.
+    pub fn settings(&self) -> &Settings {
+        &self.inner.settings
+    }
+
+    /// For reads that need no rule.
+    pub fn store(&self) -> &Store {
+        &self.inner.store
+    }
+
+    fn identity_changed(&self) {
+        self.inner.identity_epoch.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// Milliseconds since 1970.
+pub fn now_ms() -> i64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// An error with all that caused it, for a log.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
+}

@@ -1,0 +1,118 @@
+//! Lists as clients ask for them: filters, order, marker, limit.
+
+use model::{Error, Kind, Result};
+use store::{ColumnType, Order, Query, Row, Tx, Value, value_of};
+
+/// The largest page, whatever a client asks for.
+pub(crate) const MAX_PAGE: u64 = 1000;
+
+/// One page of a list, in the client's words.
+#[derive(Clone, Debug, Default)]
+pub struct Page {
+    /// Columns with the values that may stand in them.
+    pub filters: Vec<(String, Vec<String>)>,
+    pub order: Vec<(String, Order)>,
+    pub marker: Option<String>,
+    pub limit: Option<u64>,
+}
+
+impl Page {
+    /// The query for a row type. Filters on columns it does not have are the caller's to drop first.
+    ///
+    /// # Errors
+    /// `Invalid` for an order by what is no column.
+    pub fn query<R: Row>(&self) -> Result<Query> {
+        let mut query = Query::all();
+        for (name, texts) in &self.filters {
+            let Some((column, kind)) = column_of::<R>(name) else {
+                continue;
+            };
+            let values: Vec<Value> = texts.iter().filter_map(|t| value_of(kind, t)).collect();
+            query = query.one_of(column, values);
+        }
+        for (name, way) in &self.order {
+            let (column, _) = column_of::<R>(name)
+                .ok_or_else(|| Error::invalid(format!("'{name}' cannot be sorted by")))?;
+            query.order.push((column, *way));
+        }
+        query.limit = Some(self.limit.unwrap_or(MAX_PAGE).min(MAX_PAGE));
+        query.marker = self.marker.clone().map(Value::Text);
+        Ok(query)
+    }
+
+    /// Whether the client filters on a column.
+    pub fn filters_on(&self, column: &str) -> bool {
+        self.filters.iter().any(|(name, _)| name == column)
+    }
+
+    /// Takes a filter out of the list and gives its values.
+    pub fn take(&mut self, column: &str) -> Option<Vec<String>> {
+        let place = self.filters.iter().position(|(name, _)| name == column)?;
+        Some(self.filters.remove(place).1)
+    }
+}
+
+/// Runs a list.
+///
+/// # Errors
+/// `Invalid` when the marker is no row (the APIs answer 400 here, not 404).
+pub(crate) fn run<R: Row>(tx: &Tx<'_>, query: &Query) -> Result<Vec<R>> {
+    if let Some(Value::Text(marker)) = &query.marker
+        && tx.find::<R>(Value::Text(marker.clone()))?.is_none()
+    {
+        return Err(Error::invalid(format!(
+            "Marker {marker} could not be found."
+        )));
+    }
+    tx.list(query)
+}
+
+fn column_of<R: Row>(name: &str) -> Option<(&'static str, ColumnType)> {
+    R::COLUMNS
+        .iter()
+        .find(|(column, kind)| *column == name && *kind != ColumnType::Json)
+        .copied()
+}
+
+/// A name as a client may give it.
+///
+/// # Errors
+/// `Invalid` when it is longer than 255 characters or holds control characters.
+pub(crate) fn check_name(what: &str, name: &str) -> Result<()> {
+    if name.chars().count() > 255 {
+        return Err(Error::invalid(format!(
+            "{what} is too long: at most 255 characters are allowed"
+        )));
+    }
+    if name.chars().any(char::is_control) {
+        return Err(Error::invalid(format!(
+            "{what} must not hold control characters"
+        )));
+    }
+    Ok(())
+}
+
+/// A name that must not be empty.
+///
+/// # Errors
+/// `Invalid` as for [`check_name`], or when only white space is there.
+pub(crate) fn check_required_name(what: &str, name: &str) -> Result<()> {
+    check_name(what, name)?;
+    match name.trim().is_empty() {
+        true => Err(Error::invalid(format!("{what} must not be empty"))),
+        false => Ok(()),
+    }
+}
+
+/// The thing, or as if it were not there when the caller may not see it.
+pub(crate) fn seen<T>(
+    visible: bool,
+    thing: T,
+    kind: Kind,
+    id: impl std::fmt::Display,
+) -> Result<T> {
+    match visible {
+        true => Ok(thing),
+        false => Err(Error::not_found(kind, id)),
+    }
+}

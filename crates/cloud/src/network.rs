@@ -1,0 +1,237 @@
+//! Networks.
+
+use model::{Caller, Error, Key, Kind, NetworkId, ProjectId, Result, Scope};
+use store::{Field, Json, Query, Tx, Value, row};
+
+use crate::list::{self, Page};
+use crate::token::owner_of;
+use crate::{Cloud, now_ms};
+
+/// The least MTU an IPv6 link may have (RFC 8200, section 5).
+const LEAST_MTU: u32 = 1280;
+/// What a VXLAN or physical link could carry at most.
+const MOST_MTU: u32 = 65_535;
+
+/// A network to make.
+#[derive(Clone, Debug, Default)]
+pub struct NewNetwork {
+    pub project: Option<ProjectId>,
+    pub name: String,
+    pub description: String,
+    pub enabled: Option<bool>,
+    pub shared: bool,
+    pub external: bool,
+    pub mtu: Option<u32>,
+    pub network_type: Option<String>,
+    pub physical_network: Option<String>,
+    pub port_security: Option<bool>,
+    pub tags: Vec<String>,
+}
+
+/// What to change.
+#[derive(Clone, Debug, Default)]
+pub struct NetworkUpdate {
+    pub name: Option<String>,
+    pub description: Option<String>,
+    pub enabled: Option<bool>,
+    pub shared: Option<bool>,
+    pub external: Option<bool>,
+    pub mtu: Option<u32>,
+    pub port_security: Option<bool>,
+}
+
+impl Cloud {
+    /// A network the caller may see, with the ids of its subnets.
+    pub fn get_network(
+        &self,
+        caller: &Caller,
+        id: &NetworkId,
+    ) -> Result<(row::Network, Vec<row::Subnet>)> {
+        self.store().read(|tx| {
+            let network = visible(tx, caller, id)?;
+            let subnets = tx.list(&Query::equal("network_id", id.to_value()))?;
+            Ok((network, subnets))
+        })
+    }
+
+    /// The networks the caller may see, and all their subnets, in two queries.
+    pub fn list_networks(
+        &self,
+        caller: &Caller,
+        page: &Page,
+    ) -> Result<(Vec<row::Network>, Vec<row::Subnet>)> {
+        let mut query = page.query::<row::Network>()?;
+        if !caller.is_admin() {
+            query.any = vec![
+                ("shared", Value::Integer(1)),
+                ("external", Value::Integer(1)),
+            ];
+            if let Scope::Project(project) = &caller.scope {
+                query.any.push(("project_id", project.to_value()));
+            }
+        }
+        self.store().read(|tx| {
+            let networks: Vec<row::Network> = list::run(tx, &query)?;
+            let ids = networks.iter().map(|n| n.id.to_value()).collect();
+            let subnets = tx.list(&Query::all().one_of("network_id", ids))?;
+            Ok((networks, subnets))
+        })
+    }
+
+    /// A new network.
+    pub fn create_network(&self, caller: &Caller, new: &NewNetwork) -> Result<row::Network> {
+        caller.require_member()?;
+        let privileged = new.shared
+            || new.external
+            || new.network_type.is_some()
+            || new.physical_network.is_some();
+        if privileged && !caller.is_admin() {
+            return Err(Error::Forbidden(
+                "shared, external and provider networks are made by administrators".into(),
+            ));
+        }
+        let now = now_ms();
+        let network = row::Network {
+            id: NetworkId::random(),
+            project_id: owner_of(caller, new.project.as_ref())?,
+            name: new.name.clone(),
+            description: new.description.clone(),
+            enabled: new.enabled.unwrap_or(true),
+            shared: new.shared,
+            external: new.external,
+            mtu: new.mtu.unwrap_or(self.settings().mtu),
+            network_type: network_type(new)?,
+            physical_network: new.physical_network.clone(),
+            port_security: new.port_security.unwrap_or(true),
+            tags: Json(new.tags.clone()),
+            revision: 1,
+            created_ms: now,
+            updated_ms: now,
+        };
+        check(&network)?;
+        self.store().write(|tx| {
+            if let Some(name) = &network.physical_network
+                && tx.exists::<row::Network>(Query::equal(
+                    "physical_network",
+                    Value::Text(name.clone()),
+                ))?
+            {
+                return Err(Error::conflict(format!(
+                    "Physical network {name} carries a flat network already, which owns it whole."
+                )));
+            }
+            tx.insert(&network)?;
+            tx.touch(Key::Network(network.id))
+        })?;
+        Ok(network)
+    }
+
+    /// Changes what is given.
+    pub fn update_network(
+        &self,
+        caller: &Caller,
+        id: &NetworkId,
+        update: &NetworkUpdate,
+    ) -> Result<(row::Network, Vec<row::Subnet>)> {
+        caller.require_member()?;
+        self.store().write(|tx| {
+            let mut network = owned(tx, caller, id)?;
+            if (update.shared.is_some() || update.external.is_some()) && !caller.is_admin() {
+                return Err(Error::Forbidden(
+                    "only an administrator can make a network shared or external".into(),
+                ));
+            }
+            if update.external == Some(false) && network.external {
+                let routers = Query::equal("external_network_id", id.to_value());
+                if tx.exists::<row::Router>(routers)? {
+                    return Err(Error::conflict(format!(
+                        "External network {id} is the gateway of a router."
+                    )));
+                }
+            }
+            network.name = update.name.clone().unwrap_or(network.name);
+            network.description = update.description.clone().unwrap_or(network.description);
+            network.enabled = update.enabled.unwrap_or(network.enabled);
+            network.shared = update.shared.unwrap_or(network.shared);
+            network.external = update.external.unwrap_or(network.external);
+            network.mtu = update.mtu.unwrap_or(network.mtu);
+            network.port_security = update.port_security.unwrap_or(network.port_security);
+            network.revision += 1;
+            network.updated_ms = now_ms();
+            check(&network)?;
+            tx.update(&network)?;
+            tx.touch(Key::Network(*id))?;
+            let subnets = tx.list(&Query::equal("network_id", id.to_value()))?;
+            Ok((network, subnets))
+        })
+    }
+
+    /// Removes a network with its subnets.
+    ///
+    /// # Errors
+    /// `Conflict` while a port is left on it.
+    pub fn delete_network(&self, caller: &Caller, id: &NetworkId) -> Result<()> {
+        caller.require_member()?;
+        self.store().write(|tx| {
+            owned(tx, caller, id)?;
+            if tx.exists::<row::Port>(Query::equal("network_id", id.to_value()))? {
+                return Err(Error::conflict(format!(
+                    "Unable to complete operation on network {id}. There are one or more ports still in use on the network."
+                )));
+            }
+            tx.delete_where::<row::Subnet>("network_id", id)?;
+            tx.delete::<row::Network>(id)?;
+            tx.touch(Key::Network(*id))
+        })
+    }
+}
+
+/// A network the caller may see: its own, a shared or an external one.
+pub(crate) fn visible(tx: &Tx<'_>, caller: &Caller, id: &NetworkId) -> Result<row::Network> {
+    let network: row::Network = tx.get(id)?;
+    let seen = network.shared || network.external || caller.sees(&network.project_id);
+    list::seen(seen, network, Kind::Network, id)
+}
+
+/// A network the caller may change.
+pub(crate) fn owned(tx: &Tx<'_>, caller: &Caller, id: &NetworkId) -> Result<row::Network> {
+    let network = visible(tx, caller, id)?;
+    match caller.sees(&network.project_id) {
+        true => Ok(network),
+        false => Err(Error::Forbidden(format!(
+            "network {id} belongs to another project"
+        ))),
+    }
+}
+
+/// A flat network is a physical one; anything else lives inside the cloud.
+fn network_type(new: &NewNetwork) -> Result<String> {
+    match (new.network_type.as_deref(), &new.physical_network) {
+        (None | Some("flat"), Some(_)) => Ok("flat".into()),
+        (None | Some("local"), None) => Ok("local".into()),
+        (Some("flat"), None) => Err(Error::invalid(
+            "provider:network_type flat needs provider:physical_network: the name that a node's settings map to a bridge",
+        )),
+        (Some("local"), Some(_)) => Err(Error::invalid(
+            "a local network has no provider:physical_network",
+        )),
+        (Some(other), _) => Err(Error::invalid(format!(
+            "provider:network_type '{other}' is not available: this cloud has flat and local networks"
+        ))),
+    }
+}
+
+fn check(network: &row::Network) -> Result<()> {
+    list::check_name("name", &network.name)?;
+    list::check_name("description", &network.description)?;
+    if let Some(name) = &network.physical_network {
+        list::check_required_name("provider:physical_network", name)?;
+    }
+    match (LEAST_MTU..=MOST_MTU).contains(&network.mtu) {
+        true => Ok(()),
+        false => Err(Error::invalid(format!(
+            "mtu {} is not between {LEAST_MTU}, the least an IPv6 link may have, and {MOST_MTU}",
+            network.mtu
+        ))),
+    }
+}

@@ -1,0 +1,285 @@
+//! The controller's end of the node protocol: who is connected, what each must hear, what it said.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use link::{Answer, CHANGES_PER_FRAME, FromNode, Question, ToNode};
+use model::{Change, Error, Key, NodeFacts, NodeId, Result, ServerId};
+use store::{Field, Json, Query, Tx, row};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::document;
+use crate::{Cloud, now_ms};
+
+/// How long a question to a node may take.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+
+/// The nodes connected now.
+#[derive(Default)]
+pub(crate) struct Nodes {
+    connected: Mutex<HashMap<NodeId, Connected>>,
+    questions: Mutex<HashMap<u64, oneshot::Sender<Result<Answer, String>>>>,
+    next: AtomicU64,
+}
+
+struct Connected {
+    facts: NodeFacts,
+    ask: mpsc::UnboundedSender<ToNode>,
+}
+
+impl Cloud {
+    /// Serves one node until its stream ends.
+    ///
+    /// # Errors
+    /// Those of the stream, and of a database that fails.
+    pub async fn serve_node(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    ) -> io::Result<()> {
+        let (mut reader, mut writer) = tokio::io::split(stream);
+        let FromNode::Hello { facts, generation } = link::receive(&mut reader).await? else {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "a node must begin with hello",
+            ));
+        };
+        let node = facts.id;
+        self.greet(&facts).map_err(io::Error::other)?;
+        let (ask, mut asked) = mpsc::unbounded_channel();
+        lock(&self.inner.nodes.connected).insert(node, Connected { facts, ask });
+        let hear = self.hear(node, &mut reader);
+        let tell = async {
+            let mut generations = self.store().generation();
+            let mut reached = self.catch_up(node, generation, &mut writer).await?;
+            self.ask_again(node, &mut writer).await?;
+            loop {
+                tokio::select! {
+                    changed = generations.changed() => {
+                        if changed.is_err() { return Ok(()); }
+                        reached = self.catch_up(node, reached, &mut writer).await?;
+                    }
+                    question = asked.recv() => match question {
+                        Some(question) => link::send(&mut writer, &question).await?,
+                        None => return Ok(()),
+                    },
+                }
+            }
+        };
+        let ended = tokio::select! {
+            ended = hear => ended,
+            ended = tell => ended,
+        };
+        lock(&self.inner.nodes.connected).remove(&node);
+        ended
+    }
+
+    /// The nodes on record, with whether each is connected.
+    pub fn nodes(&self) -> Result<Vec<(row::Node, bool)>> {
+        let nodes: Vec<row::Node> = self.store().read(|tx| tx.list(&Query::all()))?;
+        let connected = lock(&self.inner.nodes.connected);
+        Ok(nodes
+            .into_iter()
+            .map(|n| (connected.contains_key(&n.id), n))
+            .map(|(up, n)| (n, up))
+            .collect())
+    }
+
+    fn greet(&self, facts: &NodeFacts) -> Result<()> {
+        self.store().write(|tx| {
+            let node = row::Node {
+                id: facts.id,
+                name: facts.name.clone(),
+                facts: Json(facts.clone()),
+                reached: 0,
+                seen_ms: now_ms(),
+            };
+            match tx.node(facts.id)? {
+                Some(known) => tx.update(&row::Node {
+                    reached: known.reached,
+                    ..node
+                }),
+                None => tx.insert(&node),
+            }
+        })
+    }
+
+    /// Tells a node everything that changed since a generation; the generation it has then.
+    async fn catch_up(
+        &self,
+        node: NodeId,
+        since: u64,
+        writer: &mut (impl AsyncWrite + Unpin),
+    ) -> io::Result<u64> {
+        let (newest, forget, changes) = self
+            .store()
+            .read(|tx| {
+                let newest = tx.newest_generation()?;
+                // A node that knows nothing, or more than there is (a restored database), starts anew.
+                let forget = since == 0 || since > newest;
+                let keys = match forget {
+                    true => document::all_keys(tx, node)?,
+                    false => tx
+                        .changes_since(since)?
+                        .into_iter()
+                        .map(|(key, _)| key)
+                        .collect(),
+                };
+                let changes = keys
+                    .into_iter()
+                    .map(|key| document::change(tx, node, key))
+                    .collect::<Result<Vec<_>>>()?;
+                Ok((newest, forget, changes))
+            })
+            .map_err(io::Error::other)?;
+        if forget {
+            link::send(writer, &ToNode::Forget).await?;
+        }
+        let mut rest = changes.as_slice();
+        loop {
+            let (now, later) = rest.split_at(rest.len().min(CHANGES_PER_FRAME));
+            let generation = later.is_empty().then_some(newest);
+            link::send(
+                writer,
+                &ToNode::Changes {
+                    changes: now.to_vec(),
+                    generation,
+                },
+            )
+            .await?;
+            if later.is_empty() {
+                return Ok(newest);
+            }
+            rest = later;
+        }
+    }
+
+    /// Says once more which servers must go: word of their end may have been lost with the stream.
+    async fn ask_again(
+        &self,
+        node: NodeId,
+        writer: &mut (impl AsyncWrite + Unpin),
+    ) -> io::Result<()> {
+        let deleting = Query::equal("node_id", node.to_value()).and("deleting", true.to_value());
+        let servers: Vec<row::Server> = self
+            .store()
+            .read(|tx| tx.list(&deleting))
+            .map_err(io::Error::other)?;
+        let changes: Vec<Change> = servers
+            .iter()
+            .map(|s| Change {
+                key: Key::Server(s.id),
+                document: None,
+            })
+            .collect();
+        for some in changes.chunks(CHANGES_PER_FRAME) {
+            link::send(
+                writer,
+                &ToNode::Changes {
+                    changes: some.to_vec(),
+                    generation: None,
+                },
+            )
+            .await?;
+        }
+        Ok(())
+    }
+
+    async fn hear(&self, node: NodeId, reader: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
+        loop {
+            match link::receive(reader).await? {
+                FromNode::Seen(seen) => {
+                    if let Err(e) = self.observe(node, &seen) {
+                        tracing::error!(%node, error = crate::chain(&e), "could not take in what a node saw");
+                    }
+                }
+                FromNode::Reached { generation } => {
+                    tracing::debug!(%node, generation, "reached");
+                }
+                FromNode::Answer { number, answer } => {
+                    if let Some(waiting) = lock(&self.inner.nodes.questions).remove(&number) {
+                        let _ = waiting.send(answer);
+                    }
+                }
+                FromNode::Hello { .. } => {
+                    return Err(io::Error::new(
+                        io::ErrorKind::InvalidData,
+                        "a node said hello twice",
+                    ));
+                }
+            }
+        }
+    }
+}
+
+impl Nodes {
+    /// The node for a new server: the connected one with the most memory left. The reason when
+    /// none has enough, in the words a client will read.
+    pub(crate) fn place(&self, tx: &Tx<'_>, ram_mib: u32) -> Result<Result<NodeId, String>> {
+        let connected: Vec<(NodeId, u64)> = lock(&self.connected)
+            .iter()
+            .map(|(id, c)| (*id, c.facts.ram_mib))
+            .collect();
+        if connected.is_empty() {
+            return Ok(Err(
+                "No valid host was found. No node is connected to this cloud.".into(),
+            ));
+        }
+        let mut best = None;
+        for (id, ram) in connected {
+            let servers: Vec<row::Server> = tx.list(&Query::equal("node_id", id.to_value()))?;
+            let used: u64 = servers.iter().map(|s| u64::from(s.flavor.0.ram_mib)).sum();
+            let left = ram.saturating_sub(used);
+            if left >= u64::from(ram_mib) && best.is_none_or(|(most, _)| left > most) {
+                best = Some((left, id));
+            }
+        }
+        Ok(best.map(|(_, id)| id).ok_or_else(|| {
+            format!("No valid host was found. No connected node has {ram_mib} MiB of memory left.")
+        }))
+    }
+
+    /// Asks a node for a guest's console.
+    pub(crate) async fn console(
+        &self,
+        node: NodeId,
+        server: ServerId,
+        lines: Option<usize>,
+    ) -> Result<String> {
+        let gone = || {
+            Error::conflict(format!(
+                "The node that holds server {server} is not connected: try again when it is"
+            ))
+        };
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let (answer, answered) = oneshot::channel();
+        lock(&self.questions).insert(number, answer);
+        let question = ToNode::Ask {
+            number,
+            question: Question::Console { server, lines },
+        };
+        let asked = lock(&self.connected)
+            .get(&node)
+            .map(|c| c.ask.send(question).is_ok());
+        let waited = match asked {
+            Some(true) => tokio::time::timeout(ANSWER_WITHIN, answered).await,
+            _ => {
+                lock(&self.questions).remove(&number);
+                return Err(gone());
+            }
+        };
+        lock(&self.questions).remove(&number);
+        match waited {
+            Ok(Ok(Ok(Answer::Console { text }))) => Ok(text),
+            Ok(Ok(Err(why))) => Err(Error::conflict(why)),
+            Ok(Err(_)) | Err(_) => Err(gone()),
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

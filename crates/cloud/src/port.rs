@@ -1,0 +1,542 @@
+//! Ports: who is on a network, with which addresses.
+
+use std::net::Ipv6Addr;
+
+use model::{
+    AddressGroupId, Caller, Error, Key, Kind, Mac, NetworkId, PortId, ProjectId, Result, Scope,
+    SecurityGroupId, SubnetId,
+};
+use store::{Field, Json, Query, Tx, Value, row};
+
+use crate::list::{self, Page};
+use crate::token::owner_of;
+use crate::{Cloud, network, now_ms, password, security_group, subnet};
+
+/// How often a random address or MAC is drawn before giving up.
+const DRAWS: usize = 32;
+
+/// An address a request asks for.
+#[derive(Clone, Debug, Default)]
+pub struct FixedIp {
+    pub subnet: Option<SubnetId>,
+    pub address: Option<Ipv6Addr>,
+}
+
+/// A port to make.
+#[derive(Clone, Debug, Default)]
+pub struct NewPort {
+    pub network: Option<NetworkId>,
+    pub project: Option<ProjectId>,
+    pub name: String,
+    pub description: String,
+    pub enabled: Option<bool>,
+    pub mac: Option<Mac>,
+    pub fixed_ips: Option<Vec<FixedIp>>,
+    pub security_groups: Option<Vec<SecurityGroupId>>,
+    pub port_security: Option<bool>,
+    pub allowed_address_pairs: Vec<row::AddressPair>,
+    pub device_id: String,
+    pub device_owner: String,
+    pub tags: Vec<String>,
+}
+
+/// What to change.
+#[derive(Clone, Debug, Default)]
+pub struct PortUpdate {
+    pub name: Option<String>,
+    pub description: Option<String>,
+    pub enabled: Option<bool>,
+    pub fixed_ips: Option<Vec<FixedIp>>,
+    pub security_groups: Option<Vec<SecurityGroupId>>,
+    pub port_security: Option<bool>,
+    pub allowed_address_pairs: Option<Vec<row::AddressPair>>,
+    pub device_id: Option<String>,
+    pub device_owner: Option<String>,
+}
+
+/// A port with what hangs on it.
+#[derive(Clone, Debug)]
+pub struct PortView {
+    pub port: row::Port,
+    pub addresses: Vec<row::Allocation>,
+    pub security_groups: Vec<SecurityGroupId>,
+}
+
+impl Cloud {
+    /// A port the caller may see.
+    pub fn get_port(&self, caller: &Caller, id: &PortId) -> Result<PortView> {
+        self.store().read(|tx| view(tx, visible(tx, caller, id)?))
+    }
+
+    /// The ports the caller may see. `addresses` and `subnets` filter on what a port holds.
+    pub fn list_ports(
+        &self,
+        caller: &Caller,
+        page: &Page,
+        addresses: &[Ipv6Addr],
+        subnets: &[String],
+        groups: &[String],
+    ) -> Result<Vec<PortView>> {
+        let mut query = page.query::<row::Port>()?;
+        if !caller.is_admin() {
+            let project = match &caller.scope {
+                Scope::Project(project) => project.to_value(),
+                _ => Value::Null,
+            };
+            // The owner of a network sees the ports of others on it.
+            query = query.matching(
+                "t.project_id = ? OR t.network_id IN (SELECT n.id FROM network n WHERE n.project_id = ?)",
+                vec![project.clone(), project],
+            );
+        }
+        for address in addresses {
+            query = query.matching(
+                "t.id IN (SELECT a.port_id FROM allocation a WHERE a.address = ?)",
+                vec![address.to_value()],
+            );
+        }
+        for id in subnets {
+            query = query.matching(
+                "t.id IN (SELECT a.port_id FROM allocation a WHERE a.subnet_id = ?)",
+                vec![Value::Text(id.clone())],
+            );
+        }
+        for id in groups {
+            query = query.matching(
+                "t.id IN (SELECT m.port_id FROM membership m WHERE m.security_group_id = ?)",
+                vec![Value::Text(id.clone())],
+            );
+        }
+        self.store().read(|tx| {
+            let ports = list::run(tx, &query)?;
+            views(tx, ports)
+        })
+    }
+
+    /// A new port.
+    pub fn create_port(&self, caller: &Caller, new: &NewPort) -> Result<PortView> {
+        caller.require_member()?;
+        self.store().write(|tx| create(tx, caller, new))
+    }
+
+    /// New ports: all of them, or none.
+    pub fn create_ports(&self, caller: &Caller, new: &[NewPort]) -> Result<Vec<PortView>> {
+        caller.require_member()?;
+        self.store()
+            .write(|tx| new.iter().map(|one| create(tx, caller, one)).collect())
+    }
+
+    /// Changes what is given.
+    pub fn update_port(
+        &self,
+        caller: &Caller,
+        id: &PortId,
+        update: &PortUpdate,
+    ) -> Result<PortView> {
+        caller.require_member()?;
+        self.store().write(|tx| {
+            let mut port = owned(tx, caller, id)?;
+            let before: Vec<AddressGroupId> = groups_of(tx, id)?.into_iter().map(|g| AddressGroupId(g.0)).collect();
+            port.name = update.name.clone().unwrap_or(port.name);
+            port.description = update.description.clone().unwrap_or(port.description);
+            port.enabled = update.enabled.unwrap_or(port.enabled);
+            port.port_security = update.port_security.unwrap_or(port.port_security);
+            port.allowed_address_pairs.0 = update.allowed_address_pairs.clone().unwrap_or(port.allowed_address_pairs.0);
+            port.device_id = update.device_id.clone().unwrap_or(port.device_id);
+            port.device_owner = update.device_owner.clone().unwrap_or(port.device_owner);
+            port.revision += 1;
+            port.updated_ms = now_ms();
+            check(&port)?;
+            if let Some(groups) = &update.security_groups {
+                if !port.port_security && !groups.is_empty() {
+                    return Err(Error::conflict("A port without port security cannot have security groups."));
+                }
+                set_groups(tx, caller, &port, groups)?;
+            }
+            if !port.port_security && !groups_of(tx, id)?.is_empty() {
+                return Err(Error::conflict("Port security must be enabled while a port has security groups: remove them first."));
+            }
+            if let Some(wanted) = &update.fixed_ips {
+                let subnets = subnets_of(tx, &port.network_id)?;
+                tx.delete_where::<row::Allocation>("port_id", id)?;
+                allocate(tx, &port, &subnets, Some(wanted))?;
+            }
+            tx.update(&port)?;
+            touch_row(tx, &port)?;
+            for group in before {
+                tx.touch(Key::AddressGroup(group))?;
+            }
+            view(tx, port)
+        })
+    }
+
+    /// Removes a port.
+    ///
+    /// # Errors
+    /// `Conflict` for a router's port: it goes with the interface.
+    pub fn delete_port(&self, caller: &Caller, id: &PortId) -> Result<()> {
+        caller.require_member()?;
+        self.store().write(|tx| {
+            let port = owned(tx, caller, id)?;
+            if port.device_owner.starts_with("network:router") {
+                return Err(Error::conflict(format!(
+                    "Port {id} cannot be deleted directly via the port API: has device owner {}.",
+                    port.device_owner
+                )));
+            }
+            remove(tx, &port)
+        })
+    }
+}
+
+fn create(tx: &mut Tx<'_>, caller: &Caller, new: &NewPort) -> Result<PortView> {
+    let id = new
+        .network
+        .ok_or_else(|| Error::invalid("network_id is missing"))?;
+    let network = network::visible(tx, caller, &id)?;
+    if !network.shared && !caller.sees(&network.project_id) {
+        return Err(Error::Forbidden(format!(
+            "only its owner can make ports on network {id}; reach it through a router"
+        )));
+    }
+    if new.device_owner.starts_with("network:") && !caller.is_admin() {
+        return Err(Error::Forbidden(
+            "device_owner network:... is set by the cloud itself".into(),
+        ));
+    }
+    insert(tx, caller, &network, new)
+}
+
+/// Makes a port with addresses and security groups: the part that servers and routers share.
+pub(crate) fn insert(
+    tx: &mut Tx<'_>,
+    caller: &Caller,
+    network: &row::Network,
+    new: &NewPort,
+) -> Result<PortView> {
+    let now = now_ms();
+    let port = row::Port {
+        id: PortId::random(),
+        network_id: network.id,
+        project_id: owner_of(caller, new.project.as_ref())?,
+        name: new.name.clone(),
+        description: new.description.clone(),
+        enabled: new.enabled.unwrap_or(true),
+        mac: free_mac(tx, &network.id, new.mac)?,
+        device_id: new.device_id.clone(),
+        device_owner: new.device_owner.clone(),
+        device_index: 0,
+        server_made: false,
+        node_id: None,
+        status: "DOWN".into(),
+        port_security: new.port_security.unwrap_or(network.port_security),
+        allowed_address_pairs: Json(new.allowed_address_pairs.clone()),
+        tags: Json(new.tags.clone()),
+        revision: 1,
+        created_ms: now,
+        updated_ms: now,
+    };
+    check(&port)?;
+    tx.insert(&port)?;
+    let subnets = subnets_of(tx, &network.id)?;
+    allocate(tx, &port, &subnets, new.fixed_ips.as_deref())?;
+    let own_service = port.device_owner.starts_with("network:");
+    let groups = match &new.security_groups {
+        Some(groups) if !groups.is_empty() && !port.port_security => {
+            return Err(Error::conflict(
+                "A port without port security cannot have security groups.",
+            ));
+        }
+        Some(groups) => groups.clone(),
+        None if port.port_security && !own_service => {
+            vec![security_group::default_of(tx, &port.project_id)?.id]
+        }
+        None => Vec::new(),
+    };
+    set_groups(tx, caller, &port, &groups)?;
+    touch_row(tx, &port)?;
+    view(tx, port)
+}
+
+/// Removes a port and all that hangs on it.
+pub(crate) fn remove(tx: &mut Tx<'_>, port: &row::Port) -> Result<()> {
+    touch_row(tx, port)?;
+    tx.delete::<row::Port>(&port.id).map(drop)
+}
+
+/// The port's document, and those made of its addresses, changed.
+pub(crate) fn touch(tx: &mut Tx<'_>, id: &PortId) -> Result<()> {
+    let port: row::Port = tx.get(id)?;
+    touch_row(tx, &port)
+}
+
+fn touch_row(tx: &mut Tx<'_>, port: &row::Port) -> Result<()> {
+    tx.touch(Key::Port(port.id))?;
+    if port.device_owner.starts_with("network:router")
+        && let Ok(router) = port.device_id.parse()
+    {
+        tx.touch(Key::Router(router))?;
+    }
+    for group in groups_of(tx, &port.id)? {
+        tx.touch(Key::AddressGroup(AddressGroupId(group.0)))?;
+    }
+    Ok(())
+}
+
+/// A port with its addresses and groups.
+pub(crate) fn view(tx: &Tx<'_>, port: row::Port) -> Result<PortView> {
+    let mut views = views(tx, vec![port])?;
+    views
+        .pop()
+        .ok_or_else(|| Error::internal("reading a port", "it vanished"))
+}
+
+pub(crate) fn views(tx: &Tx<'_>, ports: Vec<row::Port>) -> Result<Vec<PortView>> {
+    let ids: Vec<Value> = ports.iter().map(|p| p.id.to_value()).collect();
+    let mut addresses: std::collections::HashMap<PortId, Vec<row::Allocation>> = Default::default();
+    for allocation in tx.list::<row::Allocation>(&Query::all().one_of("port_id", ids.clone()))? {
+        addresses
+            .entry(allocation.port_id)
+            .or_default()
+            .push(allocation);
+    }
+    let mut groups: std::collections::HashMap<PortId, Vec<SecurityGroupId>> = Default::default();
+    for member in tx.list::<row::Membership>(&Query::all().one_of("port_id", ids))? {
+        groups
+            .entry(member.port_id)
+            .or_default()
+            .push(member.security_group_id);
+    }
+    let join = |port: row::Port| PortView {
+        addresses: addresses.remove(&port.id).unwrap_or_default(),
+        security_groups: groups.remove(&port.id).unwrap_or_default(),
+        port,
+    };
+    Ok(ports.into_iter().map(join).collect())
+}
+
+/// A port the caller may see: its own, or one on its network.
+pub(crate) fn visible(tx: &Tx<'_>, caller: &Caller, id: &PortId) -> Result<row::Port> {
+    let port: row::Port = tx.get(id)?;
+    let mut seen = caller.sees(&port.project_id);
+    if !seen {
+        seen = caller.sees(&tx.get::<row::Network>(&port.network_id)?.project_id);
+    }
+    list::seen(seen, port, Kind::Port, id)
+}
+
+fn owned(tx: &Tx<'_>, caller: &Caller, id: &PortId) -> Result<row::Port> {
+    visible(tx, caller, id)
+}
+
+pub(crate) fn groups_of(tx: &Tx<'_>, id: &PortId) -> Result<Vec<SecurityGroupId>> {
+    let members: Vec<row::Membership> = tx.list(&Query::equal("port_id", id.to_value()))?;
+    Ok(members.into_iter().map(|m| m.security_group_id).collect())
+}
+
+pub(crate) fn subnets_of(tx: &Tx<'_>, network: &NetworkId) -> Result<Vec<row::Subnet>> {
+    tx.list(&Query::equal("network_id", network.to_value()))
+}
+
+fn set_groups(
+    tx: &mut Tx<'_>,
+    caller: &Caller,
+    port: &row::Port,
+    groups: &[SecurityGroupId],
+) -> Result<()> {
+    tx.delete_where::<row::Membership>("port_id", &port.id)?;
+    for group in groups {
+        security_group::visible(tx, caller, group)?;
+        let id = format!("{}/{group}", port.id);
+        let member = row::Membership {
+            id,
+            port_id: port.id,
+            security_group_id: *group,
+        };
+        if tx
+            .find::<row::Membership>(Value::Text(member.id.clone()))?
+            .is_none()
+        {
+            tx.insert(&member)?;
+        }
+    }
+    Ok(())
+}
+
+/// Gives a port its addresses: those asked for, or one from each subnet where hosts make their own
+/// and one more when there is a subnet where they do not.
+pub(crate) fn allocate(
+    tx: &mut Tx<'_>,
+    port: &row::Port,
+    subnets: &[row::Subnet],
+    wanted: Option<&[FixedIp]>,
+) -> Result<()> {
+    let wishes = match wanted {
+        Some(wishes) => wishes.to_vec(),
+        None => default_wishes(subnets),
+    };
+    for wish in wishes {
+        let (subnet, address) = match (wish.subnet, wish.address) {
+            (Some(id), address) => {
+                let subnet = subnets.iter().find(|s| s.id == id).ok_or_else(|| {
+                    Error::invalid(format!("Failed to create port on network {}, because fixed_ips included invalid subnet {id}", port.network_id))
+                })?;
+                (subnet, address)
+            }
+            (None, Some(address)) => {
+                let subnet = subnets.iter().find(|s| subnet::net(s).contains(&address)).ok_or_else(|| {
+                    Error::invalid(format!("IP address {address} is not a valid IP for any subnet on the network {}", port.network_id))
+                })?;
+                (subnet, Some(address))
+            }
+            (None, None) => {
+                return Err(Error::invalid(
+                    "fixed_ips needs a subnet_id or an ip_address",
+                ));
+            }
+        };
+        let address = choose(tx, port, subnet, address)?;
+        tx.insert(&row::Allocation {
+            id: subnet::allocation_id(&subnet.id, address),
+            subnet_id: subnet.id,
+            address,
+            port_id: port.id,
+            network_id: port.network_id,
+        })?;
+    }
+    Ok(())
+}
+
+fn default_wishes(subnets: &[row::Subnet]) -> Vec<FixedIp> {
+    let (auto, other): (Vec<_>, Vec<_>) = subnets.iter().partition(|s| subnet::is_auto(s));
+    let chosen = auto.into_iter().chain(other.into_iter().take(1));
+    chosen
+        .map(|s| FixedIp {
+            subnet: Some(s.id),
+            address: None,
+        })
+        .collect()
+}
+
+fn choose(
+    tx: &Tx<'_>,
+    port: &row::Port,
+    s: &row::Subnet,
+    wanted: Option<Ipv6Addr>,
+) -> Result<Ipv6Addr> {
+    let prefix = subnet::net(s);
+    let router = port.device_owner.starts_with("network:router");
+    let taken = |address| Ok::<bool, Error>(subnet::holder(tx, &s.id, address)?.is_some());
+    if let Some(address) = wanted {
+        if !prefix.contains(&address) {
+            return Err(Error::invalid(format!(
+                "IP address {address} is not a valid IP for the specified subnet {prefix}"
+            )));
+        }
+        if subnet::is_auto(s) && !router && address != port.mac.slaac(prefix.network()) {
+            return Err(Error::invalid(format!(
+                "IPv6 address {address} can not be directly assigned to a port on subnet {} since the subnet is configured for automatic addresses",
+                s.id
+            )));
+        }
+        return match taken(address)? {
+            true => Err(Error::conflict(format!(
+                "IP address {address} already allocated in subnet {}",
+                s.id
+            ))),
+            false => Ok(address),
+        };
+    }
+    if subnet::is_auto(s) && !router {
+        return Ok(port.mac.slaac(prefix.network()));
+    }
+    let pools = &s.pools.0;
+    let size: u128 = pools
+        .iter()
+        .map(|(a, b)| b.to_bits() - a.to_bits() + 1)
+        .fold(0, u128::saturating_add);
+    if size > 1024 {
+        for _ in 0..DRAWS {
+            let address = nth(pools, u128::from_be_bytes(password::random::<16>()?) % size);
+            if !taken(address)? {
+                return Ok(address);
+            }
+        }
+    }
+    for n in 0..size.min(4096) {
+        let address = nth(pools, n);
+        if !taken(address)? {
+            return Ok(address);
+        }
+    }
+    Err(Error::conflict(format!(
+        "No more IP addresses available on network {}.",
+        port.network_id
+    )))
+}
+
+/// The n-th address of all pools together; `n` is less than their size.
+fn nth(pools: &[(Ipv6Addr, Ipv6Addr)], mut n: u128) -> Ipv6Addr {
+    for (first, last) in pools {
+        let size = last.to_bits() - first.to_bits() + 1;
+        if n < size {
+            return Ipv6Addr::from_bits(first.to_bits() + n);
+        }
+        n -= size;
+    }
+    Ipv6Addr::UNSPECIFIED
+}
+
+fn free_mac(tx: &Tx<'_>, network: &NetworkId, wanted: Option<Mac>) -> Result<Mac> {
+    let taken = |mac: Mac| {
+        tx.exists::<row::Port>(
+            Query::equal("network_id", network.to_value()).and("mac", mac.to_value()),
+        )
+    };
+    if let Some(mac) = wanted {
+        if mac.0[0] & 1 != 0 || mac.0 == [0; 6] {
+            return Err(Error::invalid(format!(
+                "mac_address {mac} is no address of one interface"
+            )));
+        }
+        return match taken(mac)? {
+            true => Err(Error::conflict(format!(
+                "The mac address {mac} is in use on network {network}."
+            ))),
+            false => Ok(mac),
+        };
+    }
+    for _ in 0..DRAWS {
+        let [a, b, c] = password::random::<3>()?;
+        let mac = Mac([0xfa, 0x16, 0x3e, a, b, c]);
+        if !taken(mac)? {
+            return Ok(mac);
+        }
+    }
+    Err(Error::conflict(format!(
+        "No free mac address was found on network {network}."
+    )))
+}
+
+fn check(port: &row::Port) -> Result<()> {
+    list::check_name("name", &port.name)?;
+    list::check_name("description", &port.description)?;
+    list::check_name("device_id", &port.device_id)?;
+    list::check_name("device_owner", &port.device_owner)?;
+    if !port.allowed_address_pairs.0.is_empty() && !port.port_security {
+        return Err(Error::conflict(
+            "Port security must be enabled in order to have allowed address pairs on a port.",
+        ));
+    }
+    for pair in &port.allowed_address_pairs.0 {
+        let parsed = pair.ip_address.parse::<ipnet::IpNet>().is_ok()
+            || pair.ip_address.parse::<std::net::IpAddr>().is_ok();
+        if !parsed {
+            return Err(Error::invalid(format!(
+                "'{}' is not a valid IP subnet or address",
+                pair.ip_address
+            )));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,84 @@
+//! The command line.
+
+use std::net::SocketAddrV6;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::{Failure, config, init, purge, up};
+
+/// A cloud in one process: OpenStack's APIs, IPv6 only, TLS everywhere.
+#[derive(Debug, Parser)]
+#[command(name = "hextet", version)]
+pub(crate) struct Args {
+    /// Everything is kept below this directory: etc/hextet, var/lib/hextet, run/hextet.
+    #[arg(long, global = true, env = "HEXTET_ROOT", default_value = "/")]
+    root: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Write the settings, certificates, database and administrator's account of a new cloud.
+    Init(Init),
+    /// Run the cloud: its controller and its node in one process.
+    Up,
+    /// What concerns this host as a node.
+    #[command(subcommand)]
+    Node(Node),
+}
+
+#[derive(Debug, Subcommand)]
+enum Node {
+    /// End all guests on this host and remove everything hextet made here but its settings,
+    /// database and images.
+    Purge,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Init {
+    /// The address the APIs listen on. Port 0 picks a free one.
+    #[arg(long, default_value = "[::1]:8443", value_name = "[ADDRESS]:PORT")]
+    pub(crate) listen: SocketAddrV6,
+    /// The URL clients use, when it is not the listening address.
+    #[arg(long, value_name = "https://NAME:PORT")]
+    pub(crate) url: Option<String>,
+    /// Your certificate with its chain, in PEM. Without one hextet makes an authority of its own.
+    #[arg(long, requires_all = ["key", "ca"], value_name = "FILE")]
+    pub(crate) certificate: Option<PathBuf>,
+    /// The certificate's private key, in PEM.
+    #[arg(long, requires = "certificate", value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+    /// The root certificate clients trust, in PEM.
+    #[arg(long, requires = "certificate", value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
+    /// A physical network and the bridge on this host that leads to it. May be given again.
+    #[arg(long, value_name = "NETWORK=BRIDGE", value_parser = pair)]
+    pub(crate) physical_network: Vec<(String, String)>,
+    /// The network namespace in which those bridges are; this process's own when left out.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) netns: Option<String>,
+}
+
+/// Does what the command line says.
+///
+/// # Errors
+/// What went wrong, in words for the operator.
+pub(crate) fn run(args: Args) -> Result<(), Failure> {
+    let places = config::Places::below(&args.root)?;
+    match args.command {
+        Command::Init(wish) => init::init(&places, &wish),
+        Command::Up => up::up(&places),
+        Command::Node(Node::Purge) => purge::purge(&places),
+    }
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((network, bridge)) if !network.is_empty() && !bridge.is_empty() => {
+            Ok((network.into(), bridge.into()))
+        }
+        _ => Err("it must be NETWORK=BRIDGE".into()),
+    }
+}

@@ -1,0 +1,181 @@
+//! Settings and where everything is.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddrV6;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::Failure;
+
+/// `hextet.toml`. What is left out has the default that `init` writes.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    /// What the catalog says; its host must be in the certificate.
+    pub(crate) url: String,
+    /// What the APIs listen on.
+    pub(crate) listen: SocketAddrV6,
+    #[serde(default = "region")]
+    pub(crate) region: String,
+    /// Octets of an IP packet on a tenant network.
+    #[serde(default = "mtu")]
+    pub(crate) mtu: u32,
+    /// Hours a token is valid.
+    #[serde(default = "token_lifetime_hours")]
+    pub(crate) token_lifetime_hours: u32,
+    /// The largest image taken, in GiB.
+    #[serde(default = "max_image_gib")]
+    pub(crate) max_image_gib: u64,
+    #[serde(default)]
+    pub(crate) node: NodeConfig,
+}
+
+/// `[node]`
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct NodeConfig {
+    /// The host's name when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) name: Option<String>,
+    /// The network namespace with the bridges of physical networks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) netns: Option<String>,
+    /// Physical networks and their bridges.
+    pub(crate) physical_networks: BTreeMap<String, String>,
+}
+
+fn region() -> String {
+    "RegionOne".into()
+}
+
+fn mtu() -> u32 {
+    1500
+}
+
+fn token_lifetime_hours() -> u32 {
+    12
+}
+
+fn max_image_gib() -> u64 {
+    1024
+}
+
+/// Where everything is.
+#[derive(Clone, Debug)]
+pub(crate) struct Places {
+    /// `DIR/etc/hextet`
+    pub(crate) etc: PathBuf,
+    /// `DIR/var/lib/hextet`
+    pub(crate) state: PathBuf,
+    /// `DIR/run/hextet`
+    pub(crate) run: PathBuf,
+}
+
+impl Places {
+    /// # Errors
+    /// When the working directory is gone, so that a relative path means nothing.
+    pub(crate) fn below(root: &Path) -> Result<Places, Failure> {
+        let root = std::path::absolute(root)?;
+        Ok(Places {
+            etc: root.join("etc/hextet"),
+            state: root.join("var/lib/hextet"),
+            run: root.join("run/hextet"),
+        })
+    }
+
+    pub(crate) fn config(&self) -> PathBuf {
+        self.etc.join("hextet.toml")
+    }
+
+    pub(crate) fn certificate(&self) -> PathBuf {
+        self.etc.join("certificate.pem")
+    }
+
+    pub(crate) fn key(&self) -> PathBuf {
+        self.etc.join("key.pem")
+    }
+
+    pub(crate) fn ca(&self) -> PathBuf {
+        self.etc.join("ca.pem")
+    }
+
+    pub(crate) fn database(&self) -> PathBuf {
+        self.state.join("hextet.db")
+    }
+
+    pub(crate) fn images(&self) -> PathBuf {
+        self.state.join("images")
+    }
+
+    pub(crate) fn token_key(&self) -> PathBuf {
+        self.state.join("token.key")
+    }
+
+    pub(crate) fn node_id(&self) -> PathBuf {
+        self.state.join("node/id")
+    }
+}
+
+/// Reads the settings.
+///
+/// # Errors
+/// A sentence that says what to do: run `init`, or mend the file.
+pub(crate) fn load(places: &Places) -> Result<Config, Failure> {
+    let path = places.config();
+    let text = std::fs::read_to_string(&path).map_err(|e| match e.kind() {
+        std::io::ErrorKind::NotFound => {
+            format!("{} is not there: run `hextet init` first", path.display())
+        }
+        _ => format!("cannot read {}: {e}", path.display()),
+    })?;
+    let config: Config =
+        toml::from_str(&text).map_err(|e| format!("{} is not valid: {e}", path.display()))?;
+    host_of(&config.url)?;
+    Ok(config)
+}
+
+/// The host in the cloud's URL, without brackets.
+///
+/// # Errors
+/// When it is no `https` URL of a host, with nothing behind it.
+pub(crate) fn host_of(url: &str) -> Result<String, Failure> {
+    let wrong = || {
+        format!(
+            "url '{url}' must be https://NAME or https://[ADDRESS], with a port or without, and nothing behind it"
+        )
+    };
+    let rest = url.strip_prefix("https://").ok_or_else(wrong)?;
+    if rest.contains(['/', '?', '#', '@']) {
+        return Err(wrong().into());
+    }
+    let (host, _) = model::parse_host_port(rest).ok_or_else(wrong)?;
+    if host.parse::<std::net::Ipv4Addr>().is_ok() {
+        return Err(format!(
+            "url '{url}' names an IPv4 address: this cloud is reached over IPv6 only"
+        )
+        .into());
+    }
+    Ok(host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_names_a_host_and_nothing_else() {
+        assert_eq!(host_of("https://[::1]:8443").unwrap(), "::1");
+        assert_eq!(host_of("https://cloud.example").unwrap(), "cloud.example");
+        for bad in [
+            "http://[::1]",
+            "https://",
+            "https://[::1]/x",
+            "https://a@b",
+            "https://192.0.2.1:8443",
+            "[::1]:8443",
+        ] {
+            assert!(host_of(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! `hextet`: arguments, settings, wiring.
+
+mod cli;
+mod config;
+mod files;
+mod init;
+mod log;
+mod notify;
+mod purge;
+mod up;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// What a command can fail with: a sentence for the operator, with its causes.
+pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+fn main() -> ExitCode {
+    let args = cli::Args::parse();
+    match cli::run(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("hextet: {}", cloud::chain(error.as_ref()));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! `hextet up`: controller and node in one process.
+
+use std::fs::{File, TryLockError};
+use std::io::Write;
+use std::sync::Arc;
+
+use cloud::{Cloud, Secret, Settings};
+use linux::netns::Netns;
+use model::NodeId;
+use node::{Agent, NodeSettings};
+use store::Store;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::config::{Config, Places, host_of, load};
+use crate::files::{Readers, directory};
+use crate::{Failure, log, notify};
+
+/// Octets on their way between controller and node inside the process.
+const LINK_BUFFER: usize = 256 << 10;
+
+/// Runs until a signal asks to stop. Guests go on.
+pub(crate) fn up(places: &Places) -> Result<(), Failure> {
+    log::start();
+    let config = load(places)?;
+    directory(&places.run, Readers::Owner)?;
+    let _lock = lock(places)?;
+    // Before any thread: each inherits it, and so does all that they start.
+    linux::seccomp::deny_inet4()
+        .map_err(|e| format!("cannot forbid IPv4 sockets to this process: {e}"))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    runtime.block_on(run(places, config))
+}
+
+async fn run(places: &Places, config: Config) -> Result<(), Failure> {
+    net::check_certificate(&places.certificate(), &places.key(), &host_of(&config.url)?)?;
+    let tls = net::server_config(&places.certificate(), &places.key())?;
+    let listener = net::listen(config.listen)?;
+    let cloud = open(places, &config)?;
+    let agent = Agent::start(node_settings(places, &config)?)?;
+    tokio::spawn(link(cloud.clone(), agent));
+    let api = Arc::new(api::Api::new(cloud));
+    announce(&config.url)?;
+    edge::serve(listener, tls, api, stop_signal()?).await;
+    notify::notify("STOPPING=1");
+    Ok(())
+}
+
+/// The one line on standard output.
+fn announce(url: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "ready {url}")?;
+    out.flush()?;
+    notify::notify("READY=1");
+    Ok(())
+}
+
+/// One process at a time has a root. The lock goes with the process, however it ends.
+pub(crate) fn lock(places: &Places) -> Result<File, Failure> {
+    let path = places.run.join("lock");
+    let file = File::create(&path).map_err(|e| format!("cannot write {}: {e}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(format!(
+            "another hextet runs on this root: it holds {}; stop it, or use another --root",
+            path.display()
+        )
+        .into()),
+        Err(TryLockError::Error(e)) => Err(format!("cannot lock {}: {e}", path.display()).into()),
+    }
+}
+
+fn open(places: &Places, config: &Config) -> Result<Cloud, Failure> {
+    let store = Store::open(&places.database())?;
+    let path = places.token_key();
+    let key = std::fs::read(&path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
+    let settings = Settings {
+        url: config.url.clone(),
+        region: config.region.clone(),
+        images: places.images(),
+        max_image_bytes: config.max_image_gib << 30,
+        token_lifetime_ms: i64::from(config.token_lifetime_hours) * 3_600_000,
+        mtu: config.mtu,
+    };
+    let cloud = Cloud::new(store, settings, Secret::new(&key)?);
+    cloud.recover_images()?;
+    Ok(cloud)
+}
+
+/// What this host is as a node.
+///
+/// # Errors
+/// When its id cannot be read or its namespace is not there.
+pub(crate) fn node_settings(places: &Places, config: &Config) -> Result<NodeSettings, Failure> {
+    let path = places.node_id();
+    let text = std::fs::read_to_string(&path)
+        .map_err(|e| format!("cannot read {}: {e}", path.display()))?;
+    let id: NodeId = text
+        .trim()
+        .parse()
+        .map_err(|_| format!("{} holds no id", path.display()))?;
+    let base = match &config.node.netns {
+        None => Netns::current()?,
+        Some(name) => Netns::open(name).map_err(|e| format!("the network namespace {name} of [node] netns cannot be used: {e}; make it with `ip netns add {name}`"))?,
+    };
+    let hostname = || nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned());
+    let name = match &config.node.name {
+        Some(name) => name.clone(),
+        None => hostname().map_err(|e| format!("this host has no name ({e}): give [node] name"))?,
+    };
+    Ok(NodeSettings {
+        id,
+        name,
+        base,
+        physical: config.node.physical_networks.clone(),
+        state: places.state.clone(),
+        run: places.run.clone(),
+        images: places.images(),
+    })
+}
+
+/// Joins controller and node by the same protocol that nodes elsewhere speak.
+async fn link(cloud: Cloud, agent: Agent) {
+    loop {
+        let (here, there) = tokio::io::duplex(LINK_BUFFER);
+        let (served, connected) = tokio::join!(cloud.serve_node(here), agent.connect(there));
+        let error = served.err().or(connected.err());
+        tracing::error!(
+            ?error,
+            "the link between controller and node broke: it is made again"
+        );
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    }
+}
+
+fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}

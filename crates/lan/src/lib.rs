@@ -1,0 +1,150 @@
+//! What a guest hears on its link: Router Advertisements and metadata.
+//!
+//! One [`Lan`] serves every network and router of a node, on sockets opened in their namespaces.
+//! Advertisements come from one thread for all of them (`links` around the state machine of
+//! `advertiser`); metadata from tasks of the tokio runtime (`metadata` around the documents of
+//! [`openstack`]). Nothing here makes links, addresses or filters: that is the node's.
+//!
+//! Stopping is silent. Guests outlive us, so hosts must not hear that their router went when only
+//! hextet did; a farewell is said where a router really goes ([`Lan::silence`]).
+
+mod advert;
+mod advertiser;
+mod links;
+mod metadata;
+pub mod openstack;
+
+use std::io;
+use std::sync::Arc;
+
+use linux::netns::Netns;
+use model::{NetworkId, RouterId};
+use nix::sys::stat::fstat;
+
+pub use advert::{Advert, Interval, Prefix, Route};
+pub use advertiser::Counts;
+pub use openstack::Instance;
+pub use wire::nd::Preference;
+
+/// Which advertisements are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AdvertKey {
+    pub network: NetworkId,
+    /// `None`: from the network's own service address, with a router lifetime of 0.
+    pub router: Option<RouterId>,
+}
+
+/// Serves the links of a node. Clones are the same; it stops when the last one is dropped.
+#[derive(Clone, Debug)]
+pub struct Lan {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    links: links::Speaker,
+    metadata: metadata::Metadata,
+}
+
+impl Lan {
+    /// Starts, with nothing to serve yet. Metadata is served on the current tokio runtime.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn start() -> io::Result<Lan> {
+        let links = links::Speaker::start()?;
+        let metadata = metadata::Metadata::new(tokio::runtime::Handle::current());
+        Ok(Lan {
+            inner: Arc::new(Inner { links, metadata }),
+        })
+    }
+
+    /// Stops everything, without a farewell. What is asked for later fails.
+    pub fn stop(&self) {
+        self.inner.links.stop();
+        self.inner.metadata.stop();
+    }
+
+    /// Starts advertising on `interface` of `ns`, or changes what is advertised (a change is sent
+    /// at once, within the RFC's limits). May be repeated: the same again changes nothing.
+    ///
+    /// # Errors
+    /// `InvalidInput` when the advertisement says what may not be said.
+    pub fn advertise(
+        &self,
+        key: AdvertKey,
+        ns: &Netns,
+        interface: &str,
+        advert: Advert,
+    ) -> io::Result<()> {
+        self.inner.links.advertise(key, ns, interface, advert)
+    }
+
+    /// Stops. With `farewell`, an advertisement with lifetime 0 goes out first, before this
+    /// returns (RFC 4861, section 6.2.5).
+    pub fn silence(&self, key: &AdvertKey, farewell: bool) {
+        self.inner.links.silence(key, farewell);
+    }
+
+    /// What is advertised, sorted. A link that was taken away under us is not among them.
+    pub fn advertising(&self) -> Vec<AdvertKey> {
+        self.inner.links.advertising()
+    }
+
+    /// What was heard and said since advertising began.
+    pub fn counts(&self, key: &AdvertKey) -> Option<Counts> {
+        self.inner.links.counts(key)
+    }
+
+    /// Serves metadata at `[fe80::a9fe:a9fe]:80` on `interface` (the network's bridge) of `ns`.
+    /// May be repeated: the same again changes nothing.
+    pub fn serve_metadata(
+        &self,
+        network: NetworkId,
+        ns: &Netns,
+        interface: &str,
+    ) -> io::Result<()> {
+        self.inner.metadata.serve(network, ns, interface)
+    }
+
+    /// Closes the network's listener and all its connections. Instances stay known.
+    pub fn end_metadata(&self, network: &NetworkId) {
+        self.inner.metadata.end(network);
+    }
+
+    /// Networks with metadata, sorted. One whose bridge was taken away under us is not among them.
+    pub fn serving_metadata(&self) -> Vec<NetworkId> {
+        self.inner.metadata.serving()
+    }
+
+    /// Whom the port with this mark belongs to: what metadata answers to it.
+    pub fn set_instance(&self, network: NetworkId, mark: u32, instance: Arc<Instance>) {
+        self.inner.metadata.instances.set(network, mark, instance);
+    }
+
+    /// The port with this mark gets no metadata any more.
+    pub fn remove_instance(&self, network: NetworkId, mark: u32) {
+        self.inner.metadata.instances.remove(network, mark);
+    }
+}
+
+/// A namespace's identity, which holds while a socket of ours is open in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct NsIdentity {
+    device: u64,
+    inode: u64,
+}
+
+impl NsIdentity {
+    fn of(ns: &Netns) -> io::Result<NsIdentity> {
+        let stat = fstat(ns)?;
+        Ok(NsIdentity {
+            device: stat.st_dev,
+            inode: stat.st_ino,
+        })
+    }
+}
+
+fn stopped() -> io::Error {
+    io::Error::new(io::ErrorKind::BrokenPipe, "the lan was stopped")
+}

@@ -1,0 +1,253 @@
+//! Serves the documents of [`crate::openstack`] over HTTP/1 on the link-local metadata address of every network.
+//!
+//! Who asks is known by the mark of the accepted socket alone, which the network's filters set by
+//! the tap that the packet came from: no address, header or name can claim another guest's data.
+//! A mark that belongs to nobody is told 404, like every path that does not exist.
+
+mod connection;
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::net::Ipv6Addr;
+use std::os::fd::AsRawFd;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use linux::netns::Netns;
+use linux::socket::{interface_index, peer_mark, tcp_listen_v6};
+use model::NetworkId;
+use nix::sys::socket::{Shutdown, shutdown};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
+use tokio::task::{AbortHandle, JoinSet};
+
+use connection::Caller;
+
+use crate::{Instance, NsIdentity, stopped};
+
+/// The address that clouds agree on (an IPv6 form of 169.254.169.254).
+const ADDRESS: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0xa9fe, 0xa9fe);
+const PORT: u16 = 80;
+/// Connections that one guest may have open; more are closed at once.
+const CONNECTIONS_MAX: usize = 16;
+/// After a failure to accept, such as no free descriptor, which does not pass at once.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Owns the listeners and what they answer.
+#[derive(Debug)]
+pub(crate) struct Metadata {
+    runtime: Handle,
+    pub(crate) instances: Arc<Instances>,
+    /// `None` once stopped.
+    listeners: Mutex<Option<BTreeMap<NetworkId, Listening>>>,
+}
+
+/// Whom a mark belongs to.
+#[derive(Debug, Default)]
+pub(crate) struct Instances(RwLock<HashMap<(NetworkId, u32), Arc<Instance>>>);
+
+#[derive(Debug)]
+struct Listening {
+    ns: NsIdentity,
+    interface: String,
+    index: u32,
+    socket: Arc<TcpListener>,
+    task: AbortHandle,
+}
+
+impl Metadata {
+    pub(crate) fn new(runtime: Handle) -> Metadata {
+        let instances = Arc::default();
+        Metadata {
+            runtime,
+            instances,
+            listeners: Mutex::new(Some(BTreeMap::new())),
+        }
+    }
+
+    pub(crate) fn serve(&self, network: NetworkId, ns: &Netns, interface: &str) -> io::Result<()> {
+        let mut listeners = self
+            .listeners
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let listeners = listeners.as_mut().ok_or_else(stopped)?;
+        let identity = NsIdentity::of(ns)?;
+        if let Some(there) = listeners.get(&network) {
+            if there.ns == identity && there.interface == interface && there.attached() {
+                return Ok(());
+            }
+            listeners.remove(&network); // closes it, or the address would be taken
+        }
+        let fd = tcp_listen_v6(ns, ADDRESS, Some(interface), PORT)?;
+        let index = interface_index(&fd, interface)?;
+        let _runtime = self.runtime.enter();
+        let socket = Arc::new(TcpListener::from_std(fd.into())?);
+        let task = self
+            .runtime
+            .spawn(listen(socket.clone(), network, self.instances.clone()));
+        let (task, interface) = (task.abort_handle(), interface.to_owned());
+        listeners.insert(
+            network,
+            Listening {
+                ns: identity,
+                interface,
+                index,
+                socket,
+                task,
+            },
+        );
+        Ok(())
+    }
+
+    pub(crate) fn end(&self, network: &NetworkId) {
+        let mut listeners = self
+            .listeners
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(listeners) = listeners.as_mut() {
+            listeners.remove(network);
+        }
+    }
+
+    pub(crate) fn serving(&self) -> Vec<NetworkId> {
+        let listeners = self
+            .listeners
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let there = listeners
+            .iter()
+            .flatten()
+            .filter(|(_, listening)| listening.attached());
+        there.map(|(network, _)| *network).collect()
+    }
+
+    pub(crate) fn stop(&self) {
+        self.listeners
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+    }
+}
+
+impl Listening {
+    fn attached(&self) -> bool {
+        interface_index(&self.socket, &self.interface).is_ok_and(|index| index == self.index)
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.task.abort();
+        // The task ends, and its socket closes, only when the runtime next looks at it; until then
+        // a socket that still listened would keep a successor from the address.
+        if let Err(error) = shutdown(self.socket.as_raw_fd(), Shutdown::Both) {
+            tracing::debug!(%error, "closing a metadata listener");
+        }
+    }
+}
+
+impl Instances {
+    pub(crate) fn set(&self, network: NetworkId, mark: u32, instance: Arc<Instance>) {
+        let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        all.insert((network, mark), instance);
+    }
+
+    pub(crate) fn remove(&self, network: NetworkId, mark: u32) {
+        self.0
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&(network, mark));
+    }
+
+    fn get(&self, caller: Caller) -> Option<Arc<Instance>> {
+        let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        all.get(&(caller.network, caller.mark)).cloned()
+    }
+}
+
+/// Accepts a network's connections until it is aborted; they end with it.
+async fn listen(socket: Arc<TcpListener>, network: NetworkId, instances: Arc<Instances>) {
+    let mut connections = JoinSet::new();
+    let seats = Seats::default();
+    loop {
+        while connections.try_join_next().is_some() {} // forget those that ended
+        let stream = match socket.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!(%error, %network, "accepting a metadata connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        if let Some((caller, seat)) = admit(&stream, network, &seats) {
+            let instances = instances.clone();
+            connections.spawn(async move {
+                connection::serve(stream, caller, &instances).await;
+                drop(seat);
+            });
+        }
+    }
+}
+
+fn admit(stream: &TcpStream, network: NetworkId, seats: &Seats) -> Option<(Caller, Seat)> {
+    let mark = peer_mark(stream)
+        .inspect_err(|error| tracing::warn!(%error, "SO_MARK"))
+        .ok()?;
+    let seat = seats.take(mark)?;
+    Some((Caller { network, mark }, seat))
+}
+
+/// How many connections each mark has open.
+#[derive(Clone, Debug, Default)]
+struct Seats(Arc<Mutex<HashMap<u32, usize>>>);
+
+/// One connection's place, given back when it is dropped.
+#[derive(Debug)]
+struct Seat {
+    seats: Seats,
+    mark: u32,
+}
+
+impl Seats {
+    fn take(&self, mark: u32) -> Option<Seat> {
+        let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = taken.entry(mark).or_default();
+        if *count >= CONNECTIONS_MAX {
+            return None;
+        }
+        *count += 1;
+        Some(Seat {
+            seats: self.clone(),
+            mark,
+        })
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut taken = self.seats.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match taken.get_mut(&self.mark) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => drop(taken.remove(&self.mark)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guest_has_so_many_connections_and_no_more() {
+        let seats = Seats::default();
+        let mut held: Vec<_> = (0..CONNECTIONS_MAX)
+            .map(|_| seats.take(7).unwrap())
+            .collect();
+        assert!(seats.take(7).is_none());
+        assert!(seats.take(8).is_some(), "another guest is not concerned");
+        held.pop();
+        held.push(seats.take(7).unwrap());
+        drop(held);
+        assert!(seats.0.lock().unwrap().is_empty());
+    }
+}

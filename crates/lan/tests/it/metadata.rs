@@ -1,0 +1,160 @@
+//! Metadata over link-local addresses; who asks is known by a mark.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddrV6, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use lan::{Instance, Lan};
+use linux::netns::Netns;
+use model::NetworkId;
+use serde_json::{Value, json};
+
+use crate::testlan::{Guest, TestLan, wait};
+
+const URL: &str = "http://[fe80::a9fe:a9fe%25eth0]";
+
+fn instance(hostname: &str) -> Arc<Instance> {
+    let id = "6f1a3c58-0b6e-4c1e-9a55-000000000001";
+    let image = json!({"id": id, "size_bytes": 1, "sha512": "", "disk_format": "raw"});
+    let server = json!({
+        "id": id, "name": hostname, "hostname": hostname, "project": "p1", "power": "running",
+        "start_epoch": 1, "reboot_epoch": 0, "reboot": "soft", "vcpus": 1, "ram_mib": 64,
+        "disk_gib": 0, "ports": [], "availability_zone": "nova",
+        "boot": {"disk": image, "kernel": null, "ramdisk": null, "kernel_args": ""},
+        "public_keys": [["laptop", "ssh-ed25519 AAAA"]], "user_data": null, "metadata": [],
+        "created_ms": 0,
+    });
+    Arc::new(Instance {
+        server: serde_json::from_value(server).unwrap(),
+        ports: Vec::new(),
+    })
+}
+
+/// Marks what comes from a guest's port, as the node's filters do.
+fn mark(test: &TestLan, guest: &Guest, mark: u32) {
+    let port = &guest.port;
+    test.sh(&format!(
+        "nft add table bridge t; \
+         nft add chain bridge t in '{{ type filter hook prerouting priority 0; }}'; \
+         nft add rule bridge t in iifname {port} meta mark set {mark}"
+    ));
+}
+
+fn hostname(guest: &Guest) -> Option<String> {
+    let got = guest.sh(&format!(
+        "curl -sgm5 '{URL}/openstack/latest/meta_data.json'"
+    ));
+    let document: Value = serde_json::from_str(&got).ok()?;
+    Some(document["hostname"].as_str()?.to_owned())
+}
+
+/// Sends bytes over one connection, and reads until the server closes it.
+fn raw(guest: &Guest, request: &str) -> String {
+    let exchange = |ns: &Netns| {
+        ns.run(|| {
+            let scope = nix::net::if_::if_nametoindex("eth0")?;
+            let to = SocketAddrV6::new("fe80::a9fe:a9fe".parse().unwrap(), 80, 0, scope);
+            let mut stream = TcpStream::connect(to)?;
+            stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+            stream.write_all(request.as_bytes())?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer)?;
+            Ok(answer)
+        })
+    };
+    exchange(&guest.ns).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_is_known_by_its_mark() {
+    let mut test = TestLan::new();
+    let (one, two, stranger) = (test.guest(), test.guest(), test.guest());
+    for guest in [&one, &two, &stranger] {
+        guest.up_quietly();
+    }
+    mark(&test, &one, 0x101);
+    mark(&test, &two, 0x102);
+    let lan = Lan::start().unwrap();
+    let network = NetworkId::random();
+    lan.set_instance(network, 0x101, instance("one"));
+    lan.set_instance(network, 0x102, instance("two"));
+    lan.set_instance(NetworkId::random(), 0, instance("elsewhere"));
+    lan.serve_metadata(network, &test.ns, "br0").unwrap();
+    lan.serve_metadata(network, &test.ns, "br0").unwrap();
+    assert_eq!(lan.serving_metadata(), [network]);
+
+    assert_eq!(hostname(&one).as_deref(), Some("one"));
+    assert_eq!(hostname(&two).as_deref(), Some("two"));
+    assert_eq!(hostname(&stranger), None);
+    let status = stranger.sh(&format!(
+        "curl -sgm5 -o /dev/null -w '%{{http_code}}' {URL}/openstack"
+    ));
+    assert_eq!(status, "404");
+
+    lan.set_instance(network, 0x101, instance("renamed"));
+    assert_eq!(hostname(&one).as_deref(), Some("renamed"));
+    lan.remove_instance(network, 0x101);
+    assert_eq!(hostname(&one), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_http_versions_end_their_connections_rightly() {
+    let mut test = TestLan::new();
+    let guest = test.guest();
+    guest.up_quietly();
+    let lan = Lan::start().unwrap();
+    let network = NetworkId::random();
+    lan.set_instance(network, 0, instance("web"));
+    lan.serve_metadata(network, &test.ns, "br0").unwrap();
+
+    let old = raw(&guest, "GET / HTTP/1.0\r\n\r\n");
+    assert!(old.starts_with("HTTP/1.0 200 OK\r\n"), "{old}");
+    assert!(
+        old.contains("content-length: 9\r\n") && old.ends_with("\r\n\r\nopenstack"),
+        "{old}"
+    );
+
+    let first = "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n";
+    let kept = raw(&guest, &format!("{first}GET /x HTTP/1.0\r\n\r\n"));
+    assert!(kept.contains("connection: keep-alive"), "{kept}");
+    assert!(kept.contains("404 Not Found"), "{kept}");
+
+    let last = "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
+    let new = raw(&guest, &format!("GET / HTTP/1.1\r\nHost: h\r\n\r\n{last}"));
+    assert_eq!(new.matches("HTTP/1.1 200 OK").count(), 2, "{new}");
+    assert_eq!(new.matches("connection: close").count(), 1, "{new}");
+
+    let body = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 99999999\r\n\r\n";
+    let refused = raw(&guest, body);
+    assert!(refused.starts_with("HTTP/1.1 405 "), "{refused}");
+    let long = format!("GET / HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(20_000));
+    let refused = raw(&guest, &long);
+    assert!(refused.starts_with("HTTP/1.1 431 "), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listener_closes_at_once_and_follows_its_bridge() {
+    let mut test = TestLan::new();
+    let lan = Lan::start().unwrap();
+    let network = NetworkId::random();
+    lan.set_instance(network, 0, instance("web"));
+    let listening = || !test.sh("ss -6Htln sport = :80").is_empty();
+    for _ in 0..20 {
+        lan.serve_metadata(network, &test.ns, "br0").unwrap();
+        lan.end_metadata(&network);
+    }
+    assert_eq!(lan.serving_metadata(), []);
+    wait("the listener to go", || !listening());
+
+    lan.serve_metadata(network, &test.ns, "br0").unwrap();
+    assert!(listening());
+    test.sh("ip link del br0");
+    assert_eq!(lan.serving_metadata(), []);
+    test.make_bridge();
+    lan.serve_metadata(network, &test.ns, "br0").unwrap();
+    assert_eq!(lan.serving_metadata(), [network]);
+    let guest = test.guest();
+    guest.up_quietly();
+    assert_eq!(hostname(&guest).as_deref(), Some("web"));
+}

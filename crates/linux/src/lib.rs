@@ -1,0 +1,13 @@
+//! Namespaces, netlink, taps, nftables, sockets, processes: the calls that the standard library
+//! lacks, each repeatable and with an error that names its object. The only crate with `unsafe`.
+#![allow(unsafe_code)]
+
+pub mod netlink;
+pub mod netns;
+pub mod nft;
+pub mod process;
+pub mod seccomp;
+pub mod socket;
+pub mod spawn;
+pub mod sysctl;
+pub mod tap;

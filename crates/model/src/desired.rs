@@ -1,0 +1,259 @@
+//! What should be: the documents that the cloud writes and the nodes make true.
+//!
+//! A document holds everything a node needs for its own work, so that a node never asks back.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use ipnet::{IpNet, Ipv6Net};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    AddressGroupId, ImageId, Mac, NetworkId, PortId, ProjectId, RouterId, ServerId, SubnetId,
+};
+
+/// Names one document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "id", rename_all = "snake_case")]
+pub enum Key {
+    Network(NetworkId),
+    Router(RouterId),
+    AddressGroup(AddressGroupId),
+    Port(PortId),
+    Server(ServerId),
+}
+
+/// One document.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "document", rename_all = "snake_case")]
+pub enum Desired {
+    Network(Network),
+    Router(Router),
+    AddressGroup(AddressGroup),
+    Port(Port),
+    Server(Box<Server>),
+}
+
+impl Desired {
+    /// The document's name.
+    pub fn key(&self) -> Key {
+        match self {
+            Desired::Network(d) => Key::Network(d.id),
+            Desired::Router(d) => Key::Router(d.id),
+            Desired::AddressGroup(d) => Key::AddressGroup(d.id),
+            Desired::Port(d) => Key::Port(d.id),
+            Desired::Server(d) => Key::Server(d.id),
+        }
+    }
+}
+
+/// A document that changed, or went (`document` is `None`: a tombstone).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Change {
+    pub key: Key,
+    pub document: Option<Desired>,
+}
+
+/// A layer-2 network with its subnets.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Network {
+    pub id: NetworkId,
+    /// Octets of an IP packet that fit a frame here; at least 1280.
+    pub mtu: u32,
+    /// A flat provider network: the name that the node's settings map to a bridge.
+    pub physical_network: Option<String>,
+    pub subnets: Vec<Subnet>,
+}
+
+/// An IPv6 subnet.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Subnet {
+    pub id: SubnetId,
+    pub prefix: Ipv6Net,
+    pub gateway: Option<Ipv6Addr>,
+    pub ra_mode: Option<RaMode>,
+    pub address_mode: Option<AddressMode>,
+    /// Announced by RDNSS (RFC 8106).
+    pub dns_nameservers: Vec<Ipv6Addr>,
+    pub host_routes: Vec<Route>,
+}
+
+/// Who sends Router Advertisements, and with which flags (`ipv6_ra_mode`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RaMode {
+    Slaac,
+    Dhcpv6Stateless,
+    Dhcpv6Stateful,
+}
+
+/// How a port gets its address (`ipv6_address_mode`).
+pub type AddressMode = RaMode;
+
+/// A static route.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Route {
+    pub destination: IpNet,
+    pub nexthop: IpAddr,
+}
+
+/// A router: one namespace on each node that has a port in one of its networks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Router {
+    pub id: RouterId,
+    pub enabled: bool,
+    pub ports: Vec<RouterPort>,
+    pub routes: Vec<Route>,
+    /// Where packets for elsewhere go: the gateway of the external subnet.
+    pub default_nexthop: Option<Ipv6Addr>,
+}
+
+/// A router's leg in a network. Its link-local address is made of its MAC, the same on every node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RouterPort {
+    pub id: PortId,
+    pub network: NetworkId,
+    pub mac: Mac,
+    /// Addresses with the prefix length of their subnets.
+    pub addresses: Vec<IpNet>,
+    /// The leg in the external network: no Router Advertisements are sent there.
+    pub external: bool,
+}
+
+/// A guest's port.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Port {
+    pub id: PortId,
+    pub network: NetworkId,
+    pub mac: Mac,
+    pub enabled: bool,
+    /// The addresses the cloud gave it.
+    pub addresses: Vec<IpAddr>,
+    /// Without port security nothing is filtered.
+    pub port_security: bool,
+    /// Further prefixes it may speak from.
+    pub allowed_prefixes: Vec<IpNet>,
+    /// Everything not matched is dropped.
+    pub rules: Vec<Rule>,
+    /// The server it belongs to.
+    pub server: Option<ServerId>,
+}
+
+/// One thing that is allowed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Rule {
+    pub direction: Direction,
+    pub protocol: Option<Protocol>,
+    /// Lowest and highest port, or ICMPv6 type and code.
+    pub range: Option<(u16, Option<u16>)>,
+    /// `None`: anyone.
+    pub peer: Option<Peer>,
+    /// `true` for IPv6, `false` for IPv4.
+    pub ipv6: bool,
+}
+
+/// Seen from the guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    Ingress,
+    Egress,
+}
+
+/// An IP protocol as a rule names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Protocol {
+    Tcp,
+    Udp,
+    Icmpv6,
+    Icmp,
+    Sctp,
+    /// Any other, by number.
+    Number(u8),
+}
+
+/// The other end of a rule.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Peer {
+    Prefix(IpNet),
+    Group(AddressGroupId),
+}
+
+/// The addresses of a security group's members. Its id is the security group's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AddressGroup {
+    pub id: AddressGroupId,
+    pub addresses: Vec<IpAddr>,
+}
+
+/// A guest, with all that its boot needs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Server {
+    pub id: ServerId,
+    pub name: String,
+    /// A host name made of the server's name (RFC 1123 letters, digits, hyphens).
+    pub hostname: String,
+    pub project: ProjectId,
+    pub power: Power,
+    /// Grows with each wish to start. A guest that ran under this number and then powered itself
+    /// off has fulfilled it.
+    pub start_epoch: u64,
+    /// Grows with each wish to reboot.
+    pub reboot_epoch: u64,
+    pub reboot: Reboot,
+    pub vcpus: u32,
+    pub ram_mib: u32,
+    /// Size of the root disk in GiB; 0 means the image's own size.
+    pub disk_gib: u32,
+    pub boot: Boot,
+    /// In the order in which the guest sees them.
+    pub ports: Vec<PortId>,
+    pub availability_zone: String,
+    /// Keys by name, in the OpenSSH public key format.
+    pub public_keys: Vec<(String, String)>,
+    pub user_data: Option<Vec<u8>>,
+    pub metadata: Vec<(String, String)>,
+    pub created_ms: i64,
+}
+
+/// What should run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Power {
+    Running,
+    Stopped,
+}
+
+/// How the latest reboot is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reboot {
+    /// Ask the guest by its power button, and insist after a while.
+    Soft,
+    /// Reset it at once.
+    Hard,
+}
+
+/// What a guest boots from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Boot {
+    /// Copied to the root disk, which the guest may write.
+    pub disk: ImageFile,
+    /// Kernel and ramdisk loaded by QEMU itself; without a kernel the firmware boots the disk.
+    pub kernel: Option<ImageFile>,
+    pub ramdisk: Option<ImageFile>,
+    /// Added to hextet's own kernel command line.
+    pub kernel_args: String,
+}
+
+/// An image's data, which a node may hold in its cache.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageFile {
+    pub id: ImageId,
+    pub size_bytes: u64,
+    /// SHA-512 in lower-case hex.
+    pub sha512: String,
+    /// `raw`, `qcow2`, `aki`, `ari` or `ami`.
+    pub disk_format: String,
+}

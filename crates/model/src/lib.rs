@@ -1,0 +1,25 @@
+//! Ids, names, states, the desired and observed documents, and the errors a client can be told.
+//!
+//! Everything here is a value: no I/O, no clock. Cloud and node meet only in these documents.
+
+mod caller;
+mod desired;
+mod error;
+mod id;
+mod observed;
+mod status;
+mod text;
+
+pub use caller::{Caller, Scope};
+pub use desired::{
+    AddressGroup, AddressMode, Boot, Change, Desired, Direction, ImageFile, Key, Network, Peer,
+    Port, Power, Protocol, RaMode, Reboot, Route, Router, RouterPort, Rule, Server, Subnet,
+};
+pub use error::{BoxError, Error, Kind, Result};
+pub use id::{
+    AddressGroupId, DomainId, FlavorId, ImageId, KeypairId, Mac, NetworkId, NodeId, PortId,
+    ProjectId, RoleId, RouterId, RuleId, SecurityGroupId, ServerId, SubnetId, UserId,
+};
+pub use observed::{GuestSeen, NodeFacts, PortSeen, PowerSeen, Seen};
+pub use status::{Status, TaskState, Wish, status};
+pub use text::{host_in_url, parse_host_port, parse_ip};

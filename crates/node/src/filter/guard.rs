@@ -1,0 +1,296 @@
+//! The bridge table: what a port may say, and which port said it.
+//!
+//! prerouting puts the sender's mark on each frame from a tap, and sends the frame through the
+//! port's chain; forward replaces the mark by the receiver's, for the inet table to find its rules
+//! by. Addresses stand in hex, because nft compares a packet's source (`@nh,64,128`) and the target
+//! inside Neighbour Discovery (`@th,64,128`) with one set only when both are plain bits.
+//!
+//! A port owns the addresses it was assigned, and any other of the network's that it is the first
+//! to use (RFC 6620): learned from the source of what it sends, and from Duplicate Address
+//! Detection. `seen` holds all of these, `seen_PORT` one port's, and both forget after an hour of
+//! silence. The limit keeps one guest from owning a whole subnet.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use ipnet::{IpNet, Ipv6Net};
+use model::Port;
+
+use super::table::Table;
+use super::{Scene, mark_text};
+use crate::links::names;
+
+/// Where every network's services answer; the same on every node.
+pub const SERVICE: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0xa9fe, 0xa9fe);
+
+const ADDRESSES: &str = "typeof @nh,64,128";
+const PREFIXES: &str = "typeof @nh,64,128; flags interval";
+const SEEN: &str = "typeof @nh,64,128; size 65536; flags dynamic,timeout; timeout 1h";
+const SEEN_BY_PORT: &str = "typeof @nh,64,128; size 32; flags dynamic,timeout; timeout 1h";
+const LINK_LOCAL: &str = "0xfe800000000000000000000000000000/10";
+
+const SOURCE: &str = "@nh,64,128";
+const TARGET: &str = "@th,64,128";
+
+/// Renders the bridge table of a network.
+pub(super) fn table(scene: &Scene<'_>) -> Table {
+    let mut table = Table::new("bridge");
+    table.counters = COUNTERS.into();
+    table.map("mark_of", "type ifname : mark");
+    table.map("guard", "type ifname : verdict");
+    table.set("local", PREFIXES, local(scene));
+    table.set("service", ADDRESSES, services(scene).iter().map(hex));
+    table.set("seen", SEEN, []);
+    let taken = scene.ports.iter().flat_map(|(port, _)| assigned(port));
+    table.set("taken", ADDRESSES, taken.map(|a| hex(&a)));
+    table.base(
+        "prerouting",
+        "type filter hook prerouting priority -300; policy accept;",
+        PREROUTING,
+    );
+    table.base(
+        "forward",
+        "type filter hook forward priority -1; policy accept;",
+        FORWARD,
+    );
+    table.chain("rogue", lines(ROGUE));
+    table.chain("fragment", lines(FRAGMENT));
+    for (port, mark) in &scene.ports {
+        add_port(&mut table, port, *mark);
+    }
+    table
+}
+
+const COUNTERS: [&str; 8] = [
+    "fragment",
+    "full",
+    "not_ipv6",
+    "rogue",
+    "spoofed_mac",
+    "spoofed_source",
+    "spoofed_target",
+    "unknown_tap",
+];
+
+/// A tap that no map knows says nothing: one whose port is on its way out, or not yet in.
+const PREROUTING: &[&str] = &[
+    "meta mark set iifname map @mark_of",
+    "iifname vmap @guard",
+    "iifname \"t*\" counter name unknown_tap drop",
+];
+
+/// br_netfilter calls the inet hook at priority 0, so this comes before it.
+const FORWARD: &[&str] = &[
+    "meta mark set 0",
+    "meta mark set oifname map @mark_of",
+    "oifname \"t*\" meta mark 0 counter name unknown_tap drop",
+];
+
+/// RFC 6105 and 7610: what only routers and servers say. nft walks the whole chain of extension
+/// headers to find it (RFC 7113).
+const ROGUE: &[&str] = &[
+    "exthdr frag exists jump fragment",
+    "icmpv6 type { nd-router-advert, nd-redirect } counter name rogue drop",
+    "udp sport 547 counter name rogue drop",
+    "udp dport 546 counter name rogue drop",
+];
+
+/// A later fragment is let through: without its first one it comes to nothing. A first one holds
+/// its upper-layer header (RFC 7112), or loading from that header fails; Neighbour Discovery is
+/// never fragmented (RFC 6980).
+const FRAGMENT: &[&str] = &[
+    "frag frag-off != 0 return",
+    "icmpv6 type 133-137 counter name fragment drop",
+    "@th,0,8 >= 0 return",
+    "counter name fragment drop",
+];
+
+fn add_port(table: &mut Table, port: &Port, mark: u32) {
+    let tap = names::tap(port.id);
+    table.element("mark_of", format!("\"{tap}\""), mark_text(mark));
+    if !port.port_security {
+        table.element("guard", format!("\"{tap}\""), "accept".into());
+        return;
+    }
+    table.element("guard", format!("\"{tap}\""), format!("jump guard_{tap}"));
+    table.set(&format!("seen_{tap}"), SEEN_BY_PORT, []);
+    let own = own_ipv6(port);
+    table.chain(&format!("guard_{tap}"), guard(port, &tap, &own));
+    table.chain(
+        &format!("target_{tap}"),
+        ownership(TARGET, &tap, &own, "spoofed_target", "return"),
+    );
+    table.chain(&format!("dad_{tap}"), dad(&tap, &own));
+    let ipv4 = own_ipv4(port);
+    if !ipv4.is_empty() {
+        table.chain(&format!("arp_{tap}"), arp(port, &ipv4));
+        table.chain(&format!("ipv4_{tap}"), ipv4_source(&ipv4));
+    }
+}
+
+/// What every frame of a port passes.
+fn guard(port: &Port, tap: &str, own: &str) -> Vec<String> {
+    let mut rules = vec![format!(
+        "ether saddr != {} counter name spoofed_mac drop",
+        port.mac
+    )];
+    if !own_ipv4(port).is_empty() {
+        rules.push(format!("ether type arp goto arp_{tap}"));
+        rules.push(format!("ether type ip goto ipv4_{tap}"));
+    }
+    rules.extend([
+        "ether type != ip6 counter name not_ipv6 drop".to_owned(),
+        "jump rogue".to_owned(),
+        format!("icmpv6 type nd-neighbor-advert jump target_{tap}"),
+        format!("{SOURCE} 0 goto dad_{tap}"),
+    ]);
+    rules.extend(ownership(SOURCE, tap, own, "spoofed_source", "accept"));
+    rules
+}
+
+/// Whether the port owns the address in a field: `verdict` if it does, or may and now does.
+fn ownership(field: &str, tap: &str, own: &str, counter: &str, verdict: &str) -> Vec<String> {
+    let learn = format!("@seen_{tap} {{ {field} }}");
+    vec![
+        format!("{field} @service counter name {counter} drop"),
+        format!("{field} {{ {own} }} {verdict}"),
+        format!("{field} @taken counter name {counter} drop"),
+        format!("{field} != @local counter name {counter} drop"),
+        format!("{field} @seen_{tap} update {learn} update @seen {{ {field} }} {verdict}"),
+        format!("{field} @seen counter name {counter} drop"),
+        format!("add {learn} add @seen {{ {field} }} {verdict}"),
+        "counter name full drop".to_owned(),
+    ]
+}
+
+/// What may come from `::`. A probe for another's address passes, so that its owner can say so.
+fn dad(tap: &str, own: &str) -> Vec<String> {
+    vec![
+        "icmpv6 type { mld-listener-report, mld-listener-done, nd-router-solicit, mld2-listener-report } accept".to_owned(),
+        "icmpv6 type != nd-neighbor-solicit counter name spoofed_source drop".to_owned(),
+        format!("{TARGET} @service accept"),
+        format!("{TARGET} {{ {own} }} accept"),
+        format!("{TARGET} @taken accept"),
+        format!("{TARGET} != @local accept"),
+        format!("{TARGET} @seen accept"),
+        format!("add @seen_{tap} {{ {TARGET} }} add @seen {{ {TARGET} }} accept"),
+        "accept".to_owned(),
+    ]
+}
+
+fn arp(port: &Port, own: &str) -> Vec<String> {
+    vec![
+        format!(
+            "arp saddr ether != {} counter name spoofed_mac drop",
+            port.mac
+        ),
+        // 0.0.0.0 asks whether an address is free (RFC 5227).
+        format!("arp saddr ip {{ 0.0.0.0, {own} }} accept"),
+        "counter name spoofed_source drop".to_owned(),
+    ]
+}
+
+fn ipv4_source(own: &str) -> Vec<String> {
+    vec![
+        "udp sport 67 counter name rogue drop".to_owned(),
+        "udp dport 68 counter name rogue drop".to_owned(),
+        "ip saddr 0.0.0.0 udp sport 68 udp dport 67 accept".to_owned(),
+        format!("ip saddr {{ {own} }} accept"),
+        "counter name spoofed_source drop".to_owned(),
+    ]
+}
+
+/// Where a port may find addresses that nobody assigned.
+fn local(scene: &Scene<'_>) -> Vec<String> {
+    let prefixes = scene
+        .network
+        .subnets
+        .iter()
+        .map(|s| s.prefix.trunc())
+        .collect();
+    let prefixes = Ipv6Net::aggregate(&prefixes)
+        .into_iter()
+        .map(|p| prefix(&p));
+    prefixes.chain([LINK_LOCAL.to_owned()]).collect()
+}
+
+/// What no guest may use: our own address, routers' addresses, and gateways outside this cloud.
+/// A guest that was given the gateway's address is the gateway.
+fn services(scene: &Scene<'_>) -> Vec<Ipv6Addr> {
+    let mut found = vec![SERVICE];
+    for leg in &scene.legs {
+        found.push(leg.mac.link_local());
+        found.extend(leg.addresses.iter().filter_map(|net| ipv6(net.addr())));
+    }
+    let given: Vec<_> = scene
+        .ports
+        .iter()
+        .flat_map(|(port, _)| assigned(port))
+        .collect();
+    let gateways = scene.network.subnets.iter().filter_map(|s| s.gateway);
+    found.extend(gateways.filter(|g| !given.contains(g)));
+    found
+}
+
+/// The addresses that are a port's by decree.
+fn assigned(port: &Port) -> Vec<Ipv6Addr> {
+    let given = port.addresses.iter().filter_map(|a| ipv6(*a));
+    given.chain([port.mac.link_local()]).collect()
+}
+
+/// Its addresses and prefixes without overlaps, which nft refuses.
+fn own_ipv6(port: &Port) -> String {
+    let mut nets: Vec<Ipv6Net> = assigned(port).into_iter().map(Ipv6Net::from).collect();
+    nets.extend(port.allowed_prefixes.iter().filter_map(|net| match net {
+        IpNet::V6(net) => Some(net.trunc()),
+        IpNet::V4(_) => None,
+    }));
+    let texts: Vec<_> = Ipv6Net::aggregate(&nets).iter().map(prefix).collect();
+    texts.join(", ")
+}
+
+/// The same for IPv4; empty when the port has no IPv4 address.
+fn own_ipv4(port: &Port) -> String {
+    let own = port
+        .addresses
+        .iter()
+        .copied()
+        .filter(IpAddr::is_ipv4)
+        .map(IpNet::from);
+    let mut nets: Vec<IpNet> = own.collect();
+    if nets.is_empty() {
+        return String::new();
+    }
+    nets.extend(
+        port.allowed_prefixes
+            .iter()
+            .filter(|net| net.addr().is_ipv4())
+            .map(IpNet::trunc),
+    );
+    let texts: Vec<_> = IpNet::aggregate(&nets)
+        .iter()
+        .map(IpNet::to_string)
+        .collect();
+    texts.join(", ")
+}
+
+fn ipv6(address: IpAddr) -> Option<Ipv6Addr> {
+    match address {
+        IpAddr::V6(address) => Some(address),
+        IpAddr::V4(_) => None,
+    }
+}
+
+fn hex(address: &Ipv6Addr) -> String {
+    format!("0x{:032x}", address.to_bits())
+}
+
+fn prefix(net: &Ipv6Net) -> String {
+    match net.prefix_len() {
+        128 => hex(&net.network()),
+        length => format!("{}/{length}", hex(&net.network())),
+    }
+}
+
+fn lines(rules: &[&str]) -> Vec<String> {
+    rules.iter().map(|&r| r.to_owned()).collect()
+}

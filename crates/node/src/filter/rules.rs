@@ -1,0 +1,179 @@
+//! The inet table: security groups' rules, and what reaches the host.
+//!
+//! A packet between guests passes two chains: its sender's, found by the source MAC that the guard
+//! has proved, and its receiver's, found by the mark that the bridge table set. A rule that matches
+//! returns, so that the second chain is asked as well; at a chain's end everything is dropped.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use model::{AddressGroupId, Direction, Peer, Port, Protocol, Rule};
+
+use super::table::Table;
+use super::{Scene, mark_text};
+use crate::links::names;
+
+/// Renders the inet table of a network.
+pub(super) fn table(scene: &Scene<'_>) -> Table {
+    let mut table = Table::new("inet");
+    table.counters = ["filtered_egress", "filtered_ingress", "filtered_input"].into();
+    table.map("from", "type ether_addr : verdict");
+    table.map("to", "type mark : verdict");
+    table.base(
+        "forward",
+        "type filter hook forward priority 0; policy accept;",
+        FORWARD,
+    );
+    table.base(
+        "input",
+        "type filter hook input priority 0; policy drop;",
+        INPUT,
+    );
+    let guarded = || scene.ports.iter().filter(|(port, _)| port.port_security);
+    for id in guarded().flat_map(|(port, _)| port.rules.iter().filter_map(group)) {
+        add_group(&mut table, scene, id);
+    }
+    for (port, mark) in guarded() {
+        let tap = names::tap(port.id);
+        table.element("from", port.mac.to_string(), format!("jump from_{tap}"));
+        table.element("to", mark_text(*mark), format!("jump to_{tap}"));
+        table.chain(&format!("from_{tap}"), chain(port, Direction::Egress));
+        table.chain(&format!("to_{tap}"), chain(port, Direction::Ingress));
+    }
+    table
+}
+
+/// Neighbour Discovery, multicast listening and errors are what a link needs (RFC 4890); whether a
+/// guest may send them is the guard's question.
+const FORWARD: &[&str] = &[
+    "ct state established,related accept",
+    "icmpv6 type { 1-4, 130-136, 143 } accept",
+    "ether saddr vmap @from",
+    "meta mark vmap @to",
+];
+
+/// All that a guest reaches of the host: the services on this network's own address.
+const INPUT: &[&str] = &[
+    "ct state established,related accept",
+    "icmpv6 type { 1-4, 130-136, 143 } accept",
+    "ip6 daddr fe80::a9fe:a9fe icmpv6 type echo-request accept",
+    "ip6 daddr fe80::a9fe:a9fe tcp dport 80 accept",
+    "counter name filtered_input",
+];
+
+fn chain(port: &Port, direction: Direction) -> Vec<String> {
+    // Rules only ever allow: their order means nothing, and two groups may hold the same one.
+    let matches: BTreeSet<_> = port
+        .rules
+        .iter()
+        .filter(|r| r.direction == direction)
+        .filter_map(condition)
+        .collect();
+    let counter = match direction {
+        Direction::Egress => "filtered_egress",
+        Direction::Ingress => "filtered_ingress",
+    };
+    let mut rules = vec!["ct state invalid drop".to_owned()];
+    rules.extend(
+        matches
+            .into_iter()
+            .map(|condition| format!("{condition} return")),
+    );
+    rules.push(format!("counter name {counter} drop"));
+    rules
+}
+
+/// A rule as nft's conditions; `None` for one that can match nothing, such as an IPv6 rule for an
+/// IPv4 peer.
+fn condition(rule: &Rule) -> Option<String> {
+    let family = match rule.ipv6 {
+        true => "meta nfproto ipv6",
+        false => "meta nfproto ipv4",
+    };
+    let parts = [Some(family.to_owned()), peer(rule)?, protocol(rule)];
+    Some(parts.into_iter().flatten().collect::<Vec<_>>().join(" "))
+}
+
+fn peer(rule: &Rule) -> Option<Option<String>> {
+    let (ip, version) = match rule.ipv6 {
+        true => ("ip6", 6),
+        false => ("ip", 4),
+    };
+    let side = match rule.direction {
+        Direction::Ingress => "saddr",
+        Direction::Egress => "daddr",
+    };
+    match &rule.peer {
+        None => Some(None),
+        Some(Peer::Prefix(net)) if net.addr().is_ipv6() != rule.ipv6 => None,
+        // nft makes a needless comparison of a prefix of length 0.
+        Some(Peer::Prefix(net)) if net.prefix_len() == 0 => Some(None),
+        Some(Peer::Prefix(net)) => Some(Some(format!("{ip} {side} {}", bare(net)))),
+        Some(Peer::Group(id)) => Some(Some(format!("{ip} {side} @{}", set_name(*id, version)))),
+    }
+}
+
+/// A single address is written without its length.
+fn bare(net: &IpNet) -> String {
+    match net.prefix_len() == net.max_prefix_len() {
+        true => net.addr().to_string(),
+        false => net.trunc().to_string(),
+    }
+}
+
+fn protocol(rule: &Rule) -> Option<String> {
+    let name = match rule.protocol? {
+        Protocol::Tcp => "tcp",
+        Protocol::Udp => "udp",
+        Protocol::Sctp => "sctp",
+        // Clients say `icmp` of IPv6 rules too.
+        Protocol::Icmp | Protocol::Icmpv6 if rule.ipv6 => {
+            return Some(icmp("icmpv6", 58, rule.range));
+        }
+        Protocol::Icmp => return Some(icmp("icmp", 1, rule.range)),
+        Protocol::Icmpv6 => return Some(icmp("icmpv6", 58, rule.range)),
+        Protocol::Number(number) => return Some(format!("meta l4proto {number}")),
+    };
+    Some(match rule.range {
+        None => format!("meta l4proto {name}"),
+        Some((low, Some(high))) if high != low => format!("{name} dport {low}-{high}"),
+        Some((low, _)) => format!("{name} dport {low}"),
+    })
+}
+
+fn icmp(name: &str, number: u8, range: Option<(u16, Option<u16>)>) -> String {
+    match range {
+        None => format!("meta l4proto {number}"),
+        Some((kind, None)) => format!("{name} type {kind}"),
+        Some((kind, Some(code))) => format!("{name} type {kind} {name} code {code}"),
+    }
+}
+
+fn group(rule: &Rule) -> Option<AddressGroupId> {
+    match rule.peer {
+        Some(Peer::Group(id)) => Some(id),
+        _ => None,
+    }
+}
+
+/// A group that has not been heard of yet has no members.
+fn add_group(table: &mut Table, scene: &Scene<'_>, id: AddressGroupId) {
+    let members = scene
+        .groups
+        .get(&id)
+        .map(|g| g.addresses.as_slice())
+        .unwrap_or_default();
+    let of = |ipv6: bool| {
+        members
+            .iter()
+            .filter(move |a| a.is_ipv6() == ipv6)
+            .map(IpAddr::to_string)
+    };
+    table.set(&set_name(id, 6), "type ipv6_addr", of(true));
+    table.set(&set_name(id, 4), "type ipv4_addr", of(false));
+}
+
+fn set_name(id: AddressGroupId, version: u8) -> String {
+    format!("group{version}_{}", id.0.simple())
+}

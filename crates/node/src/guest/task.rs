@@ -1,0 +1,292 @@
+//! The task that owns one guest: look, decide, take one step, until there is nothing to do.
+
+mod step;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use linux::process::ProcessId;
+use model::{GuestSeen, Mac, PortId, PowerSeen, Seen, Server, ServerId};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::machine::Machine;
+use super::plan::{self, Button, Epochs, Facts, For, Step, Wish, plan};
+use super::state::{State, run_dir, state_dir};
+use super::{Shared, blocking, chain, disk, lock};
+
+/// How long to wait before a step that failed is tried again, or a silent QEMU is asked again.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// How long a QEMU that we started and were killed over may take to show itself.
+const ADOPTION: Duration = Duration::from_secs(5);
+
+/// What is wanted of one guest. The default wants it gone.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Orders {
+    pub server: Option<Arc<Server>>,
+    pub nics: Vec<Nic>,
+    pub ports_up: bool,
+}
+
+/// A port as QEMU needs it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Nic {
+    pub port: PortId,
+    pub mac: Mac,
+    pub mtu: u32,
+}
+
+/// The power button, pressed.
+#[derive(Clone, Copy)]
+struct Pressed {
+    what: For,
+    /// When it is pressed again.
+    again: Instant,
+    /// When the guest's time is over.
+    end: Instant,
+}
+
+/// One guest.
+pub(super) struct Guest {
+    id: ServerId,
+    shared: Arc<Shared>,
+    orders: watch::Receiver<Orders>,
+    requests: mpsc::Receiver<oneshot::Sender<()>>,
+    dir: PathBuf,
+    run_dir: PathBuf,
+    state: State,
+    machine: Option<Machine>,
+    pressed: Option<Pressed>,
+}
+
+impl Guest {
+    pub(super) fn new(
+        id: ServerId,
+        shared: Arc<Shared>,
+        orders: watch::Receiver<Orders>,
+        requests: mpsc::Receiver<oneshot::Sender<()>>,
+    ) -> Guest {
+        let dir = state_dir(&shared.settings, id);
+        let run_dir = run_dir(&shared.settings, id);
+        let state = State::new(shared.users.take(shared.settings.uid_base, id));
+        let (machine, pressed) = (None, None);
+        Guest {
+            id,
+            shared,
+            orders,
+            requests,
+            dir,
+            run_dir,
+            state,
+            machine,
+            pressed,
+        }
+    }
+
+    /// Ends when the guest is gone.
+    pub(super) async fn run(mut self) {
+        if let Err(e) = self.find().await {
+            tracing::error!(server = %self.id, "looking for its QEMU: {}", chain(&e));
+        }
+        loop {
+            let orders = self.orders.borrow_and_update().clone();
+            let (facts, trouble) = self.observe(&orders).await;
+            let step = plan(&facts);
+            tracing::debug!(server = %self.id, ?step, ?facts);
+            self.report(&facts, step, trouble);
+            match step {
+                Step::Wait => self.wait(facts.machine).await,
+                Step::Remove => match self.remove().await {
+                    Ok(()) => return,
+                    Err(e) => self.pause("removing it", &e).await,
+                },
+                step => {
+                    if let Err(e) = self.apply(step, &orders).await {
+                        self.pause("taking a step", &e).await;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads what an earlier life of ours knew, and adopts the QEMU it started.
+    async fn find(&mut self) -> io::Result<()> {
+        let dir = self.dir.clone();
+        let (known, existed) = blocking(move || Ok((State::load(&dir), dir.exists()))).await?;
+        // A guest without a readable record is known by its user only.
+        let search = known
+            .as_ref()
+            .map_or(existed, |state| state.launching.is_some());
+        if let Some(known) = known {
+            self.state = known;
+        }
+        let recorded = self.state.process.map(ProcessId::from);
+        let process = match recorded.filter(|id| linux::process::alive(*id)) {
+            Some(process) => Some(process),
+            None if search => self.search().await?,
+            None => None,
+        };
+        let Some(process) = process else {
+            return Ok(());
+        };
+        let Some(machine) = Machine::adopt(process, &self.run_dir).await? else {
+            return Ok(());
+        };
+        tracing::info!(server = %self.id, pid = process.pid, "adopted");
+        match self.state.launching {
+            Some(epochs) => self.launched(machine, epochs).await,
+            None => {
+                self.machine = Some(machine);
+                Ok(())
+            }
+        }
+    }
+
+    /// Looks for a QEMU that was started in the moment before we were killed. While its socket takes
+    /// connections there is one, which may still be on its way to its own user.
+    async fn search(&self) -> io::Result<Option<ProcessId>> {
+        let end = Instant::now() + ADOPTION;
+        loop {
+            let uid = self.state.uid;
+            let found = blocking(move || linux::spawn::of_user(uid)).await?;
+            if !found.is_empty() {
+                return Ok(found.first().copied());
+            }
+            if !qemu::qmp::has_listener(&self.run_dir) || Instant::now() > end {
+                return Ok(None);
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    async fn observe(&mut self, orders: &Orders) -> (Facts, Option<String>) {
+        let (seen, trouble) = match &mut self.machine {
+            Some(machine) => machine.look(&self.run_dir).await,
+            None => (plan::Machine::Off, None),
+        };
+        if seen == plan::Machine::Off && self.machine.is_some() {
+            self.ended().await;
+        }
+        if seen != plan::Machine::Running {
+            self.pressed = None;
+        }
+        let now = Instant::now();
+        let button = match self.pressed {
+            None => Button::Untouched,
+            Some(Pressed { what, end, .. }) if end <= now => Button::Ignored(what),
+            Some(Pressed { what, again, .. }) if again <= now => Button::Unheard(what),
+            Some(Pressed { what, .. }) => Button::Pressed(what),
+        };
+        let facts = Facts {
+            wanted: orders.server.as_deref().map(wish),
+            ports_up: orders.ports_up,
+            disk: disk::path(&self.dir).exists(),
+            done: self.state.done,
+            failed: self.state.failure.as_ref().map(|failure| failure.epochs),
+            machine: seen,
+            button,
+        };
+        (facts, trouble)
+    }
+
+    /// QEMU is gone without our doing.
+    async fn ended(&mut self) {
+        let said = self.machine.take().and_then(|machine| machine.last_words());
+        let said = said.unwrap_or_default();
+        tracing::warn!(server = %self.id, "QEMU has ended by itself {said}");
+        if let Err(e) = self.forget().await {
+            tracing::error!(server = %self.id, "clearing up: {}", chain(&e));
+        }
+    }
+
+    /// Tells what is, if that is news.
+    fn report(&self, facts: &Facts, step: Step, trouble: Option<String>) {
+        let Some(wish) = &facts.wanted else { return };
+        let power = match (facts.machine, step) {
+            // Half-way through a step there is nothing to tell.
+            (_, Step::Revive | Step::End | Step::Reset | Step::Settle) => return,
+            (plan::Machine::Running, _) => PowerSeen::Running,
+            (plan::Machine::Off, Step::Prepare | Step::Launch) => PowerSeen::Preparing,
+            (plan::Machine::Off, Step::Wait) if facts.waits_for_ports() => PowerSeen::Preparing,
+            _ => PowerSeen::Stopped,
+        };
+        let failure = self
+            .state
+            .failure
+            .as_ref()
+            .filter(|f| f.epochs == wish.epochs);
+        let seen = GuestSeen {
+            server: self.id,
+            power,
+            started_epoch: self.state.done.start,
+            rebooted_epoch: self.state.done.reboot,
+            failure: trouble.or_else(|| failure.map(|failure| failure.text.clone())),
+            launched_ms: self.state.launched_ms,
+        };
+        let news = lock(&self.shared.picture).insert(self.id, seen.clone());
+        if news.as_ref() != Some(&seen) {
+            let _ = self.shared.reports.send(Seen::Guest(seen));
+        }
+    }
+
+    /// Until orders change, QEMU tells something, or the guest's time to shut down is over.
+    async fn wait(&mut self, machine: plan::Machine) {
+        let now = Instant::now();
+        let end = match (machine, self.pressed) {
+            (plan::Machine::Silent, _) => Some(now + AGAIN),
+            (_, Some(pressed)) if pressed.again > now => Some(pressed.again.min(pressed.end)),
+            (_, pressed) => pressed.map(|pressed| pressed.end),
+        };
+        let Guest {
+            orders,
+            requests,
+            machine,
+            ..
+        } = self;
+        let news = async {
+            match machine {
+                Some(machine) => machine.news().await,
+                None => std::future::pending().await,
+            }
+        };
+        let over = async {
+            match end {
+                Some(end) => sleep_until(end).await,
+                None => std::future::pending().await,
+            }
+        };
+        let request = tokio::select! {
+            Ok(()) = orders.changed() => None,
+            Some(request) = requests.recv() => Some(request),
+            () = news => None,
+            () = over => None,
+        };
+        if let Some(request) = request {
+            self.keep_console().await;
+            let _ = request.send(());
+        }
+    }
+
+    async fn pause(&mut self, doing: &str, error: &io::Error) {
+        tracing::error!(server = %self.id, "{doing}: {}", chain(error));
+        tokio::select! {
+            () = sleep(AGAIN) => {}
+            Ok(()) = self.orders.changed() => {}
+        }
+    }
+}
+
+fn wish(server: &Server) -> Wish {
+    let epochs = Epochs {
+        start: server.start_epoch,
+        reboot: server.reboot_epoch,
+    };
+    Wish {
+        power: server.power,
+        epochs,
+        reboot: server.reboot,
+    }
+}

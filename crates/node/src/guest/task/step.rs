@@ -1,0 +1,252 @@
+//! The steps of a guest. Each may be repeated, and we may be killed between any two.
+
+use std::io;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use model::{Power, Seen, Server};
+use qemu::KERNEL_ARGUMENTS;
+use tokio::time::Instant;
+
+use super::{Guest, Nic, Orders, Pressed, wish};
+use crate::guest::machine::{KernelParts, Machine, Parts};
+use crate::guest::plan::{Epochs, For, Step};
+use crate::guest::state::Failure;
+use crate::guest::{blocking, cgroup, chain, console, disk, lock, remove};
+use crate::image::private_dir;
+
+/// How long a guest may take to hear its power button before that is pressed again.
+const PRESS_AGAIN: Duration = Duration::from_secs(3);
+
+impl Guest {
+    pub(super) async fn apply(&mut self, step: Step, orders: &Orders) -> io::Result<()> {
+        let Some(server) = &orders.server else {
+            return self.end().await;
+        };
+        let epochs = wish(server).epochs;
+        match step {
+            Step::Wait | Step::Remove => {}
+            Step::Prepare => {
+                let prepared = self.prepare(server).await;
+                self.note(epochs, prepared).await?;
+            }
+            Step::Launch => {
+                let launched = self.launch(server, &orders.nics).await;
+                self.note(epochs, launched).await?;
+            }
+            Step::Press(what) => self.press(what).await?,
+            Step::Reset => self.reset(epochs).await?,
+            Step::Revive => self.revive(epochs).await?,
+            Step::Settle => self.settle(server).await?,
+            Step::End => self.end().await?,
+        }
+        Ok(())
+    }
+
+    /// A start that failed is not tried again under the same epochs: the cloud is told instead.
+    async fn note(&mut self, epochs: Epochs, done: io::Result<()>) -> io::Result<()> {
+        let Err(e) = done else { return Ok(()) };
+        let text = chain(&e);
+        tracing::error!(server = %self.id, "starting it: {text}");
+        self.state.failure = Some(Failure { epochs, text });
+        self.forget().await
+    }
+
+    /// Images and root disk. Given up when the server is deleted meanwhile: fetching takes time.
+    async fn prepare(&mut self, server: &Server) -> io::Result<()> {
+        self.save().await?;
+        let boot = &server.boot;
+        disk::check(&boot.disk)?;
+        let images = &self.shared.images;
+        let fetched = async {
+            let fetch = async |image: &Option<_>| match image {
+                Some(image) => images.fetch(image).await.map(Some),
+                None => Ok(None),
+            };
+            tokio::try_join!(
+                images.fetch(&boot.disk),
+                fetch(&boot.kernel),
+                fetch(&boot.ramdisk)
+            )
+        };
+        let data = tokio::select! {
+            fetched = fetched => fetched?.0,
+            _ = self.orders.wait_for(|orders| orders.server.is_none()) => return Ok(()),
+        };
+        let (dir, size_gib, uid) = (self.dir.clone(), server.disk_gib, self.state.uid);
+        blocking(move || disk::make(&dir, &data, size_gib, uid)).await
+    }
+
+    async fn launch(&mut self, server: &Server, nics: &[Nic]) -> io::Result<()> {
+        let epochs = wish(server).epochs;
+        self.state.launching = Some(epochs);
+        self.state.failure = None;
+        let (parts, ()) = tokio::try_join!(self.parts(server), self.save())?;
+        let (nics, open_tap) = (nics.to_vec(), self.shared.open_tap.clone());
+        let cgroup = self.shared.settings.cgroup.clone();
+        let started = blocking(move || {
+            private_dir(&parts.run_dir)?;
+            let taps = nics
+                .iter()
+                .map(|nic| Ok((open_tap(nic.port)?, nic.mac, nic.mtu)));
+            let taps = taps.collect::<io::Result<_>>()?;
+            let cgroup = cgroup::ensure(cgroup.as_deref(), parts.server);
+            Parts {
+                taps,
+                cgroup,
+                ..parts
+            }
+            .start()
+        });
+        let machine = started.await?.answers().await?;
+        self.launched(machine, epochs).await
+    }
+
+    async fn parts(&self, server: &Server) -> io::Result<Parts> {
+        let images = &self.shared.images;
+        let kernel = match &server.boot.kernel {
+            None => None,
+            Some(kernel) => Some(KernelParts {
+                image: images.fetch(kernel).await?,
+                ramdisk: match &server.boot.ramdisk {
+                    Some(ramdisk) => Some(images.fetch(ramdisk).await?),
+                    None => None,
+                },
+                arguments: format!("{KERNEL_ARGUMENTS} {}", server.boot.kernel_args),
+            }),
+        };
+        Ok(Parts {
+            server: server.id,
+            uid: self.state.uid,
+            qemu: self.shared.settings.qemu.clone(),
+            accelerator: self.shared.accelerator().await,
+            vcpus: server.vcpus,
+            ram_mib: server.ram_mib,
+            disk: disk::path(&self.dir),
+            kernel,
+            taps: Vec::new(),
+            run_dir: self.run_dir.clone(),
+            cgroup: None,
+        })
+    }
+
+    pub(super) async fn launched(&mut self, machine: Machine, epochs: Epochs) -> io::Result<()> {
+        self.state.done = epochs;
+        self.state.launched_ms = Some(now_ms());
+        self.state.launching = None;
+        self.state.process = Some(machine.process().into());
+        self.machine = Some(machine);
+        self.save().await
+    }
+
+    async fn press(&mut self, what: For) -> io::Result<()> {
+        let Some(machine) = &mut self.machine else {
+            return Ok(());
+        };
+        machine.press().await?;
+        let now = Instant::now();
+        let end = match self.pressed {
+            Some(pressed) if pressed.what == what => pressed.end,
+            _ => now + self.shared.settings.stop_timeout,
+        };
+        self.pressed = Some(Pressed {
+            what,
+            again: now + PRESS_AGAIN,
+            end,
+        });
+        Ok(())
+    }
+
+    async fn reset(&mut self, epochs: Epochs) -> io::Result<()> {
+        let Some(machine) = &mut self.machine else {
+            return Ok(());
+        };
+        machine.reset().await?;
+        self.pressed = None;
+        self.state.done = epochs;
+        self.save().await
+    }
+
+    async fn revive(&mut self, epochs: Epochs) -> io::Result<()> {
+        self.keep_console().await;
+        let Some(machine) = &mut self.machine else {
+            return Ok(());
+        };
+        machine.reset_and_wait().await?;
+        let started = self.state.done.start < epochs.start;
+        self.state.done = epochs;
+        if started {
+            self.state.launched_ms = Some(now_ms());
+        }
+        // Killed between these two we find the guest reset and not running, and revive it again.
+        self.save().await?;
+        let Some(machine) = &mut self.machine else {
+            return Ok(());
+        };
+        machine.cont().await
+    }
+
+    async fn settle(&mut self, server: &Server) -> io::Result<()> {
+        let epochs = wish(server).epochs;
+        match server.power {
+            Power::Running => self.state.done.start = epochs.start,
+            Power::Stopped => self.state.done.reboot = epochs.reboot,
+        }
+        self.pressed = None;
+        self.save().await
+    }
+
+    async fn end(&mut self) -> io::Result<()> {
+        self.keep_console().await;
+        if let Some(machine) = &mut self.machine {
+            machine.end().await?;
+        }
+        self.machine = None;
+        self.pressed = None;
+        self.forget().await
+    }
+
+    /// Writes down that there is no QEMU, and removes what it needed.
+    pub(super) async fn forget(&mut self) -> io::Result<()> {
+        self.state.launching = None;
+        self.state.process = None;
+        self.save().await?;
+        let (settings, id) = (self.shared.settings.clone(), self.id);
+        blocking(move || remove::run(&settings, id)).await
+    }
+
+    pub(super) async fn remove(&mut self) -> io::Result<()> {
+        let (settings, id) = (self.shared.settings.clone(), self.id);
+        blocking(move || remove::files(&settings, id)).await?;
+        self.shared.users.release(self.id);
+        lock(&self.shared.picture).remove(&self.id);
+        let _ = self.shared.reports.send(Seen::GuestGone(self.id));
+        Ok(())
+    }
+
+    /// Moves what QEMU holds of the console into the guest's file.
+    pub(super) async fn keep_console(&mut self) {
+        let Some(machine) = &mut self.machine else {
+            return;
+        };
+        let (taken, dir) = (machine.take_console().await, self.dir.clone());
+        let kept = match taken {
+            Ok(text) => blocking(move || console::append(&dir, &text)).await,
+            Err(e) => Err(e),
+        };
+        if let Err(e) = kept {
+            tracing::warn!(server = %self.id, "reading its console: {}", chain(&e));
+        }
+    }
+
+    async fn save(&self) -> io::Result<()> {
+        let (state, dir) = (self.state.clone(), self.dir.clone());
+        blocking(move || state.save(&dir)).await
+    }
+}
+
+fn now_ms() -> i64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,13 @@
+//! The agent: keeps guests, links and filters of one host as the cloud wants them.
+
+mod agent;
+mod facts;
+pub mod filter;
+pub mod guest;
+pub mod image;
+mod journal;
+pub mod links;
+mod wanted;
+
+pub use agent::{Agent, NodeSettings};
+pub use wanted::Wanted;

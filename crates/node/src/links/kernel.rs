@@ -1,0 +1,235 @@
+//! Observe and apply: the namespaces and links that the kernel has.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+
+use ipnet::{IpNet, Ipv6Net};
+use linux::netlink::{LinkKind, Netlink, VethEnd};
+use linux::netns::Netns;
+use linux::{sysctl, tap};
+use model::Mac;
+
+use super::LinkSettings;
+use super::layout::{Contents, Kind, Layout, Link, Place};
+use super::names::{self, Space};
+use super::plan::Step;
+
+/// What was observed.
+pub(super) struct Seen {
+    /// Only what carries our mark.
+    pub(super) layout: Layout,
+    /// The node's own bridges with their MTUs.
+    pub(super) bridges: BTreeMap<String, u32>,
+}
+
+/// The kernel, with a socket in each namespace that was visited.
+pub(super) struct Kernel<'a> {
+    settings: &'a LinkSettings,
+    open: BTreeMap<Space, (Netns, Netlink)>,
+}
+
+impl<'a> Kernel<'a> {
+    /// Nothing is opened yet.
+    pub(super) fn new(settings: &'a LinkSettings) -> Kernel<'a> {
+        Kernel {
+            settings,
+            open: BTreeMap::new(),
+        }
+    }
+
+    /// Reads everything that is ours. A namespace that cannot be read counts as absent: making it
+    /// again either succeeds or says why not.
+    pub(super) fn observe(&mut self) -> io::Result<Seen> {
+        let mut layout = Layout::default();
+        for name in Netns::list(&names::prefix(&self.settings.short))? {
+            let Some(space) = Space::parse(&self.settings.short, &name) else {
+                continue;
+            };
+            match self.contents(space) {
+                Ok(contents) => drop(layout.spaces.insert(space, contents)),
+                Err(error) => tracing::warn!(%name, %error, "cannot read a namespace"),
+            }
+        }
+        let mut base = self.contents(Space::Base)?;
+        let bridges = base
+            .links
+            .iter()
+            .filter(|(_, link)| link.kind == Kind::Bridge);
+        let bridges = bridges
+            .map(|(name, link)| (name.clone(), link.mtu))
+            .collect();
+        let ours = names::uplink_prefix(&self.settings.short);
+        base.links
+            .retain(|name, link| name.starts_with(&ours) && link.kind == Kind::Veth);
+        base.links
+            .values_mut()
+            .for_each(|link| link.addresses.clear());
+        base.routes.clear();
+        base.prepared = true;
+        layout.spaces.insert(Space::Base, base);
+        Ok(Seen { layout, bridges })
+    }
+
+    /// An open namespace.
+    pub(super) fn netns(&mut self, space: Space) -> io::Result<&Netns> {
+        Ok(&self.open(space)?.0)
+    }
+
+    /// Does one step.
+    pub(super) fn apply(&mut self, step: &Step) -> io::Result<()> {
+        match step {
+            Step::RemoveLink((space, name)) => self.open(*space)?.1.remove_link(name)?,
+            Step::RemoveSpace(space) => self.remove(*space)?,
+            Step::PrepareSpace(space) => self.prepare(*space)?,
+            Step::MakeBridge((space, name), mac) => {
+                self.open(*space)?.1.ensure_bridge(name, mac.0)?
+            }
+            Step::MakeTap((space, name)) => tap::ensure(&self.open(*space)?.0, name)?,
+            Step::MakePair(a, b) => self.make_pair(a, b)?,
+            Step::SetMac((space, name), mac) => self.open(*space)?.1.set_mac(name, mac.0)?,
+            Step::SetMtu((space, name), mtu) => self.open(*space)?.1.set_mtu(name, *mtu)?,
+            Step::SetAlias((space, name), alias) => self.open(*space)?.1.set_alias(name, alias)?,
+            Step::SetMaster((space, name), bridge) => {
+                self.open(*space)?.1.set_master(name, bridge.as_deref())?;
+            }
+            Step::RemoveAddress((space, name), net) => {
+                self.open(*space)?.1.remove_address(name, IpNet::V6(*net))?;
+            }
+            Step::AddAddress((space, name), net) => {
+                self.open(*space)?.1.ensure_address(name, IpNet::V6(*net))?;
+            }
+            Step::SetUp((space, name)) => self.open(*space)?.1.set_up(name)?,
+            Step::SetDown((space, name)) => self.open(*space)?.1.set_down(name)?,
+            Step::RemoveRoute(space, route) => self.open(*space)?.1.remove_route(route)?,
+            Step::AddRoute(space, route) => self.open(*space)?.1.ensure_route(route)?,
+        }
+        Ok(())
+    }
+
+    fn contents(&mut self, space: Space) -> io::Result<Contents> {
+        let (_, netlink) = self.open(space)?;
+        let links = netlink.links()?;
+        let mut addresses = BTreeMap::<u32, BTreeSet<Ipv6Net>>::new();
+        for (index, net) in netlink.all_addresses()? {
+            if let IpNet::V6(net) = net {
+                addresses.entry(index).or_default().insert(net);
+            }
+        }
+        let routes = netlink.routes()?.into_iter().collect();
+        let prepared = links.iter().any(|l| l.name == "lo" && l.up);
+        let ours = links.into_iter().filter_map(|l| {
+            let addresses = addresses.remove(&l.index).unwrap_or_default();
+            Some((l.name.clone(), link(l, addresses)?))
+        });
+        Ok(Contents {
+            prepared,
+            links: ours.collect(),
+            routes,
+        })
+    }
+
+    fn open(&mut self, space: Space) -> io::Result<&mut (Netns, Netlink)> {
+        if !self.open.contains_key(&space) {
+            let ns = match space.name(&self.settings.short) {
+                Some(name) => Netns::open(&name)?,
+                None => self.settings.base.clone(),
+            };
+            let netlink = Netlink::open(&ns)?;
+            self.open.insert(space, (ns, netlink));
+        }
+        self.open
+            .get_mut(&space)
+            .ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn prepare(&mut self, space: Space) -> io::Result<()> {
+        let Some(name) = space.name(&self.settings.short) else {
+            return Ok(());
+        };
+        let ns = Netns::ensure(&name)?;
+        sysctl::set_all(&ns, COMMON_SYSCTLS)?;
+        match space {
+            Space::Network(_) => sysctl::set_all(&ns, NETWORK_SYSCTLS)?,
+            Space::Router(_) => sysctl::set_all(&ns, ROUTER_SYSCTLS)?,
+            Space::Base => {}
+        }
+        self.open(space)?.1.set_up("lo")?;
+        Ok(())
+    }
+
+    fn remove(&mut self, space: Space) -> io::Result<()> {
+        self.open.remove(&space);
+        match space.name(&self.settings.short) {
+            Some(name) => Netns::remove(&name),
+            None => Ok(()),
+        }
+    }
+
+    fn make_pair(&mut self, a: &Place, b: &Place) -> io::Result<()> {
+        let (left, right) = (self.netns(a.0)?.clone(), self.netns(b.0)?.clone());
+        let end = |ns, name| VethEnd {
+            ns,
+            name,
+            mac: None,
+        };
+        Netlink::ensure_veth(end(&left, &a.1), end(&right, &b.1))?;
+        // The node's own namespace has its own defaults, under which the link would take part in
+        // the physical network.
+        for (ns, (space, name)) in [(&left, a), (&right, b)] {
+            if *space == Space::Base {
+                sysctl::set(ns, &format!("net/ipv6/conf/{name}/disable_ipv6"), "1")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Only the addresses we add exist, and nobody's advertisement changes anything. All of these are
+/// set before a link is made, which takes them over.
+const COMMON_SYSCTLS: &[(&str, &str)] = &[
+    ("net/ipv6/conf/default/addr_gen_mode", "1"),
+    ("net/ipv6/conf/all/accept_ra", "0"),
+    ("net/ipv6/conf/default/accept_ra", "0"),
+    ("net/ipv6/conf/all/accept_redirects", "0"),
+    ("net/ipv6/conf/default/accept_redirects", "0"),
+];
+
+/// The marks that filters set lead from a packet to the socket that answers it; bridged packets
+/// pass the inet tables, which hold the security groups.
+const NETWORK_SYSCTLS: &[(&str, &str)] = &[
+    ("net/ipv6/conf/all/forwarding", "0"),
+    ("net/ipv4/ip_forward", "0"),
+    ("net/ipv4/tcp_fwmark_accept", "1"),
+    ("net/bridge/bridge-nf-call-ip6tables", "1"),
+    ("net/bridge/bridge-nf-call-iptables", "1"),
+];
+
+/// A leg keeps its addresses while it is down, and tells its neighbours when it comes up.
+const ROUTER_SYSCTLS: &[(&str, &str)] = &[
+    ("net/ipv6/conf/default/forwarding", "1"),
+    ("net/ipv6/conf/all/forwarding", "1"),
+    ("net/ipv6/conf/all/keep_addr_on_down", "1"),
+    ("net/ipv6/conf/default/keep_addr_on_down", "1"),
+    ("net/ipv6/conf/all/ndisc_notify", "1"),
+    ("net/ipv6/conf/default/ndisc_notify", "1"),
+];
+
+/// `None` for what we never make: the loopback, and the tunnels that some kernels put into each
+/// new namespace.
+fn link(seen: linux::netlink::Link, addresses: BTreeSet<Ipv6Net>) -> Option<Link> {
+    let kind = match seen.kind {
+        LinkKind::Bridge => Kind::Bridge,
+        LinkKind::Tap => Kind::Tap,
+        LinkKind::Veth => Kind::Veth,
+        LinkKind::Other => return None,
+    };
+    Some(Link {
+        kind,
+        mac: seen.mac.map(Mac),
+        mtu: seen.mtu,
+        up: seen.up,
+        master: seen.master,
+        alias: seen.alias,
+        addresses,
+    })
+}

@@ -1,0 +1,331 @@
+//! Namespaces and links as values: what should be there, and what is.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ipnet::{IpNet, Ipv6Net};
+use linux::netlink::Route;
+use model::{Key, Mac, Network, NetworkId, Port, Router, RouterPort};
+
+use super::LinkSettings;
+use super::names::{self, Space};
+use crate::Wanted;
+use crate::filter::SERVICE;
+
+/// A link in a namespace.
+pub type Place = (Space, String);
+
+/// Namespaces with all they hold.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Layout {
+    pub spaces: BTreeMap<Space, Contents>,
+    /// The veth pairs. The kernel does not tell which ends belong together, so that only what
+    /// should be has these: names say it.
+    pub pairs: BTreeSet<(Place, Place)>,
+}
+
+/// What one namespace holds.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Contents {
+    /// Its sysctls are set and its loopback is up.
+    pub prepared: bool,
+    pub links: BTreeMap<String, Link>,
+    pub routes: BTreeSet<Route>,
+}
+
+/// A link; what is `None` does not matter.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Link {
+    pub kind: Kind,
+    pub mac: Option<Mac>,
+    pub mtu: u32,
+    pub up: bool,
+    pub master: Option<String>,
+    /// Says to an operator, and to us after a restart, whose it is.
+    pub alias: Option<String>,
+    pub addresses: BTreeSet<Ipv6Net>,
+}
+
+/// What a link is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Bridge,
+    Tap,
+    Veth,
+}
+
+/// What is wanted, whose it is, and what cannot be had.
+pub struct Design {
+    pub layout: Layout,
+    pub owners: BTreeMap<Place, Key>,
+    pub failures: Vec<(Key, String)>,
+}
+
+/// Lays out all networks that have a guest's port or a router here, and all routers.
+///
+/// `bridges` are the node's own bridges with their MTUs.
+pub fn design(wanted: &Wanted, settings: &LinkSettings, bridges: &BTreeMap<String, u32>) -> Design {
+    let mut draft = Draft {
+        wanted,
+        settings,
+        bridges,
+        design: Design::default(),
+    };
+    for id in networks_here(wanted) {
+        match wanted.networks.get(&id) {
+            Some(network) => draft.network(network),
+            None => draft.fail(
+                Key::Network(id),
+                "has ports here, but is not known here".into(),
+            ),
+        }
+    }
+    for port in wanted.ports.values() {
+        draft.port(port);
+    }
+    for router in wanted.routers.values() {
+        draft.router(router);
+    }
+    draft.design
+}
+
+fn networks_here(wanted: &Wanted) -> BTreeSet<NetworkId> {
+    let of_ports = wanted.ports.values().map(|p| p.network);
+    let of_legs = wanted
+        .routers
+        .values()
+        .flat_map(|r| r.ports.iter().map(|leg| leg.network));
+    of_ports.chain(of_legs).collect()
+}
+
+impl Default for Design {
+    fn default() -> Self {
+        // The node's own namespace is always there, whatever it holds.
+        let base = Contents {
+            prepared: true,
+            ..Contents::default()
+        };
+        let layout = Layout {
+            spaces: [(Space::Base, base)].into(),
+            pairs: BTreeSet::new(),
+        };
+        Design {
+            layout,
+            owners: BTreeMap::new(),
+            failures: Vec::new(),
+        }
+    }
+}
+
+struct Draft<'a> {
+    wanted: &'a Wanted,
+    settings: &'a LinkSettings,
+    bridges: &'a BTreeMap<String, u32>,
+    design: Design,
+}
+
+impl Draft<'_> {
+    fn network(&mut self, network: &Network) {
+        let space = Space::Network(network.id);
+        let contents = Contents {
+            prepared: true,
+            ..Contents::default()
+        };
+        self.design.layout.spaces.insert(space, contents);
+        let bridge = Link {
+            kind: Kind::Bridge,
+            mac: Some(names::bridge_mac(network.id)),
+            addresses: [on_link(SERVICE)].into(),
+            master: None,
+            ..in_bridge(Kind::Bridge, network.mtu)
+        };
+        let key = Key::Network(network.id);
+        self.add(space, names::BRIDGE.to_owned(), bridge, key);
+        if let Some(physical) = &network.physical_network {
+            self.uplink(network, physical);
+        }
+    }
+
+    fn uplink(&mut self, network: &Network, physical: &str) {
+        let key = Key::Network(network.id);
+        let Some(bridge) = self.settings.physical.get(physical) else {
+            let text = format!("this node's settings map no bridge to physical network {physical}");
+            return self.fail(key, text);
+        };
+        let Some(&bridge_mtu) = self.bridges.get(bridge) else {
+            let text = format!(
+                "this host has no bridge {bridge}, to which its settings map physical network {physical}"
+            );
+            return self.fail(key, text);
+        };
+        let inner = in_bridge(Kind::Veth, network.mtu);
+        // A bridge takes the least MTU of its ports: ours must not lower the operator's.
+        let outer = Link {
+            master: Some(bridge.clone()),
+            alias: Some(format!(
+                "hextet {} network {}",
+                self.settings.short, network.id
+            )),
+            ..in_bridge(Kind::Veth, network.mtu.max(bridge_mtu))
+        };
+        let name = names::uplink(&self.settings.short, network.id);
+        let inside = (Space::Network(network.id), names::UPLINK.to_owned());
+        self.pair((inside, inner), ((Space::Base, name), outer), key);
+    }
+
+    fn port(&mut self, port: &Port) {
+        // A network that is not known has failed already.
+        let Some(network) = self.wanted.networks.get(&port.network) else {
+            return;
+        };
+        let tap = Link {
+            up: port.enabled,
+            alias: Some(port.id.to_string()),
+            ..in_bridge(Kind::Tap, network.mtu)
+        };
+        self.add(
+            Space::Network(network.id),
+            names::tap(port.id),
+            tap,
+            Key::Port(port.id),
+        );
+    }
+
+    fn router(&mut self, router: &Router) {
+        let contents = Contents {
+            prepared: true,
+            ..Contents::default()
+        };
+        self.design
+            .layout
+            .spaces
+            .insert(Space::Router(router.id), contents);
+        for leg in &router.ports {
+            if let Some(network) = self.wanted.networks.get(&leg.network) {
+                self.leg(router, leg, network);
+            }
+        }
+        if router.enabled {
+            self.routes(router);
+        }
+    }
+
+    fn leg(&mut self, router: &Router, leg: &RouterPort, network: &Network) {
+        let inner = in_bridge(Kind::Veth, network.mtu);
+        // The kernel keeps addresses of a link that goes down, but for the link-local one.
+        let link_local = router.enabled.then(|| on_link(leg.mac.link_local()));
+        let addresses = leg.addresses.iter().filter_map(ipv6).chain(link_local);
+        let outer = Link {
+            mac: Some(leg.mac),
+            up: router.enabled,
+            master: None,
+            addresses: addresses.collect(),
+            ..in_bridge(Kind::Veth, network.mtu)
+        };
+        let inside = (Space::Network(network.id), names::leg_in_network(leg.id));
+        let outside = (Space::Router(router.id), names::leg_in_router(leg.id));
+        self.pair((inside, inner), (outside, outer), Key::Router(router.id));
+    }
+
+    fn routes(&mut self, router: &Router) {
+        let mut found = BTreeSet::new();
+        if let Some(nexthop) = router.default_nexthop {
+            match router.ports.iter().find(|leg| leg.external) {
+                Some(leg) => {
+                    let link = names::leg_in_router(leg.id);
+                    found.insert(Route {
+                        destination: Ipv6Net::default(),
+                        nexthop,
+                        link,
+                    });
+                }
+                None => self.fail(
+                    Key::Router(router.id),
+                    format!(
+                        "no port in an external network leads to the default gateway {nexthop}"
+                    ),
+                ),
+            }
+        }
+        for route in &router.routes {
+            let (IpNet::V6(destination), std::net::IpAddr::V6(nexthop)) =
+                (route.destination, route.nexthop)
+            else {
+                continue;
+            };
+            let holds =
+                |leg: &&RouterPort| leg.addresses.iter().any(|net| net.contains(&route.nexthop));
+            match router.ports.iter().find(holds) {
+                Some(leg) => {
+                    let link = names::leg_in_router(leg.id);
+                    found.insert(Route {
+                        destination: destination.trunc(),
+                        nexthop,
+                        link,
+                    });
+                }
+                None => self.fail(
+                    Key::Router(router.id),
+                    format!("no port's subnet holds {nexthop}, the next hop to {destination}"),
+                ),
+            }
+        }
+        if let Some(contents) = self.design.layout.spaces.get_mut(&Space::Router(router.id)) {
+            contents.routes = found;
+        }
+    }
+
+    fn pair(&mut self, (a, inner): (Place, Link), (b, outer): (Place, Link), key: Key) {
+        let added =
+            self.add(a.0, a.1.clone(), inner, key) && self.add(b.0, b.1.clone(), outer, key);
+        if added {
+            self.design.layout.pairs.insert((a, b));
+        }
+    }
+
+    /// Names are cut ids; two that are cut to the same name cannot both be had.
+    fn add(&mut self, space: Space, name: String, link: Link, key: Key) -> bool {
+        let place = (space, name.clone());
+        if let Some(other) = self.design.owners.get(&place) {
+            let text = format!("link {name} would also be that of {other:?}");
+            self.fail(key, text);
+            return false;
+        }
+        self.design.owners.insert(place, key);
+        self.design
+            .layout
+            .spaces
+            .entry(space)
+            .or_default()
+            .links
+            .insert(name, link);
+        true
+    }
+
+    fn fail(&mut self, key: Key, text: String) {
+        self.design.failures.push((key, text));
+    }
+}
+
+/// A port of a network's bridge.
+fn in_bridge(kind: Kind, mtu: u32) -> Link {
+    Link {
+        kind,
+        mac: None,
+        mtu,
+        up: true,
+        master: Some(names::BRIDGE.to_owned()),
+        alias: None,
+        addresses: BTreeSet::new(),
+    }
+}
+
+fn on_link(address: std::net::Ipv6Addr) -> Ipv6Net {
+    Ipv6Net::new_assert(address, 64)
+}
+
+fn ipv6(net: &IpNet) -> Option<Ipv6Net> {
+    match net {
+        IpNet::V6(net) => Some(*net),
+        IpNet::V4(_) => None,
+    }
+}

@@ -1,0 +1,181 @@
+//! The steps that turn what is into what should be.
+
+use ipnet::Ipv6Net;
+use linux::netlink::Route;
+use model::Mac;
+
+use super::layout::{Contents, Kind, Layout, Link, Place};
+use super::names::Space;
+
+/// One thing to do. Each may be repeated.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    RemoveLink(Place),
+    RemoveSpace(Space),
+    /// Makes the namespace, sets its sysctls, and its loopback up last.
+    PrepareSpace(Space),
+    MakeBridge(Place, Mac),
+    MakeTap(Place),
+    MakePair(Place, Place),
+    SetMac(Place, Mac),
+    SetMtu(Place, u32),
+    SetAlias(Place, String),
+    SetMaster(Place, Option<String>),
+    RemoveAddress(Place, Ipv6Net),
+    AddAddress(Place, Ipv6Net),
+    SetUp(Place),
+    SetDown(Place),
+    RemoveRoute(Space, Route),
+    AddRoute(Space, Route),
+}
+
+impl Step {
+    /// Whether it clears the ground for others: to be done before filters are applied.
+    pub fn is_ground(&self) -> bool {
+        matches!(
+            self,
+            Step::RemoveLink(_) | Step::RemoveSpace(_) | Step::PrepareSpace(_)
+        )
+    }
+
+    /// The namespace and, if it is about one, the link.
+    pub fn place(&self) -> (Space, Option<&Place>) {
+        match self {
+            Step::RemoveSpace(s) | Step::PrepareSpace(s) => (*s, None),
+            Step::RemoveRoute(s, _) | Step::AddRoute(s, _) => (*s, None),
+            Step::RemoveLink(p)
+            | Step::MakeBridge(p, _)
+            | Step::MakeTap(p)
+            | Step::MakePair(p, _)
+            | Step::SetMac(p, _)
+            | Step::SetMtu(p, _)
+            | Step::SetAlias(p, _)
+            | Step::SetMaster(p, _)
+            | Step::RemoveAddress(p, _)
+            | Step::AddAddress(p, _)
+            | Step::SetUp(p)
+            | Step::SetDown(p) => (p.0, Some(p)),
+        }
+    }
+}
+
+/// Removals first, so that a freed name can be used again; links before what lies on them.
+pub fn plan(wanted: &Layout, seen: &Layout) -> Vec<Step> {
+    let removed = stale(wanted, seen);
+    let kept = |place: &Place| link(seen, place).filter(|_| !removed.contains(place));
+    let mut steps: Vec<_> = removed.iter().cloned().map(Step::RemoveLink).collect();
+    steps.extend(
+        seen.spaces
+            .keys()
+            .filter(|s| !wanted.spaces.contains_key(s))
+            .map(|s| Step::RemoveSpace(*s)),
+    );
+    for (space, _) in wanted
+        .spaces
+        .iter()
+        .filter(|(_, contents)| contents.prepared)
+    {
+        if !seen
+            .spaces
+            .get(space)
+            .is_some_and(|contents| contents.prepared)
+        {
+            steps.push(Step::PrepareSpace(*space));
+        }
+    }
+    for (place, link) in links(wanted).filter(|(place, _)| kept(place).is_none()) {
+        match link.kind {
+            Kind::Bridge => {
+                steps.extend(link.mac.map(|mac| Step::MakeBridge(place, mac)));
+            }
+            Kind::Tap => steps.push(Step::MakeTap(place)),
+            Kind::Veth => {}
+        }
+    }
+    for (a, b) in &wanted.pairs {
+        if kept(a).is_none() || kept(b).is_none() {
+            steps.push(Step::MakePair(a.clone(), b.clone()));
+        }
+    }
+    for (place, link) in links(wanted) {
+        set(&mut steps, &place, link, kept(&place));
+    }
+    for (space, contents) in &wanted.spaces {
+        routes(&mut steps, *space, contents, seen.spaces.get(space));
+    }
+    steps
+}
+
+/// Links that should not be, that are of another kind, and veth ends that stand alone.
+fn stale(wanted: &Layout, seen: &Layout) -> Vec<Place> {
+    let halves = |place: &Place| {
+        let pair = wanted.pairs.iter().find(|(a, b)| a == place || b == place);
+        pair.is_some_and(|(a, b)| link(seen, a).is_none() || link(seen, b).is_none())
+    };
+    let misfit = |(place, found): &(Place, &Link)| {
+        link(wanted, place).is_none_or(|l| l.kind != found.kind) || halves(place)
+    };
+    links(seen).filter(misfit).map(|(place, _)| place).collect()
+}
+
+fn set(steps: &mut Vec<Step>, place: &Place, link: &Link, seen: Option<&Link>) {
+    let place = || place.clone();
+    if let Some(mac) = link.mac
+        && seen.is_none_or(|s| s.mac != Some(mac))
+    {
+        steps.push(Step::SetMac(place(), mac));
+    }
+    if seen.is_none_or(|s| s.mtu != link.mtu) {
+        steps.push(Step::SetMtu(place(), link.mtu));
+    }
+    if let Some(alias) = &link.alias
+        && seen.is_none_or(|s| s.alias.as_ref() != Some(alias))
+    {
+        steps.push(Step::SetAlias(place(), alias.clone()));
+    }
+    let master = seen.map_or(&None, |s| &s.master);
+    if *master != link.master {
+        steps.push(Step::SetMaster(place(), link.master.clone()));
+    }
+    for address in seen
+        .iter()
+        .flat_map(|s| s.addresses.difference(&link.addresses))
+    {
+        steps.push(Step::RemoveAddress(place(), *address));
+    }
+    for address in &link.addresses {
+        if seen.is_none_or(|s| !s.addresses.contains(address)) {
+            steps.push(Step::AddAddress(place(), *address));
+        }
+    }
+    match (link.up, seen.is_some_and(|s| s.up)) {
+        (true, false) => steps.push(Step::SetUp(place())),
+        (false, true) => steps.push(Step::SetDown(place())),
+        _ => {}
+    }
+}
+
+fn routes(steps: &mut Vec<Step>, space: Space, wanted: &Contents, seen: Option<&Contents>) {
+    let gone = seen
+        .iter()
+        .flat_map(|s| s.routes.difference(&wanted.routes));
+    steps.extend(gone.map(|r| Step::RemoveRoute(space, r.clone())));
+    let due = wanted
+        .routes
+        .iter()
+        .filter(|r| seen.is_none_or(|s| !s.routes.contains(*r)));
+    steps.extend(due.map(|r| Step::AddRoute(space, r.clone())));
+}
+
+fn links(layout: &Layout) -> impl Iterator<Item = (Place, &Link)> {
+    layout.spaces.iter().flat_map(|(space, contents)| {
+        contents
+            .links
+            .iter()
+            .map(|(name, link)| ((*space, name.clone()), link))
+    })
+}
+
+fn link<'a>(layout: &'a Layout, (space, name): &Place) -> Option<&'a Link> {
+    layout.spaces.get(space)?.links.get(name)
+}

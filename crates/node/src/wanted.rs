@@ -1,0 +1,38 @@
+//! Everything this node was told, by kind: the desired side of every reconciler here.
+
+use std::collections::BTreeMap;
+
+use model::{
+    AddressGroup, AddressGroupId, Change, Desired, Key, Network, NetworkId, Port, PortId, Router,
+    RouterId, Server, ServerId,
+};
+
+/// The documents in force.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Wanted {
+    pub networks: BTreeMap<NetworkId, Network>,
+    pub routers: BTreeMap<RouterId, Router>,
+    pub groups: BTreeMap<AddressGroupId, AddressGroup>,
+    /// Only ports bound to this node.
+    pub ports: BTreeMap<PortId, Port>,
+    /// Only servers placed on this node.
+    pub servers: BTreeMap<ServerId, Server>,
+}
+
+impl Wanted {
+    /// Takes one change in.
+    pub fn apply(&mut self, change: Change) {
+        match (change.document, change.key) {
+            (Some(Desired::Network(d)), _) => drop(self.networks.insert(d.id, d)),
+            (Some(Desired::Router(d)), _) => drop(self.routers.insert(d.id, d)),
+            (Some(Desired::AddressGroup(d)), _) => drop(self.groups.insert(d.id, d)),
+            (Some(Desired::Port(d)), _) => drop(self.ports.insert(d.id, d)),
+            (Some(Desired::Server(d)), _) => drop(self.servers.insert(d.id, *d)),
+            (None, Key::Network(id)) => drop(self.networks.remove(&id)),
+            (None, Key::Router(id)) => drop(self.routers.remove(&id)),
+            (None, Key::AddressGroup(id)) => drop(self.groups.remove(&id)),
+            (None, Key::Port(id)) => drop(self.ports.remove(&id)),
+            (None, Key::Server(id)) => drop(self.servers.remove(&id)),
+        }
+    }
+}

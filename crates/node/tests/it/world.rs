@@ -1,0 +1,384 @@
+//! A node in a namespace of its own, with guests played by namespaces.
+//!
+//! A guest's process holds the port's tap, as QEMU would, and copies frames to and from a tap
+//! `eth0` in the guest's namespace: so the host's side is exactly what a real guest meets.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::net::Ipv6Addr;
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use linux::netlink::{Netlink, VethEnd};
+use linux::netns::Netns;
+use linux::{nft, sysctl, tap};
+use model::{
+    Boot, Direction, ImageFile, Mac, Network, NetworkId, Port, PortId, Router, RouterId,
+    RouterPort, Rule, Server, ServerId, Subnet, SubnetId,
+};
+use node::Wanted;
+use node::links::{LinkSettings, Links, Report, names};
+
+pub(crate) struct World {
+    pub(crate) short: String,
+    pub(crate) base: Netns,
+    pub(crate) links: Links,
+    pub(crate) wanted: Wanted,
+    settings: LinkSettings,
+    runtime: tokio::runtime::Runtime,
+    guests: u8,
+}
+
+impl World {
+    /// A node whose bridge `br-ext` holds the physical network `physnet`.
+    pub(crate) fn new() -> World {
+        let short = NetworkId::random().short()[..4].to_owned();
+        let base = Netns::ensure(&format!("hxt{short}-base"))
+            .expect("these tests make network namespaces: run them as root");
+        let mut netlink = Netlink::open(&base).unwrap();
+        netlink
+            .ensure_bridge("br-ext", [2, 0, 0, 0, 0, 0xee])
+            .unwrap();
+        netlink.set_up("br-ext").unwrap();
+        let settings = LinkSettings {
+            short: short.clone(),
+            base: base.clone(),
+            physical: BTreeMap::from([("physnet".into(), "br-ext".into())]),
+        };
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let links = start(&runtime, &settings);
+        World {
+            short,
+            base,
+            links,
+            wanted: Wanted::default(),
+            settings,
+            runtime,
+            guests: 0,
+        }
+    }
+
+    /// Loses everything a process would lose.
+    pub(crate) fn restart(&mut self) {
+        self.links = start(&self.runtime, &self.settings);
+    }
+
+    /// A pass that must not fail.
+    pub(crate) fn pass(&mut self) -> Report {
+        let report = self.links.pass(&self.wanted);
+        assert_eq!(report.failures, [], "a pass failed");
+        report
+    }
+
+    pub(crate) fn network(&mut self, prefix: &str) -> NetworkId {
+        let network = network(prefix);
+        let id = network.id;
+        self.wanted.networks.insert(id, network);
+        id
+    }
+
+    /// A port that may send anything and receive nothing.
+    pub(crate) fn port(&mut self, network: NetworkId, address: &str) -> PortId {
+        let port = port(network, self.wanted.ports.len() as u8 + 1, address);
+        let id = port.id;
+        self.wanted.ports.insert(id, port);
+        id
+    }
+
+    pub(crate) fn rule(&mut self, port: PortId, rule: Rule) {
+        self.wanted.ports.get_mut(&port).unwrap().rules.push(rule);
+    }
+
+    pub(crate) fn router(&mut self, ports: Vec<RouterPort>) -> RouterId {
+        let id = RouterId::random();
+        let router = Router {
+            id,
+            enabled: true,
+            ports,
+            routes: Vec::new(),
+            default_nexthop: None,
+        };
+        self.wanted.routers.insert(id, router);
+        id
+    }
+
+    /// A server with one port.
+    pub(crate) fn server(&mut self, port: PortId) -> ServerId {
+        let id = ServerId::random();
+        self.wanted.ports.get_mut(&port).unwrap().server = Some(id);
+        self.wanted.servers.insert(id, server(id, port));
+        id
+    }
+
+    /// Plugs a guest into a port that is up. It has the port's MAC and addresses.
+    pub(crate) fn guest(&mut self, port: PortId) -> Guest {
+        let port = &self.wanted.ports[&port];
+        self.guests += 1;
+        let guest = Guest::new(&format!("hxt{}-g{}", self.short, self.guests), port.mac);
+        let host = self.links.taps().open(port.network, port.id).unwrap();
+        guest.copy(File::from(host));
+        for address in &port.addresses {
+            guest.address(&address.to_string());
+        }
+        guest
+    }
+
+    /// A host on the physical network.
+    pub(crate) fn outside(&self, address: &str) -> Guest {
+        let ns = Netns::ensure(&format!("hxt{}-outside", self.short)).unwrap();
+        let inner = VethEnd {
+            ns: &ns,
+            name: "eth0",
+            mac: None,
+        };
+        let outer = VethEnd {
+            ns: &self.base,
+            name: "outside",
+            mac: None,
+        };
+        Netlink::ensure_veth(inner, outer).unwrap();
+        let mut base = Netlink::open(&self.base).unwrap();
+        base.set_master("outside", Some("br-ext")).unwrap();
+        base.set_up("outside").unwrap();
+        Netlink::open(&ns).unwrap().set_up("eth0").unwrap();
+        let guest = Guest { ns };
+        guest.address(address);
+        guest
+    }
+
+    pub(crate) fn netns(&self, network: NetworkId) -> Netns {
+        Netns::open(&names::Space::Network(network).name(&self.short).unwrap()).unwrap()
+    }
+
+    /// The packets that a counter of the bridge table has seen.
+    pub(crate) fn counter(&self, network: NetworkId, family: &str, name: &str) -> u64 {
+        let arguments = ["list", "counter", family, "hextet", name];
+        let text = nft::ask(&self.netns(network), &arguments).unwrap();
+        let mut words = text.split_whitespace().skip_while(|w| *w != "packets");
+        words.nth(1).unwrap().parse().unwrap()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        let _ = node::links::purge(&self.short, &self.base);
+        for name in Netns::list(&format!("hxt{}-", self.short)).unwrap_or_default() {
+            let _ = Netns::remove(&name);
+        }
+    }
+}
+
+fn start(runtime: &tokio::runtime::Runtime, settings: &LinkSettings) -> Links {
+    let _inside = runtime.enter();
+    Links::new(settings.clone(), lan::Lan::start().unwrap())
+}
+
+/// A namespace with a network card.
+pub(crate) struct Guest {
+    pub(crate) ns: Netns,
+}
+
+impl Guest {
+    fn new(name: &str, mac: Mac) -> Guest {
+        let ns = Netns::ensure(name).unwrap();
+        sysctl::set(&ns, "net/ipv6/conf/default/accept_dad", "0").unwrap();
+        tap::ensure(&ns, "eth0").unwrap();
+        let mut netlink = Netlink::open(&ns).unwrap();
+        netlink.set_mac("eth0", mac.0).unwrap();
+        netlink.set_mtu("eth0", 1400).unwrap();
+        netlink.set_up("lo").unwrap();
+        Guest { ns }
+    }
+
+    fn copy(&self, host: File) {
+        let own = File::from(tap::open(&self.ns, "eth0").unwrap());
+        pump(host.try_clone().unwrap(), own.try_clone().unwrap());
+        pump(own, host);
+        Netlink::open(&self.ns).unwrap().set_up("eth0").unwrap();
+    }
+
+    pub(crate) fn address(&self, address: &str) {
+        self.shell(&format!("ip -6 address add {address}/64 dev eth0 nodad"));
+    }
+
+    pub(crate) fn run(&self, script: &str) -> Output {
+        let name = self.ns.name();
+        Command::new("ip")
+            .args(["netns", "exec", name, "sh", "-c", script])
+            .output()
+            .unwrap()
+    }
+
+    /// Runs a script that must succeed.
+    pub(crate) fn shell(&self, script: &str) -> String {
+        let output = self.run(script);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{script}: {errors}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Whether one of three echo requests is answered.
+    pub(crate) fn pings(&self, address: &str) -> bool {
+        self.run(&format!("ping -6 -n -c 3 -i 0.3 -W 1 -w 2 {address}"))
+            .status
+            .success()
+    }
+
+    /// Sends one frame, written as a Python expression of bytes.
+    pub(crate) fn send(&self, frame: &str) {
+        let script = format!(
+            "{FRAMES}\ns = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)\n\
+             s.bind(('eth0', 0))\ns.send({frame})"
+        );
+        let name = self.ns.name();
+        let python = ["netns", "exec", name, "python3", "-c", &script];
+        let output = Command::new("ip").args(python).output().unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        // Ends the threads that copy, which hold the namespace.
+        if let Ok(mut netlink) = Netlink::open(&self.ns) {
+            let _ = netlink.remove_link("eth0");
+        }
+        let _ = Netns::remove(self.ns.name());
+    }
+}
+
+/// Builders of packets: enough to say what a guest may not.
+const FRAMES: &str = r#"
+import socket, struct
+def ip(text): return socket.inet_pton(socket.AF_INET6, text)
+def mac(text): return bytes.fromhex(text.replace(':', ''))
+def ether(source, kind, payload, to='33:33:00:00:00:01'):
+    return mac(to) + mac(source) + struct.pack('>H', kind) + payload
+def ip6(source, to, protocol, payload):
+    return struct.pack('>IHBB', 6 << 28, len(payload), protocol, 255) + ip(source) + ip(to) + payload
+def checksum(source, to, protocol, data):
+    data = ip(source) + ip(to) + struct.pack('>II', len(data), protocol) + data
+    data += b'\0' * (len(data) % 2)
+    total = sum(struct.unpack('>%dH' % (len(data) // 2), data))
+    while total >> 16: total = (total & 0xffff) + (total >> 16)
+    return ~total & 0xffff
+def icmp6(source, to, kind, body, code=0):
+    data = struct.pack('>BBH', kind, code, 0) + body
+    data = data[:2] + struct.pack('>H', checksum(source, to, 58, data)) + data[4:]
+    return ip6(source, to, 58, data)
+def udp(source, to, sport, dport, body=b'x'):
+    return ip6(source, to, 17, struct.pack('>HHHH', sport, dport, 8 + len(body), 0) + body)
+"#;
+
+fn pump(mut from: File, mut to: File) {
+    std::thread::spawn(move || {
+        let mut frame = vec![0; 70_000];
+        while let Ok(length) = from.read(&mut frame) {
+            // A frame that finds its receiver down is lost, as on a wire.
+            let _ = to.write(&frame[..length]);
+        }
+    });
+}
+
+/// Waits for something that the kernel does in its own time.
+pub(crate) fn eventually(what: &str, mut done: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(8);
+    while !done() {
+        assert!(Instant::now() < end, "{what} did not happen");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+pub(crate) fn network(prefix: &str) -> Network {
+    let prefix: ipnet::Ipv6Net = prefix.parse().unwrap();
+    let subnet = Subnet {
+        id: SubnetId::random(),
+        prefix,
+        gateway: Some(Ipv6Addr::from_bits(prefix.network().to_bits() | 1)),
+        ra_mode: None,
+        address_mode: None,
+        dns_nameservers: Vec::new(),
+        host_routes: Vec::new(),
+    };
+    Network {
+        id: NetworkId::random(),
+        mtu: 1400,
+        physical_network: None,
+        subnets: vec![subnet],
+    }
+}
+
+pub(crate) fn port(network: NetworkId, number: u8, address: &str) -> Port {
+    Port {
+        id: PortId::random(),
+        network,
+        mac: Mac([0xfa, 0x16, 0x3e, 0, 0, number]),
+        enabled: true,
+        addresses: vec![address.parse().unwrap()],
+        port_security: true,
+        allowed_prefixes: Vec::new(),
+        rules: vec![allow(Direction::Egress)],
+        server: None,
+    }
+}
+
+pub(crate) fn leg(network: NetworkId, number: u8, address: &str, external: bool) -> RouterPort {
+    RouterPort {
+        id: PortId::random(),
+        network,
+        mac: Mac([0xfa, 0x16, 0x3e, 1, 0, number]),
+        addresses: vec![address.parse().unwrap()],
+        external,
+    }
+}
+
+/// Any IPv6 packet of a direction.
+pub(crate) fn allow(direction: Direction) -> Rule {
+    Rule {
+        direction,
+        protocol: None,
+        range: None,
+        peer: None,
+        ipv6: true,
+    }
+}
+
+fn server(id: ServerId, port: PortId) -> Server {
+    let disk = ImageFile {
+        id: model::ImageId::random(),
+        size_bytes: 0,
+        sha512: String::new(),
+        disk_format: "raw".into(),
+    };
+    let boot = Boot {
+        disk,
+        kernel: None,
+        ramdisk: None,
+        kernel_args: String::new(),
+    };
+    Server {
+        id,
+        name: "guest".into(),
+        hostname: "guest".into(),
+        project: "project".into(),
+        power: model::Power::Running,
+        start_epoch: 1,
+        reboot_epoch: 0,
+        reboot: model::Reboot::Soft,
+        vcpus: 1,
+        ram_mib: 64,
+        disk_gib: 0,
+        boot,
+        ports: vec![port],
+        availability_zone: "nova".into(),
+        public_keys: Vec::new(),
+        user_data: None,
+        metadata: Vec::new(),
+        created_ms: 0,
+    }
+}

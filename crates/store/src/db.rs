@@ -1,0 +1,311 @@
+//! The database: one writer, many readers, transactions as closures.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use model::{Error, Key, Result};
+use rusqlite::{Connection, OptionalExtension, params_from_iter};
+use tokio::sync::watch;
+
+use crate::field::Value;
+use crate::query::{self, Query};
+use crate::rows::Row;
+use crate::schema;
+
+/// The open database. Clones share it.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    file: PathBuf,
+    writer: Mutex<Connection>,
+    readers: Mutex<Vec<Connection>>,
+    generation: watch::Sender<u64>,
+}
+
+impl Store {
+    /// Opens the database file, makes it if it is not there, and brings its schema up to date.
+    ///
+    /// # Errors
+    /// `Internal` when the file cannot be read or written, or was written by a newer hextet.
+    pub fn open(file: &Path) -> Result<Store> {
+        let mut writer = connect(file)?;
+        schema::migrate(&mut writer)?;
+        let generation = read_generation(&writer)?;
+        Ok(Store {
+            inner: Arc::new(Inner {
+                file: file.to_owned(),
+                writer: Mutex::new(writer),
+                readers: Mutex::default(),
+                generation: watch::Sender::new(generation),
+            }),
+        })
+    }
+
+    /// Runs `work` in one transaction: all of it is durable when this returns, or none of it.
+    /// The closure may run twice, so it must have no effect but its statements.
+    pub fn write<T>(&self, mut work: impl FnMut(&mut Tx<'_>) -> Result<T>) -> Result<T> {
+        blocking(|| {
+            let writer = lock(&self.inner.writer);
+            let before = *self.inner.generation.borrow();
+            let mut tx = Tx {
+                connection: &writer,
+                generation: before,
+            };
+            execute(&writer, "BEGIN IMMEDIATE")?;
+            let done = work(&mut tx).and_then(|result| {
+                let generation = tx.generation;
+                tx.save_generation(before)?;
+                execute(&writer, "COMMIT")?;
+                Ok((result, generation))
+            });
+            match done {
+                Ok((result, generation)) => {
+                    if generation != before {
+                        self.inner.generation.send_replace(generation);
+                    }
+                    Ok(result)
+                }
+                Err(e) => {
+                    // A failed COMMIT may have ended the transaction already.
+                    let _ = execute(&writer, "ROLLBACK");
+                    Err(e)
+                }
+            }
+        })
+    }
+
+    /// Runs `work` on one unchanging picture of the database.
+    pub fn read<T>(&self, work: impl FnOnce(&Tx<'_>) -> Result<T>) -> Result<T> {
+        let pooled = lock(&self.inner.readers).pop();
+        let reader = match pooled {
+            Some(reader) => reader,
+            None => connect(&self.inner.file)?,
+        };
+        execute(&reader, "BEGIN")?;
+        let result = work(&Tx {
+            connection: &reader,
+            generation: 0,
+        });
+        execute(&reader, "COMMIT")?;
+        lock(&self.inner.readers).push(reader);
+        result
+    }
+
+    /// Follows the generation number: it grows with each commit that changed a document.
+    pub fn generation(&self) -> watch::Receiver<u64> {
+        self.inner.generation.subscribe()
+    }
+}
+
+/// An open transaction.
+pub struct Tx<'a> {
+    connection: &'a Connection,
+    generation: u64,
+}
+
+impl Tx<'_> {
+    /// The row with this key.
+    pub fn find<R: Row>(&self, key: impl Into<Value>) -> Result<Option<R>> {
+        let query = Query::equal(R::COLUMNS[0].0, key.into());
+        Ok(self.list::<R>(&query)?.pop())
+    }
+
+    /// The row with this key.
+    ///
+    /// # Errors
+    /// `NotFound` when there is none.
+    pub fn get<R: Row>(&self, key: &impl ToString) -> Result<R> {
+        let text = key.to_string();
+        self.find(Value::Text(text.clone()))?
+            .ok_or_else(|| Error::not_found(R::KIND, text))
+    }
+
+    /// The rows a query asks for, in its order.
+    pub fn list<R: Row>(&self, query: &Query) -> Result<Vec<R>> {
+        let (sql, arguments) = query::select::<R>(query);
+        self.select(&sql, arguments, |value| R::from_values(value))
+    }
+
+    /// Whether a row matches.
+    pub fn exists<R: Row>(&self, query: Query) -> Result<bool> {
+        let one = Query {
+            limit: Some(1),
+            ..query
+        };
+        Ok(!self.list::<R>(&one)?.is_empty())
+    }
+
+    /// Adds a row.
+    ///
+    /// # Errors
+    /// `Conflict` when a uniqueness rule of the schema forbids it.
+    pub fn insert<R: Row>(&mut self, row: &R) -> Result<()> {
+        let names: Vec<_> = R::COLUMNS.iter().map(|(name, _)| *name).collect();
+        let marks = vec!["?"; names.len()].join(", ");
+        let sql = format!(
+            "INSERT INTO \"{}\" ({}) VALUES ({marks})",
+            R::TABLE,
+            names.join(", ")
+        );
+        self.run_for::<R>(&sql, row.values()).map(drop)
+    }
+
+    /// Writes a row's columns over those of the row with its key.
+    ///
+    /// # Errors
+    /// `NotFound` when the key is gone, `Conflict` as for [`Tx::insert`].
+    pub fn update<R: Row>(&mut self, row: &R) -> Result<()> {
+        let sets: Vec<_> = R::COLUMNS[1..]
+            .iter()
+            .map(|(name, _)| format!("{name} = ?"))
+            .collect();
+        let key = R::COLUMNS[0].0;
+        let sql = format!(
+            "UPDATE \"{}\" SET {} WHERE {key} = ?",
+            R::TABLE,
+            sets.join(", ")
+        );
+        let mut values = row.values();
+        values.rotate_left(1);
+        let id = values.last().cloned();
+        match self.run_for::<R>(&sql, values)? {
+            0 => Err(Error::not_found(R::KIND, id.map(show).unwrap_or_default())),
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes the row with this key; whether there was one.
+    pub fn delete<R: Row>(&mut self, key: &impl ToString) -> Result<bool> {
+        let sql = format!("DELETE FROM \"{}\" WHERE {} = ?", R::TABLE, R::COLUMNS[0].0);
+        Ok(self.run(&sql, vec![Value::Text(key.to_string())])? > 0)
+    }
+
+    /// Removes the rows in which a column has a value.
+    pub fn delete_where<R: Row>(
+        &mut self,
+        column: &'static str,
+        key: &impl ToString,
+    ) -> Result<usize> {
+        let sql = format!("DELETE FROM \"{}\" WHERE {column} = ?", R::TABLE);
+        self.run(&sql, vec![Value::Text(key.to_string())])
+    }
+
+    /// A document that nodes hear of changed or went: they will be told once this commits.
+    pub fn touch(&mut self, key: Key) -> Result<()> {
+        self.generation += 1;
+        self.record_change(key, self.generation)
+    }
+
+    pub(crate) fn select<T>(
+        &self,
+        sql: &str,
+        arguments: Vec<Value>,
+        mut read: impl FnMut(&mut dyn FnMut(usize) -> Result<Value>) -> Result<T>,
+    ) -> Result<Vec<T>> {
+        let mut statement = self
+            .connection
+            .prepare_cached(sql)
+            .map_err(|e| broken(sql, e))?;
+        let mut rows = statement
+            .query(params_from_iter(arguments))
+            .map_err(|e| broken(sql, e))?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next().map_err(|e| broken(sql, e))? {
+            found.push(read(&mut |i| row.get(i).map_err(|e| broken(sql, e)))?);
+        }
+        Ok(found)
+    }
+
+    pub(crate) fn run(&mut self, sql: &str, arguments: Vec<Value>) -> Result<usize> {
+        let mut statement = self
+            .connection
+            .prepare_cached(sql)
+            .map_err(|e| broken(sql, e))?;
+        statement
+            .execute(params_from_iter(arguments))
+            .map_err(|e| broken(sql, e))
+    }
+
+    fn run_for<R: Row>(&mut self, sql: &str, arguments: Vec<Value>) -> Result<usize> {
+        self.run(sql, arguments).map_err(|e| match e {
+            Error::Conflict(_) => Error::Conflict(format!("There is already such a {}.", R::KIND)),
+            e => e,
+        })
+    }
+
+    fn save_generation(&mut self, before: u64) -> Result<()> {
+        if self.generation == before {
+            return Ok(());
+        }
+        let sql = "UPDATE meta SET value = ? WHERE name = 'generation'";
+        self.run(sql, vec![Value::Text(self.generation.to_string())])
+            .map(drop)
+    }
+}
+
+fn connect(file: &Path) -> Result<Connection> {
+    let open = || -> rusqlite::Result<Connection> {
+        let connection = Connection::open(file)?;
+        connection.busy_timeout(Duration::from_secs(10))?;
+        connection.set_prepared_statement_cache_capacity(256);
+        // Answered means durable: WAL with FULL syncs the log at each commit.
+        connection.execute_batch(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
+             PRAGMA cache_size = -2000; PRAGMA temp_store = MEMORY;",
+        )?;
+        Ok(connection)
+    };
+    open().map_err(|e| Error::internal("opening the database", e))
+}
+
+fn read_generation(connection: &Connection) -> Result<u64> {
+    let sql = "SELECT value FROM meta WHERE name = 'generation'";
+    let text: Option<String> = connection
+        .query_row(sql, [], |row| row.get(0))
+        .optional()
+        .map_err(|e| broken(sql, e))?;
+    Ok(text.and_then(|t| t.parse().ok()).unwrap_or(0))
+}
+
+fn execute(connection: &Connection, sql: &str) -> Result<()> {
+    let mut statement = connection.prepare_cached(sql).map_err(|e| broken(sql, e))?;
+    statement.execute([]).map(drop).map_err(|e| broken(sql, e))
+}
+
+/// A broken rule of the schema is the client's to hear of; all else is ours.
+pub(crate) fn broken(sql: &str, error: rusqlite::Error) -> Error {
+    use rusqlite::ErrorCode::ConstraintViolation;
+    match &error {
+        rusqlite::Error::SqliteFailure(f, text) if f.code == ConstraintViolation => {
+            Error::Conflict(
+                text.clone()
+                    .unwrap_or_else(|| "a rule of the schema forbids it".into()),
+            )
+        }
+        _ => Error::internal("running a statement", format!("{error}, in: {sql}")),
+    }
+}
+
+fn show(value: Value) -> String {
+    match value {
+        Value::Text(text) => text,
+        other => format!("{other:?}"),
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Tells a multi-threaded runtime that this thread will wait for the disk.
+fn blocking<T>(work: impl FnOnce() -> T) -> T {
+    use tokio::runtime::{Handle, RuntimeFlavor};
+    match Handle::try_current().map(|h| h.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
+        _ => work(),
+    }
+}

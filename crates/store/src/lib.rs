@@ -1,0 +1,19 @@
+//! Every SQL statement, and the schema.
+//!
+//! SQL is written in the words both SQLite and PostgreSQL speak; today SQLite is the one engine.
+//! A transaction is a plain closure: statements on SQLite take microseconds, so an `async` face
+//! would only cost; the one thing that waits, the commit's fsync, is announced to the runtime.
+
+mod change;
+mod db;
+mod field;
+mod query;
+pub mod row;
+mod rows;
+mod schema;
+mod token;
+
+pub use db::{Store, Tx};
+pub use field::{ColumnType, Field, Json, Value};
+pub use query::{Order, Query, value_of};
+pub use rows::Row;

@@ -1,0 +1,301 @@
+//! The rows of every table. A row is the domain type of its noun.
+
+use std::collections::BTreeMap;
+use std::net::Ipv6Addr;
+
+use model::{
+    AddressMode, DomainId, FlavorId, GuestSeen, ImageId, Mac, NetworkId, NodeFacts, NodeId, PortId,
+    ProjectId, RaMode, RoleId, Route, RouterId, RuleId, SecurityGroupId, ServerId, SubnetId,
+    UserId,
+};
+
+use crate::field::Json;
+use crate::rows::rows;
+
+/// Free keys and values that a client gave.
+pub type Metadata = BTreeMap<String, String>;
+
+rows! {
+    /// An identity domain.
+    Domain in "domain" as Domain {
+        id: DomainId,
+        name: String,
+        description: String,
+        enabled: bool,
+    }
+    /// An identity project.
+    Project in "project" as Project {
+        id: ProjectId,
+        domain_id: DomainId,
+        name: String,
+        description: String,
+        enabled: bool,
+        parent_id: String,
+        tags: Json<Vec<String>>,
+    }
+    /// An identity user.
+    User in "user" as User {
+        id: UserId,
+        domain_id: DomainId,
+        name: String,
+        description: String,
+        email: Option<String>,
+        enabled: bool,
+        default_project_id: Option<ProjectId>,
+        /// A PHC string; `None`: no password, no login by password.
+        password_hash: Option<String>,
+        /// Tokens issued before this moment are void.
+        tokens_after_ms: i64,
+        created_ms: i64,
+    }
+    /// An identity role.
+    Role in "role" as Role {
+        id: RoleId,
+        name: String,
+        description: String,
+    }
+    /// A role that a user holds on a project, a domain or the system.
+    Assignment in "assignment" as Role {
+        /// `ROLE/USER/KIND/TARGET`: the other columns, so that there is one of each.
+        id: String,
+        role_id: RoleId,
+        user_id: UserId,
+        /// `project`, `domain` or `system`.
+        target_kind: String,
+        target_id: String,
+    }
+    /// An image; its data is a file with its id as the name.
+    Image in "image" as Image {
+        id: ImageId,
+        owner: ProjectId,
+        name: Option<String>,
+        /// `queued`, `saving`, `active` or `killed`.
+        status: String,
+        /// `public`, `community`, `shared` or `private`.
+        visibility: String,
+        disk_format: Option<String>,
+        container_format: Option<String>,
+        size_bytes: Option<u64>,
+        /// MD5, which old clients compare with.
+        checksum: Option<String>,
+        sha512: Option<String>,
+        min_disk: u32,
+        min_ram: u32,
+        protected: bool,
+        hidden: bool,
+        properties: Json<Metadata>,
+        tags: Json<Vec<String>>,
+        created_ms: i64,
+        updated_ms: i64,
+    }
+    /// A flavor.
+    Flavor in "flavor" as Flavor {
+        id: FlavorId,
+        name: String,
+        description: Option<String>,
+        vcpus: u32,
+        ram_mib: u32,
+        disk_gib: u32,
+        public: bool,
+        extra_specs: Json<Metadata>,
+    }
+    /// A user's public key.
+    Keypair in "keypair" as Keypair {
+        /// `USER/NAME`.
+        id: String,
+        user_id: UserId,
+        name: String,
+        /// `ssh`.
+        kind: String,
+        public_key: String,
+        fingerprint: String,
+        created_ms: i64,
+    }
+    /// A network.
+    Network in "network" as Network {
+        id: NetworkId,
+        project_id: ProjectId,
+        name: String,
+        description: String,
+        enabled: bool,
+        shared: bool,
+        external: bool,
+        mtu: u32,
+        /// `flat` or `local`.
+        network_type: String,
+        physical_network: Option<String>,
+        port_security: bool,
+        tags: Json<Vec<String>>,
+        revision: u64,
+        created_ms: i64,
+        updated_ms: i64,
+    }
+    /// A subnet.
+    Subnet in "subnet" as Subnet {
+        id: SubnetId,
+        network_id: NetworkId,
+        project_id: ProjectId,
+        name: String,
+        description: String,
+        prefix: Ipv6Addr,
+        prefix_length: u32,
+        gateway: Option<Ipv6Addr>,
+        enable_dhcp: bool,
+        ra_mode: Json<Option<RaMode>>,
+        address_mode: Json<Option<AddressMode>>,
+        /// First and last address of each pool.
+        pools: Json<Vec<(Ipv6Addr, Ipv6Addr)>>,
+        dns_nameservers: Json<Vec<Ipv6Addr>>,
+        host_routes: Json<Vec<Route>>,
+        tags: Json<Vec<String>>,
+        revision: u64,
+        created_ms: i64,
+        updated_ms: i64,
+    }
+    /// A port.
+    Port in "port" as Port {
+        id: PortId,
+        network_id: NetworkId,
+        project_id: ProjectId,
+        name: String,
+        description: String,
+        enabled: bool,
+        mac: Mac,
+        /// The server or router it belongs to; empty when none.
+        device_id: String,
+        device_owner: String,
+        /// Its place among the server's ports.
+        device_index: u32,
+        /// Made with its server, so it goes with it.
+        server_made: bool,
+        /// The node it is bound to.
+        node_id: Option<NodeId>,
+        /// `ACTIVE` or `DOWN`.
+        status: String,
+        port_security: bool,
+        allowed_address_pairs: Json<Vec<AddressPair>>,
+        tags: Json<Vec<String>>,
+        revision: u64,
+        created_ms: i64,
+        updated_ms: i64,
+    }
+    /// An address that a port holds.
+    Allocation in "allocation" as Port {
+        /// `SUBNET/ADDRESS`: one holder for each address.
+        id: String,
+        subnet_id: SubnetId,
+        address: Ipv6Addr,
+        port_id: PortId,
+        network_id: NetworkId,
+    }
+    /// A port's membership in a security group.
+    Membership in "membership" as Port {
+        /// `PORT/GROUP`.
+        id: String,
+        port_id: PortId,
+        security_group_id: SecurityGroupId,
+    }
+    /// A router.
+    Router in "router" as Router {
+        id: RouterId,
+        project_id: ProjectId,
+        name: String,
+        description: String,
+        enabled: bool,
+        external_network_id: Option<NetworkId>,
+        routes: Json<Vec<Route>>,
+        tags: Json<Vec<String>>,
+        revision: u64,
+        created_ms: i64,
+        updated_ms: i64,
+    }
+    /// A security group.
+    SecurityGroup in "security_group" as SecurityGroup {
+        id: SecurityGroupId,
+        project_id: ProjectId,
+        name: String,
+        description: String,
+        stateful: bool,
+        tags: Json<Vec<String>>,
+        revision: u64,
+        created_ms: i64,
+        updated_ms: i64,
+    }
+    /// A rule of a security group.
+    Rule in "security_group_rule" as SecurityGroupRule {
+        id: RuleId,
+        security_group_id: SecurityGroupId,
+        project_id: ProjectId,
+        description: String,
+        /// `ingress` or `egress`.
+        direction: String,
+        /// `IPv6` or `IPv4`.
+        ethertype: String,
+        protocol: Option<String>,
+        port_range_min: Option<u32>,
+        port_range_max: Option<u32>,
+        remote_ip_prefix: Option<String>,
+        remote_group_id: Option<SecurityGroupId>,
+        created_ms: i64,
+    }
+    /// A server.
+    Server in "server" as Server {
+        id: ServerId,
+        project_id: ProjectId,
+        user_id: UserId,
+        name: String,
+        description: Option<String>,
+        /// The node that runs it, once the scheduler has chosen.
+        node_id: Option<NodeId>,
+        flavor: Json<ServerFlavor>,
+        image_id: Option<ImageId>,
+        boot: Json<model::Boot>,
+        key_name: Option<String>,
+        public_keys: Json<Vec<(String, String)>>,
+        user_data: Json<Option<Vec<u8>>>,
+        metadata: Json<Metadata>,
+        availability_zone: String,
+        /// Desired: `running` or `stopped`.
+        power: Json<model::Power>,
+        start_epoch: u64,
+        reboot_epoch: u64,
+        reboot: Json<model::Reboot>,
+        deleting: bool,
+        /// Observed: what the node last said.
+        seen: Json<Option<GuestSeen>>,
+        /// Why it failed before a node had it.
+        fault: Option<String>,
+        /// Made of the two sides by `model::status`, so that lists can filter on it.
+        status: String,
+        task_state: Option<String>,
+        created_ms: i64,
+        updated_ms: i64,
+    }
+    /// A host that runs guests.
+    Node in "node" as Node {
+        id: NodeId,
+        name: String,
+        facts: Json<NodeFacts>,
+        /// The generation it last said it had reached.
+        reached: u64,
+        seen_ms: i64,
+    }
+}
+
+/// A flavor as it was when a server was made of it.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct ServerFlavor {
+    pub id: String,
+    pub name: String,
+    pub vcpus: u32,
+    pub ram_mib: u32,
+    pub disk_gib: u32,
+    pub extra_specs: Metadata,
+}
+
+/// A further address a port may speak from.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct AddressPair {
+    pub ip_address: String,
+    pub mac_address: Option<Mac>,
+}
