@@ -160,6 +160,9 @@ fn password() -> Result<String, Failure> {
 }
 
 /// What OpenStack's clients read: a `clouds.yaml`, and the variables for a shell.
+///
+/// `floating_ip_source: None` tells openstacksdk that there are no floating IPs: otherwise its
+/// `create_server(wait=True)` looks for an IPv4 address to give one to, and fails for want of it.
 fn clients(places: &Places, url: &str, account: &Account) -> Result<(), Failure> {
     let ca = places.ca();
     let ca = ca.display();
@@ -171,7 +174,7 @@ fn clients(places: &Places, url: &str, account: &Account) -> Result<(), Failure>
     let clouds = format!(
         "clouds:\n  hextet:\n    auth:\n      auth_url: {url}/identity/v3\n      username: {user}\n      password: {password:?}\n      \
          project_name: {project}\n      user_domain_id: default\n      project_domain_id: default\n    \
-         region_name: RegionOne\n    identity_api_version: 3\n    interface: public\n    cacert: \"{ca}\"\n"
+         floating_ip_source: None\n    region_name: RegionOne\n    identity_api_version: 3\n    interface: public\n    cacert: \"{ca}\"\n"
     );
     let variables = [
         ("OS_AUTH_URL", format!("{url}/identity/v3")),

@@ -60,7 +60,7 @@ fn memory_mib(meminfo: &str) -> u64 {
 
 fn disk_gib(path: &Path) -> io::Result<u64> {
     let stat = nix::sys::statvfs::statvfs(path)?;
-    Ok(stat.blocks() * stat.fragment_size() >> 30)
+    Ok((stat.blocks() * stat.fragment_size()) >> 30)
 }
 
 #[cfg(test)]

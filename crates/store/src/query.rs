@@ -93,7 +93,7 @@ pub(crate) fn select<R: Row>(query: &Query) -> (String, Vec<Value>) {
     }
     let order: Vec<_> = order
         .iter()
-        .map(|(column, way)| order_term::<R>(column, *way))
+        .map(|(column, way)| order_term(column, *way))
         .collect();
     sql.push_str(&format!(" ORDER BY {}", order.join(", ")));
     if let Some(limit) = query.limit {
@@ -123,7 +123,7 @@ fn equals_any(column: &str, values: &[Value], arguments: &mut Vec<Value>) -> Str
 }
 
 /// Text sorts by code point and absent values come first, in both engines.
-fn order_term<R: Row>(column: &str, way: Order) -> String {
+fn order_term(column: &str, way: Order) -> String {
     let way = match way {
         Order::Ascending => "ASC NULLS FIRST",
         Order::Descending => "DESC NULLS LAST",

@@ -397,7 +397,7 @@ fn network(wish: NetworkJson) -> Result<ServerNetwork> {
     match (wish.port, wish.uuid) {
         (Some(port), _) => Ok(ServerNetwork::Port(parse("networks/port", &port)?)),
         (None, Some(uuid)) => {
-            let address = wish.fixed_ip.as_deref().map(|a| address(a)).transpose()?;
+            let address = wish.fixed_ip.as_deref().map(address).transpose()?;
             Ok(ServerNetwork::Network(
                 parse("networks/uuid", &uuid)?,
                 address,

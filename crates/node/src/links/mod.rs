@@ -59,7 +59,7 @@ pub struct Links {
 /// What a pass came to.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// Ports whose tap, filters and advertisements are in place.
+    /// Ports whose tap or router's leg, filters and advertisements are in place.
     pub up: BTreeSet<PortId>,
     /// Ports whose taps were taken away.
     pub removed: BTreeSet<PortId>,
@@ -310,5 +310,13 @@ fn up(wanted: &Wanted, report: &Report) -> BTreeSet<PortId> {
             && !failed(Key::Port(port.id))
             && !failed(Key::Network(port.network))
     });
-    up.map(|port| port.id).collect()
+    let routers = wanted.routers.values();
+    let routers = routers.filter(|router| router.enabled && !failed(Key::Router(router.id)));
+    let legs = routers.flat_map(|router| &router.ports);
+    let legs = legs.filter(|leg| {
+        wanted.networks.contains_key(&leg.network) && !failed(Key::Network(leg.network))
+    });
+    up.map(|port| port.id)
+        .chain(legs.map(|leg| leg.id))
+        .collect()
 }

@@ -388,6 +388,78 @@ async fn many_at_once_and_all_gone() {
     assert!(!host.settings.state.exists() && !host.settings.run.exists());
 }
 
+/// Lives of ours that end a little later each time, somewhere between "nothing" and "running".
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_at_any_moment_the_next_life_goes_on() {
+    let Some(host) = Host::new() else { return };
+    for moment_ms in (0..60).step_by(2) {
+        let server = host.server(Sector::Deaf);
+        let mut life = Life::start(&host, &server);
+        tokio::time::sleep(Duration::from_millis(moment_ms)).await;
+        life.0.kill().unwrap();
+        life.0.wait().unwrap();
+        let early = host.processes(&server);
+
+        let mut node = host.node();
+        node.want(&server);
+        let seen = node.until(&server, PowerSeen::Running).await;
+        assert_eq!(
+            (seen.started_epoch, seen.failure),
+            (1, None),
+            "{moment_ms} ms"
+        );
+        let now = host.processes(&server);
+        assert_eq!(now.len(), 1, "{moment_ms} ms");
+        assert!(
+            early.iter().all(|process| now.contains(process)),
+            "{moment_ms} ms"
+        );
+        eprintln!("{moment_ms} ms: {} adopted", early.len());
+        node.want_nothing();
+        node.until_gone(&server).await;
+        host.assert_nothing_left(&server);
+    }
+}
+
+/// Our own program again, running nothing but [`a_life`].
+struct Life(std::process::Child);
+
+impl Life {
+    fn start(host: &Host, server: &Server) -> Life {
+        let path = host.root.join("server.json");
+        fs::write(&path, serde_json::to_vec(server).unwrap()).unwrap();
+        let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "guest::a_life", "--ignored", "--nocapture"]);
+        command
+            .env("HEXTET_LIFE", &host.root)
+            .env("HEXTET_LIFE_CGROUP", host.group());
+        command.stdout(std::process::Stdio::null());
+        Life(command.spawn().unwrap())
+    }
+}
+
+impl Drop for Life {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "the other test starts it, and kills it"]
+async fn a_life() {
+    let Some(root) = std::env::var_os("HEXTET_LIFE") else {
+        return;
+    };
+    let root = PathBuf::from(root);
+    let server = fs::read(root.join("server.json")).unwrap();
+    let group = std::env::var("HEXTET_LIFE_CGROUP").unwrap();
+    let host = std::mem::ManuallyDrop::new(Host::at(root, &group));
+    let node = host.node();
+    node.want(&serde_json::from_slice(&server).unwrap());
+    tokio::time::sleep(LONG).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn purging_needs_nobody_else() {
     let Some(host) = Host::new() else { return };
@@ -489,7 +561,13 @@ impl Host {
         let name = format!("hextet-guest-{}-{}", ServerId::random(), "x".repeat(80));
         let root = std::env::temp_dir().join(name);
         fs::create_dir_all(root.join("store")).unwrap();
-        let group = format!("hextet-{}", ServerId::random().short());
+        Some(Host::at(
+            root,
+            &format!("hextet-{}", ServerId::random().short()),
+        ))
+    }
+
+    fn at(root: PathBuf, group: &str) -> Host {
         let settings = GuestSettings {
             state: root.join("var/guests"),
             run: root.join("run/guests"),
@@ -501,7 +579,17 @@ impl Host {
             cgroup: cgroup_hierarchy().map(|mount| mount.join(group)),
             stop_timeout: Duration::from_secs(1),
         };
-        Some(Host { root, settings })
+        Host { root, settings }
+    }
+
+    fn group(&self) -> String {
+        let name = self
+            .settings
+            .cgroup
+            .as_ref()
+            .and_then(|path| path.file_name());
+        name.map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default()
     }
 
     fn store(&self) -> PathBuf {

@@ -1,0 +1,41 @@
+# The commands of README.md. CARGO_TARGET_DIR may lie outside the checkout.
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+VENV := $(TARGET)/venv
+GUEST := $(TARGET)/guest
+HEXTET := $(TARGET)/release/hextet
+export CARGO_TARGET_DIR := $(abspath $(TARGET))
+export HEXTET_OPENSTACK := $(abspath $(VENV))/bin/openstack
+export HEXTET_GUEST := $(abspath $(GUEST))
+
+.PHONY: build test lint unit demo bench guest prepare clean
+
+build:
+	cargo build --release --locked -p hextet
+
+# Everything that must hold before a change lands.
+test: prepare guest lint build unit
+
+# Debian packages by apt when root, Python packages in a venv; says what is missing otherwise.
+prepare:
+	tools/prepare $(VENV)
+
+guest: prepare
+	guest/build $(GUEST)
+
+lint: prepare
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cd fuzz && CARGO_TARGET_DIR=$(abspath $(TARGET))/fuzz cargo check --locked
+	tools/deny $(TARGET)
+
+unit: guest build
+	HEXTET_BINARY=$(abspath $(HEXTET)) tools/tests
+
+demo: build guest
+	$(HEXTET) demo --guest $(GUEST) $(if $(KEEP),--keep)
+
+bench: build guest
+	cargo run --release --locked -p testkit --bin bench -- --hextet $(HEXTET) --guest $(GUEST)
+
+clean:
+	cargo clean

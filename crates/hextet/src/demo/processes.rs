@@ -1,0 +1,73 @@
+//! Finding processes by their arguments: nothing needs to be written down for it, so nothing is
+//! forgotten when a demo is killed.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use linux::process::{self, ProcessId};
+use nix::sys::signal::Signal;
+
+/// How long a killed process may take to go.
+const KILLED: Duration = Duration::from_secs(20);
+
+/// Every `hextet --root ROOT up` with this root.
+pub(super) fn up_of(root: &Path) -> Vec<ProcessId> {
+    let root = root.to_string_lossy();
+    let with = |arguments: &[String]| matches!(arguments, [_, a, b, c] if a == "--root" && *b == root && c == "up");
+    find(with)
+}
+
+/// The QEMU that runs a server.
+pub(super) fn qemu_of(server: &str) -> Option<ProcessId> {
+    let named = |pair: &[String]| pair[0] == "-name" && pair[1] == server;
+    find(|arguments| arguments.windows(2).any(named)).pop()
+}
+
+/// Kills and waits until it is gone.
+///
+/// # Errors
+/// When it stays.
+pub(super) fn kill(id: ProcessId) -> io::Result<()> {
+    process::kill(id, Signal::SIGKILL)?;
+    let began = Instant::now();
+    while process::alive(id) {
+        if began.elapsed() > KILLED {
+            let text = format!("process {} does not end though it was killed", id.pid);
+            return Err(io::Error::new(io::ErrorKind::TimedOut, text));
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Ok(())
+}
+
+/// The numbers of all processes.
+pub(super) fn all() -> Vec<i32> {
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .collect()
+}
+
+fn find(wanted: impl Fn(&[String]) -> bool) -> Vec<ProcessId> {
+    let found = all().into_iter().filter_map(|pid| {
+        // The number first: should it change hands, the two do not fit and nothing is killed.
+        let id = ProcessId::of(pid).ok()?;
+        wanted(&arguments(pid)?).then_some(id)
+    });
+    found.filter(|id| process::alive(*id)).collect()
+}
+
+fn arguments(pid: i32) -> Option<Vec<String>> {
+    let bytes = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let text = String::from_utf8_lossy(&bytes);
+    Some(
+        text.trim_end_matches('\0')
+            .split('\0')
+            .map(str::to_owned)
+            .collect(),
+    )
+}
