@@ -8,11 +8,25 @@ use serde_json::{Map, Value};
 use crate::context::Context;
 
 impl Context {
-    /// The body as a type.
+    /// The body, an object, as a type.
     ///
     /// # Errors
     /// `Invalid`: what is wrong, and with which field.
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T> {
+        // A struct would take a list for its fields in order.
+        match self.body.trim_ascii_start().first() {
+            Some(b'{') | None => self.json_of_any_kind(),
+            Some(_) => Err(Error::invalid(
+                "The request body is not valid: it must be a JSON object",
+            )),
+        }
+    }
+
+    /// The body as a type, which may be a list.
+    ///
+    /// # Errors
+    /// As for [`Context::json`].
+    pub(crate) fn json_of_any_kind<T: DeserializeOwned>(&self) -> Result<T> {
         let mut reader = serde_json::Deserializer::from_slice(&self.body);
         let value: T = serde_path_to_error::deserialize(&mut reader).map_err(|e| {
             let path = e.path().to_string();

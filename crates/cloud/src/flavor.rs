@@ -34,14 +34,11 @@ impl Cloud {
         page: &Page,
         public: Option<bool>,
     ) -> Result<Vec<row::Flavor>> {
-        let public = if caller.is_admin() {
-            public
-        } else {
-            Some(true)
-        };
         self.store().read(|tx| {
             let mut query = page.query::<row::Flavor>()?;
-            if let Some(public) = public {
+            if !caller.is_admin() {
+                query = query.seen_by("public", Value::Integer(1));
+            } else if let Some(public) = public {
                 query = query.and("public", Value::Integer(i64::from(public)));
             }
             list::run(tx, &query)

@@ -55,10 +55,11 @@ impl Page {
 /// Runs a list.
 ///
 /// # Errors
-/// `Invalid` when the marker is no row (the APIs answer 400 here, not 404).
+/// `Invalid` when the marker is no row that the caller may see (the APIs answer 400 here, not
+/// 404). It need not match the filters: it may have changed since its page was read.
 pub(crate) fn run<R: Row>(tx: &Tx<'_>, query: &Query) -> Result<Vec<R>> {
     if let Some(Value::Text(marker)) = &query.marker
-        && tx.find::<R>(Value::Text(marker.clone()))?.is_none()
+        && !tx.exists::<R>(query.row(R::COLUMNS[0].0, Value::Text(marker.clone())))?
     {
         return Err(Error::invalid(format!(
             "Marker {marker} could not be found."

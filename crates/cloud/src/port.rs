@@ -84,7 +84,7 @@ impl Cloud {
                 _ => Value::Null,
             };
             // The owner of a network sees the ports of others on it.
-            query = query.matching(
+            query = query.seen_if(
                 "t.project_id = ? OR t.network_id IN (SELECT n.id FROM network n WHERE n.project_id = ?)",
                 vec![project.clone(), project],
             );

@@ -368,8 +368,8 @@ fn view(tx: &Tx<'_>, group: row::SecurityGroup) -> Result<SecurityGroupView> {
 fn scoped(caller: &Caller, query: Query) -> Query {
     match &caller.scope {
         _ if caller.is_admin() => query,
-        Scope::Project(project) => query.and("project_id", project.to_value()),
-        _ => query.and("project_id", Value::Null),
+        Scope::Project(project) => query.seen_by("project_id", project.to_value()),
+        _ => query.seen_by("project_id", Value::Null),
     }
 }
 

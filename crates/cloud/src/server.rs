@@ -92,7 +92,7 @@ impl Cloud {
                 Scope::Project(project) => project.to_value(),
                 _ => Value::Null,
             };
-            query = query.and("project_id", project);
+            query = query.seen_by("project_id", project);
         }
         self.store().read(|tx| {
             let servers = list::run(tx, &query)?;

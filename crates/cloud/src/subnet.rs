@@ -58,7 +58,7 @@ impl Cloud {
                 Scope::Project(project) => project.to_value(),
                 _ => Value::Null,
             };
-            query = query.matching(
+            query = query.seen_if(
                 "t.project_id = ? OR t.network_id IN (SELECT n.id FROM network n WHERE n.shared OR n.external)",
                 vec![project],
             );

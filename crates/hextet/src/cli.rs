@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use crate::{Failure, config, init, purge, up};
+use crate::{Failure, config, demo, init, purge, up};
 
 /// A cloud in one process: OpenStack's APIs, IPv6 only, TLS everywhere.
 #[derive(Debug, Parser)]
@@ -24,6 +24,9 @@ enum Command {
     Init(Init),
     /// Run the cloud: its controller and its node in one process.
     Up,
+    /// Show a whole cloud at work on this machine, in a directory and network namespaces of its own
+    /// (whatever --root says), and remove it again.
+    Demo(Demo),
     /// What concerns this host as a node.
     #[command(subcommand)]
     Node(Node),
@@ -61,6 +64,24 @@ pub(crate) struct Init {
     pub(crate) netns: Option<String>,
 }
 
+#[derive(Debug, clap::Args)]
+pub(crate) struct Demo {
+    /// Leave the cloud running, and say how to use it and how to end it.
+    #[arg(long)]
+    pub(crate) keep: bool,
+    /// The directory with the servers' kernel and ramdisk: vmlinuz and initrd, as guest/build makes them.
+    #[arg(long, default_value = "target/guest", value_name = "DIR")]
+    pub(crate) guest: PathBuf,
+    /// OpenStack's command.
+    #[arg(
+        long,
+        env = "HEXTET_OPENSTACK",
+        default_value = "openstack",
+        value_name = "PROGRAM"
+    )]
+    pub(crate) openstack: PathBuf,
+}
+
 /// Does what the command line says.
 ///
 /// # Errors
@@ -70,7 +91,8 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     match args.command {
         Command::Init(wish) => init::init(&places, &wish),
         Command::Up => up::up(&places),
-        Command::Node(Node::Purge) => purge::purge(&places),
+        Command::Demo(wish) => demo::demo(&wish),
+        Command::Node(Node::Purge) => purge::purge(&args.root, &places),
     }
 }
 

@@ -129,8 +129,11 @@ pub(crate) fn load(places: &Places) -> Result<Config, Failure> {
         }
         _ => format!("cannot read {}: {e}", path.display()),
     })?;
-    let config: Config =
-        toml::from_str(&text).map_err(|e| format!("{} is not valid: {e}", path.display()))?;
+    let config: Config = toml::from_str(&text).map_err(|e| {
+        let before = &text[..e.span().map_or(0, |span| span.start)];
+        let line = before.matches('\n').count() + 1;
+        format!("{}, line {line}: {}", path.display(), e.message())
+    })?;
     host_of(&config.url)?;
     Ok(config)
 }

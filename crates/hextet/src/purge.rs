@@ -1,20 +1,52 @@
 //! `hextet node purge`: takes away what this node made, from what is on disk and in the kernel.
 
+use std::fs::File;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
 use node::{guest, links};
 
 use crate::Failure;
 use crate::config::{Places, load};
+use crate::demo::{place::Place, processes};
 use crate::files::{Readers, directory};
 use crate::up::{lock, node_settings};
 
+/// How long a killed process's lock may outlive it: in a child between its birth and its program.
+const LOCK_FREED: Duration = Duration::from_secs(5);
+
 /// Ends guests, removes links, filters and the node's files. Settings, database and images stay.
+/// Of a demo that was kept or killed, its `hextet up` and its network namespaces go as well.
 ///
 /// # Errors
 /// When a hextet runs on this root, or something cannot be removed.
-pub(crate) fn purge(places: &Places) -> Result<(), Failure> {
+pub(crate) fn purge(root: &Path, places: &Places) -> Result<(), Failure> {
+    match Place::of(&std::path::absolute(root)?)? {
+        Some(place) => demo(&place, places),
+        None => node(places, Duration::ZERO),
+    }
+}
+
+/// Takes away what a demo made, but not its directory.
+///
+/// # Errors
+/// When something cannot be removed.
+pub(crate) fn demo(place: &Place, places: &Places) -> Result<(), Failure> {
+    for up in processes::up_of(place.root()) {
+        processes::kill(up)?;
+    }
+    // Without settings there never was a node.
+    if places.config().exists() {
+        place.node()?;
+        node(places, LOCK_FREED)?;
+    }
+    Ok(place.remove_namespaces()?)
+}
+
+fn node(places: &Places, patience: Duration) -> Result<(), Failure> {
     let config = load(places)?;
     directory(&places.run, Readers::Owner)?;
-    let _lock = lock(places)?;
+    let _lock = lock_within(places, patience)?;
     let settings = node_settings(places, &config)?;
     guest::purge(&settings.guests())?;
     links::purge(&settings.short(), &settings.base)?;
@@ -32,4 +64,14 @@ pub(crate) fn purge(places: &Places) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+fn lock_within(places: &Places, patience: Duration) -> Result<File, Failure> {
+    let began = Instant::now();
+    loop {
+        match lock(places) {
+            Err(_) if began.elapsed() < patience => std::thread::sleep(Duration::from_millis(20)),
+            outcome => return outcome,
+        }
+    }
 }

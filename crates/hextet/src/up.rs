@@ -24,6 +24,7 @@ pub(crate) fn up(places: &Places) -> Result<(), Failure> {
     let config = load(places)?;
     directory(&places.run, Readers::Owner)?;
     let _lock = lock(places)?;
+    linux::memory::give_back();
     // Before any thread: each inherits it, and so does all that they start.
     linux::seccomp::deny_inet4()
         .map_err(|e| format!("cannot forbid IPv4 sockets to this process: {e}"))?;

@@ -10,7 +10,10 @@ pub struct Query {
     pub filters: Vec<(&'static str, Vec<Value>)>,
     /// At least one of these must hold, beside all `filters`: who may see the row.
     pub any: Vec<(&'static str, Value)>,
-    /// A condition in SQL with its arguments, numbered from `$1` within itself as `?`.
+    /// Conditions in SQL with their arguments, each a `?`, that must hold beside `any`: who may see
+    /// the row, again.
+    pub seen: Vec<(&'static str, Vec<Value>)>,
+    /// Further conditions of the same form: what the client looks for.
     pub extra: Vec<(&'static str, Vec<Value>)>,
     pub order: Vec<(&'static str, Order)>,
     /// The key of the row after which the list goes on.
@@ -48,6 +51,27 @@ impl Query {
         self
     }
 
+    /// Only rows in which a column has a value are there for this caller.
+    pub fn seen_by(mut self, column: &'static str, value: Value) -> Query {
+        self.any.push((column, value));
+        self
+    }
+
+    /// Only rows for which a condition holds, in SQL, are there for this caller.
+    pub fn seen_if(mut self, condition: &'static str, arguments: Vec<Value>) -> Query {
+        self.seen.push((condition, arguments));
+        self
+    }
+
+    /// The row with a key, if it is among those that the caller of this query may see.
+    pub fn row(&self, column: &'static str, key: Value) -> Query {
+        Query {
+            any: self.any.clone(),
+            seen: self.seen.clone(),
+            ..Query::equal(column, key)
+        }
+    }
+
     /// One condition more, in SQL; each `?` takes an argument.
     pub fn matching(mut self, condition: &'static str, arguments: Vec<Value>) -> Query {
         self.extra.push((condition, arguments));
@@ -75,7 +99,7 @@ pub(crate) fn select<R: Row>(query: &Query) -> (String, Vec<Value>) {
             .collect();
         conditions.push(format!("({})", any.join(" OR ")));
     }
-    for (condition, values) in &query.extra {
+    for (condition, values) in query.seen.iter().chain(&query.extra) {
         conditions.push(format!("({condition})"));
         arguments.extend(values.iter().cloned());
     }

@@ -178,7 +178,10 @@ impl TestCloud {
     /// The id of a person's project.
     pub fn project_id(&self, person: Person) -> String {
         let query = Query::equal("name", Value::Text(person.project().to_owned()));
-        let found = self.cloud.store().read(|tx| tx.list::<row::Project>(&query));
+        let found = self
+            .cloud
+            .store()
+            .read(|tx| tx.list::<row::Project>(&query));
         found.unwrap().pop().unwrap().id.0
     }
 
@@ -324,12 +327,7 @@ fn populate(store: &Store) {
     store.write(fill).unwrap();
 }
 
-fn add_person(
-    tx: &mut store::Tx<'_>,
-    person: Person,
-    role: &str,
-    hash: &str,
-) -> model::Result<()> {
+fn add_person(tx: &mut store::Tx<'_>, person: Person, role: &str, hash: &str) -> model::Result<()> {
     let named = |name: &str| Query::equal("name", Value::Text(name.to_owned()));
     let project: row::Project = tx.list(&named(person.project()))?.pop().unwrap();
     let role: row::Role = tx.list(&named(role))?.pop().unwrap();

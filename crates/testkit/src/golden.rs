@@ -103,9 +103,7 @@ impl Transcript {
         let mut rest = text.as_str();
         // Words are what stands between characters that no id, time or address holds.
         while !rest.is_empty() {
-            let end = rest
-                .find(|c: char| !is_word(c))
-                .unwrap_or(rest.len());
+            let end = rest.find(|c: char| !is_word(c)).unwrap_or(rest.len());
             let (word, after) = rest.split_at(end);
             out.push_str(&self.word(word));
             let other = after.find(is_word).unwrap_or(after.len());
@@ -144,10 +142,13 @@ fn kind_of(word: &str) -> Option<&'static str> {
     if lengths == [8, 4, 4, 4, 12] && groups.iter().all(|g| hex(g)) {
         return Some("uuid");
     }
-    if word.len() == 8 + 9 && word.starts_with("instance-") || word.len() == 10 && word.starts_with("r-") {
+    if word.len() == 8 + 9 && word.starts_with("instance-")
+        || word.len() == 10 && word.starts_with("r-")
+    {
         return Some("name");
     }
-    let fixed = word.starts_with("0000000000") || word[..word.len().min(11)].ends_with("0000000000");
+    let fixed =
+        word.starts_with("0000000000") || word[..word.len().min(11)].ends_with("0000000000");
     if matches!(word.len(), 32 | 56) && hex(word) && !fixed {
         return Some("hex");
     }

@@ -27,7 +27,7 @@ pub(super) fn parse(ctx: &Context) -> Result<Vec<Operation>> {
             "'{media}' is not taken here: PATCH needs application/openstack-images-v2.1-json-patch"
         )));
     }
-    ctx.json()
+    ctx.json_of_any_kind()
 }
 
 /// Carries one change out on a copy of the record.

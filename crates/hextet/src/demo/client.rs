@@ -95,8 +95,7 @@ impl Client {
     /// When the cloud refuses.
     pub(crate) async fn log_in(&mut self, account: &Account) -> Result<(), Failure> {
         let domain = json!({"id": "default"});
-        let user =
-            json!({"name": account.user, "password": account.password, "domain": domain});
+        let user = json!({"name": account.user, "password": account.password, "domain": domain});
         let body = json!({"auth": {
             "identity": {"methods": ["password"], "password": {"user": user}},
             "scope": {"project": {"name": account.project, "domain": domain}},

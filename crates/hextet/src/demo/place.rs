@@ -172,7 +172,11 @@ impl Place {
     }
 
     /// Tells the outside by which router a prefix is reached.
-    pub(super) fn route(&self, destination: Ipv6Net, nexthop: std::net::Ipv6Addr) -> io::Result<()> {
+    pub(super) fn route(
+        &self,
+        destination: Ipv6Net,
+        nexthop: std::net::Ipv6Addr,
+    ) -> io::Result<()> {
         let outside = Netns::open(&self.outside_name())?;
         let link = "eth0".to_owned();
         let route = Route {

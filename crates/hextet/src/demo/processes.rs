@@ -13,7 +13,7 @@ use nix::sys::signal::Signal;
 const KILLED: Duration = Duration::from_secs(20);
 
 /// Every `hextet --root ROOT up` with this root.
-pub(super) fn up_of(root: &Path) -> Vec<ProcessId> {
+pub(crate) fn up_of(root: &Path) -> Vec<ProcessId> {
     let root = root.to_string_lossy();
     let with = |arguments: &[String]| matches!(arguments, [_, a, b, c] if a == "--root" && *b == root && c == "up");
     find(with)
@@ -29,10 +29,10 @@ pub(super) fn qemu_of(server: &str) -> Option<ProcessId> {
 ///
 /// # Errors
 /// When it stays.
-pub(super) fn kill(id: ProcessId) -> io::Result<()> {
+pub(crate) fn kill(id: ProcessId) -> io::Result<()> {
     process::kill(id, Signal::SIGKILL)?;
     let began = Instant::now();
-    while process::alive(id) {
+    while process::alive(id) || has_threads(id.pid) {
         if began.elapsed() > KILLED {
             let text = format!("process {} does not end though it was killed", id.pid);
             return Err(io::Error::new(io::ErrorKind::TimedOut, text));
@@ -40,6 +40,11 @@ pub(super) fn kill(id: ProcessId) -> io::Result<()> {
         std::thread::sleep(Duration::from_millis(5));
     }
     Ok(())
+}
+
+/// A process whose first thread has ended may still hold its files in others.
+fn has_threads(pid: i32) -> bool {
+    fs::read_dir(format!("/proc/{pid}/task")).is_ok_and(|threads| threads.count() > 1)
 }
 
 /// The numbers of all processes.
@@ -50,6 +55,13 @@ pub(super) fn all() -> Vec<i32> {
     entries
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
         .collect()
+}
+
+/// A process's parent, from `/proc/PID/stat` (proc_pid_stat(5), field 4).
+pub(super) fn parent(pid: i32) -> Option<i32> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, fields) = text.rsplit_once(") ")?;
+    fields.split(' ').nth(1)?.parse().ok()
 }
 
 fn find(wanted: impl Fn(&[String]) -> bool) -> Vec<ProcessId> {

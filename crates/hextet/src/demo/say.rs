@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 /// How often the changing line is drawn.
 const DRAW_EVERY: Duration = Duration::from_millis(200);
 /// Without a terminal, what takes longer than this is named before it is done.
-const WORTH_A_LINE: Duration = Duration::from_secs(1);
+const WORTH_A_LINE: Duration = Duration::from_secs(3);
 /// The changing line must not wrap, or it could not be taken back.
 const WIDTH: usize = 78;
 

@@ -1,0 +1,631 @@
+//! Bodies that are wrong in their form: every route that takes one refuses them, and keeps nothing.
+
+use http::Method;
+use serde_json::{Value, json};
+use testkit::{Answer, Client, assert_same};
+
+use crate::shape::is_refused;
+use crate::world::{KEY, World};
+
+/// A request that is right: each change to its body below makes it wrong.
+struct Sample {
+    method: &'static str,
+    path: String,
+    body: Value,
+    /// Fields that cannot be left out or null.
+    required: &'static [&'static str],
+    /// Places where a value of another kind is taken, as OpenStack takes it too.
+    lenient: &'static [&'static str],
+    /// Whether an unknown field is refused.
+    strict: bool,
+}
+
+/// Numbers that are sent as text, and text as numbers, where clients do so.
+const TEXTS_TOO: &str = "number as text";
+
+/// The samples are sent by the administrator, who needs a key of its own for them.
+async fn world() -> World {
+    let world = World::new().await;
+    let body = json!({"keypair": {"name": "key", "public_key": KEY}});
+    world
+        .admin
+        .post("/compute/v2.1/os-keypairs", body)
+        .await
+        .expect(200);
+    world
+}
+
+fn samples(world: &World) -> Vec<Sample> {
+    let one = |method, path: &str, body, required, lenient| Sample {
+        method,
+        path: path.to_owned(),
+        strict: path.starts_with("/compute") || path.starts_with("/network"),
+        body,
+        required,
+        lenient,
+    };
+    let of = |kind: &str| world.id(kind).to_owned();
+    let at = |prefix: &str, kind: &str| format!("{prefix}/{kind}/{}", world.id(kind));
+    let (keystone, nova, neutron) = ("/identity/v3", "/compute/v2.1", "/network/v2.0");
+    vec![
+        one(
+            "POST",
+            "/identity/v3/auth/tokens",
+            json!({"auth": {
+                "identity": {"methods": ["password"], "password": {"user": {
+                    "name": "admin", "domain": {"name": "Default"}, "password": "x",
+                }}},
+                "scope": {"project": {"name": "admin", "domain": {"name": "Default"}}},
+            }}),
+            &[
+                "auth/identity",
+                "auth/identity/methods",
+                "auth/identity/password",
+                "auth/identity/password/user",
+                "auth/identity/password/user/password",
+                "auth/identity/password/user/name",
+                "auth/identity/password/user/domain",
+                "auth/scope/project/domain",
+            ],
+            &[],
+        ),
+        one(
+            "POST",
+            "/identity/v3/domains",
+            json!({"domain": {"name": "d", "description": "d", "enabled": true}}),
+            &["domain/name"],
+            &[],
+        ),
+        one(
+            "PATCH",
+            &at(keystone, "domains"),
+            json!({"domain": {"name": "d2", "description": "d", "enabled": true}}),
+            &[],
+            &[],
+        ),
+        one(
+            "POST",
+            "/identity/v3/projects",
+            json!({"project": {
+                "name": "p", "description": "d", "enabled": true, "domain_id": "default",
+                "is_domain": false, "tags": ["t"],
+            }}),
+            &["project/name"],
+            &[],
+        ),
+        one(
+            "PATCH",
+            &at(keystone, "projects"),
+            json!({"project": {"name": "p2", "description": "d", "enabled": true, "tags": ["t"]}}),
+            &[],
+            &[],
+        ),
+        one(
+            "POST",
+            "/identity/v3/users",
+            json!({"user": {
+                "name": "u", "description": "d", "email": "u@example.org", "enabled": true,
+                "domain_id": "default", "password": "secret",
+            }}),
+            &["user/name"],
+            &[],
+        ),
+        one(
+            "PATCH",
+            &at(keystone, "users"),
+            json!({"user": {"name": "u2", "description": "d", "email": "e", "enabled": true}}),
+            &[],
+            &[],
+        ),
+        one(
+            "POST",
+            &format!("{}/password", at(keystone, "users")),
+            json!({"user": {"original_password": "x", "password": "y"}}),
+            &["user/original_password", "user/password"],
+            &[],
+        ),
+        one(
+            "POST",
+            "/identity/v3/roles",
+            json!({"role": {"name": "r", "description": "d"}}),
+            &["role/name"],
+            &[],
+        ),
+        one(
+            "PATCH",
+            &at(keystone, "roles"),
+            json!({"role": {"name": "r2", "description": "d"}}),
+            &[],
+            &[],
+        ),
+        one(
+            "POST",
+            "/image/v2/images",
+            json!({
+                "name": "i", "visibility": "private", "disk_format": "raw", "container_format": "bare",
+                "min_disk": 1, "min_ram": 1, "protected": false, "os_hidden": false,
+                "tags": ["t"], "os_distro": "debian",
+            }),
+            &[],
+            &[],
+        ),
+        one(
+            "POST",
+            "/compute/v2.1/flavors",
+            json!({"flavor": {
+                "name": "f", "id": "f", "ram": 64, "vcpus": 1, "disk": 1, "swap": 0,
+                "OS-FLV-EXT-DATA:ephemeral": 0, "os-flavor-access:is_public": true,
+                "rxtx_factor": 1.0,
+            }}),
+            &["flavor/name", "flavor/ram", "flavor/vcpus"],
+            &[TEXTS_TOO, "flavor/id"],
+        ),
+        one(
+            "POST",
+            &format!("{}/os-extra_specs", at(nova, "flavors")),
+            json!({"extra_specs": {"key": "value"}}),
+            &["extra_specs/key"],
+            &["extra_specs+"],
+        ),
+        one(
+            "POST",
+            "/compute/v2.1/os-keypairs",
+            json!({"keypair": {"name": "k", "public_key": KEY}}),
+            &["keypair/name", "keypair/public_key"],
+            &[],
+        ),
+        one(
+            "POST",
+            "/compute/v2.1/servers",
+            json!({"server": {
+                "name": "s", "imageRef": of("images"), "flavorRef": "42",
+                "networks": [{"uuid": of("networks")}], "security_groups": [{"name": of("security-groups")}],
+                "key_name": "key", "user_data": "aGk=", "metadata": {"key": "value"},
+                "availability_zone": "nova", "config_drive": false, "min_count": 1, "max_count": 1,
+                "return_reservation_id": false, "adminPass": "secret", "accessIPv6": "2001:db8::7",
+                "OS-DCF:diskConfig": "AUTO",
+            }}),
+            &[
+                "server/name",
+                "server/flavorRef",
+                "server/networks/0/uuid",
+                "server/security_groups/0/name",
+                "server/metadata/key",
+            ],
+            &[TEXTS_TOO, "server/flavorRef", "server/metadata+"],
+        ),
+        one(
+            "PUT",
+            &at(nova, "servers"),
+            json!({"server": {"name": "s", "accessIPv6": "2001:db8::7"}}),
+            &[],
+            &[],
+        ),
+        one(
+            "POST",
+            &format!("{}/action", at(nova, "servers")),
+            json!({"reboot": {"type": "SOFT"}}),
+            &["reboot/type"],
+            &[],
+        ),
+        one(
+            "POST",
+            "/network/v2.0/networks",
+            json!({"network": {
+                "name": "n", "description": "d", "admin_state_up": true, "shared": false,
+                "router:external": false, "mtu": 1400, "port_security_enabled": true,
+                "provider:network_type": "local", "tags": ["t"], "project_id": of("projects"),
+            }}),
+            &[],
+            &[TEXTS_TOO],
+        ),
+        one(
+            "PUT",
+            &at(neutron, "networks"),
+            json!({"network": {
+                "name": "n", "description": "d", "admin_state_up": true, "shared": false,
+                "router:external": false, "mtu": 1400, "port_security_enabled": true,
+            }}),
+            &[],
+            &[TEXTS_TOO],
+        ),
+        one(
+            "POST",
+            "/network/v2.0/subnets",
+            json!({"subnet": {
+                "network_id": of("networks"), "cidr": "2001:db8:77::/64", "ip_version": 6,
+                "name": "s", "description": "d", "gateway_ip": "2001:db8:77::1", "enable_dhcp": true,
+                "ipv6_ra_mode": "slaac", "ipv6_address_mode": "slaac",
+                "allocation_pools": [{"start": "2001:db8:77::2", "end": "2001:db8:77::9"}],
+                "dns_nameservers": ["2001:db8::53"],
+                "host_routes": [{"destination": "2001:db8:78::/64", "nexthop": "2001:db8:77::5"}],
+                "tags": ["t"],
+            }}),
+            &[
+                "subnet/network_id",
+                "subnet/cidr",
+                "subnet/allocation_pools/0/start",
+                "subnet/allocation_pools/0/end",
+                "subnet/host_routes/0/destination",
+                "subnet/host_routes/0/nexthop",
+            ],
+            &[TEXTS_TOO],
+        ),
+        one(
+            "PUT",
+            &at(neutron, "subnets"),
+            json!({"subnet": {
+                "name": "s", "description": "d", "enable_dhcp": true,
+                "allocation_pools": [{"start": "2001:db8:a::2", "end": "2001:db8:a::9"}],
+                "dns_nameservers": ["2001:db8::53"],
+                "host_routes": [{"destination": "2001:db8:78::/64", "nexthop": "2001:db8:a::5"}],
+            }}),
+            &[],
+            &[],
+        ),
+        one(
+            "POST",
+            "/network/v2.0/ports",
+            json!({"port": {
+                "network_id": of("networks"), "name": "p", "description": "d",
+                "admin_state_up": true, "mac_address": "fa:16:3e:00:00:01",
+                "fixed_ips": [{"subnet_id": of("subnets"), "ip_address": "2001:db8:a::77"}],
+                "security_groups": [of("security-groups")], "port_security_enabled": true,
+                "allowed_address_pairs": [{"ip_address": "2001:db8::/64", "mac_address": "fa:16:3e:00:00:02"}],
+                "device_id": "d", "device_owner": "o", "binding:vnic_type": "normal", "tags": ["t"],
+            }}),
+            &["port/network_id", "port/allowed_address_pairs/0/ip_address"],
+            &[],
+        ),
+        one(
+            "PUT",
+            &at(neutron, "ports"),
+            json!({"port": {
+                "name": "p", "description": "d", "admin_state_up": true,
+                "fixed_ips": [{"subnet_id": of("subnets"), "ip_address": "2001:db8:a::77"}],
+                "security_groups": [of("security-groups")], "port_security_enabled": true,
+                "allowed_address_pairs": [{"ip_address": "2001:db8::/64"}],
+                "device_id": "d", "device_owner": "o",
+            }}),
+            &[],
+            &[],
+        ),
+        one(
+            "POST",
+            "/network/v2.0/routers",
+            json!({"router": {
+                "name": "r", "description": "d", "admin_state_up": true, "tags": ["t"],
+                "ha": false, "distributed": false, "availability_zone_hints": ["nova"],
+            }}),
+            &[],
+            &[],
+        ),
+        one(
+            "PUT",
+            &at(neutron, "routers"),
+            json!({"router": {
+                "name": "r", "description": "d", "admin_state_up": true,
+                "routes": [{"destination": "2001:db8:78::/64", "nexthop": "2001:db8:a::5"}],
+            }}),
+            &["router/routes/0/destination", "router/routes/0/nexthop"],
+            &[],
+        ),
+        one(
+            "PUT",
+            &format!("{}/add_router_interface", at(neutron, "routers")),
+            json!({"port_id": of("ports")}),
+            &["port_id"],
+            &[],
+        ),
+        one(
+            "PUT",
+            &format!("{}/remove_router_interface", at(neutron, "routers")),
+            json!({"subnet_id": of("subnets")}),
+            &["subnet_id"],
+            &[],
+        ),
+        one(
+            "POST",
+            "/network/v2.0/security-groups",
+            json!({"security_group": {"name": "g", "description": "d", "stateful": true}}),
+            &[],
+            &[],
+        ),
+        one(
+            "PUT",
+            &at(neutron, "security-groups"),
+            json!({"security_group": {"name": "g", "description": "d"}}),
+            &[],
+            &[],
+        ),
+        one(
+            "POST",
+            "/network/v2.0/security-group-rules",
+            json!({"security_group_rule": {
+                "security_group_id": of("security-groups"), "description": "d",
+                "direction": "ingress", "ethertype": "IPv6", "protocol": "udp",
+                "port_range_min": 1, "port_range_max": 2, "remote_ip_prefix": "2001:db8::/32",
+            }}),
+            &[
+                "security_group_rule/security_group_id",
+                "security_group_rule/direction",
+            ],
+            &[TEXTS_TOO],
+        ),
+    ]
+}
+
+/// Bodies that are no JSON object at all.
+fn no_objects(sample: &Sample) -> Vec<(String, Vec<u8>)> {
+    let (key, inner) = sample.body.as_object().unwrap().iter().next().unwrap();
+    let whole = sample.body.to_string();
+    let deep = format!("{{\"{key}\":{}", "[".repeat(100_000));
+    let mut bodies: Vec<(String, Vec<u8>)> = [
+        "", " ", "nonsense", "{", "[]", "\"text\"", "7", "null", "true", "{}{}", "{'a': 1}",
+        "<xml/>", "[{}]", "NaN", "{\"\": 1",
+    ]
+    .iter()
+    .map(|text| (format!("body {text:?}"), text.as_bytes().to_vec()))
+    .collect();
+    bodies.push(("two values".into(), format!("{whole}{whole}").into()));
+    bodies.push((
+        "cut short".into(),
+        whole.as_bytes()[..whole.len() - 1].into(),
+    ));
+    bodies.push(("a NUL behind".into(), format!("{whole}\0").into()));
+    bodies.push(("a NUL before".into(), format!("\0{whole}").into()));
+    bodies.push((
+        "a byte order mark".into(),
+        format!("\u{feff}{whole}").into(),
+    ));
+    bodies.push(("100,000 brackets".into(), deep.into()));
+    let mut latin = whole.clone().into_bytes();
+    let place = whole.find(":\"").map_or(1, |p| p + 2);
+    latin.insert(place, 0xe9);
+    bodies.push(("octets that are no UTF-8".into(), latin));
+    if sample.path != "/image/v2/images" {
+        bodies.push(("an empty object".into(), b"{}".to_vec()));
+        for wrong in [json!(null), json!([]), json!("x"), json!(7), json!([inner])] {
+            // An action's argument may be anything that its action takes.
+            if inner.is_object() && !key.starts_with("reboot") {
+                let text = json!({key: wrong}).to_string();
+                bodies.push((format!("{key} as {wrong}"), text.into()));
+            }
+        }
+        bodies.push((
+            "another key".into(),
+            json!({"other": inner}).to_string().into(),
+        ));
+    }
+    bodies
+}
+
+/// The body with one place changed, for each place and each change that makes it wrong.
+fn mutations(sample: &Sample) -> Vec<(String, Value)> {
+    let mut places = Vec::new();
+    walk(&sample.body, "", &mut places);
+    let mut found = Vec::new();
+    let mut put = |place: &str, value: Value| {
+        let mut body = sample.body.clone();
+        *body.pointer_mut(&format!("/{place}")).unwrap() = value.clone();
+        found.push((format!("{place} = {}", short(&value)), body));
+    };
+    for (place, value) in &places {
+        if sample.lenient.contains(&place.as_str()) {
+            continue;
+        }
+        for wrong in wrongs(value, sample) {
+            put(place, wrong);
+        }
+        if sample.required.contains(&place.as_str()) {
+            put(place, Value::Null);
+        }
+        let name = place.rsplit('/').next().unwrap();
+        if ["name", "description"].contains(&name) && !sample.path.ends_with("tokens") {
+            // Keystone keeps descriptions of any length, with anything in them.
+            if name == "name" || sample.strict {
+                put(place, json!("x".repeat(256)));
+                put(place, json!("ü".repeat(256)));
+                put(place, json!("bell\u{7}"));
+                put(place, json!("nul\u{0}"));
+            }
+        }
+    }
+    for place in sample.required {
+        let (parent, name) = place.rsplit_once('/').unwrap_or(("", place));
+        let mut body = sample.body.clone();
+        let pointer = if parent.is_empty() {
+            String::new()
+        } else {
+            format!("/{parent}")
+        };
+        let object = body.pointer_mut(&pointer).unwrap().as_object_mut().unwrap();
+        object.remove(name);
+        // A map may be empty, and an update may be partial.
+        if sample.method == "POST" && !parent.is_empty() {
+            let free = sample.lenient.contains(&format!("{parent}+").as_str());
+            if !free {
+                found.push((format!("{place} left out"), body));
+            }
+        }
+    }
+    if sample.strict {
+        for (place, value) in &places {
+            let free = sample.lenient.contains(&format!("{place}+").as_str());
+            if value.is_object() && !free && !sample.body["reboot"].is_object() {
+                let mut body = sample.body.clone();
+                body.pointer_mut(&format!("/{place}")).unwrap()["nonsense"] = json!("x");
+                found.push((format!("{place} with an unknown field"), body));
+            }
+        }
+        let mut body = sample.body.clone();
+        body["nonsense"] = json!("x");
+        found.push(("an unknown key beside".to_owned(), body));
+    }
+    found
+}
+
+fn wrongs(value: &Value, sample: &Sample) -> Vec<Value> {
+    let huge = json!(1e300);
+    match value {
+        Value::String(_) => vec![json!(7), json!(true), json!([]), json!({}), json!(["x"])],
+        Value::Bool(_) => vec![json!("maybe"), json!(7), json!([]), json!({}), json!(0.5)],
+        Value::Number(_) => {
+            let mut wrong = vec![
+                json!("x"),
+                json!(""),
+                json!([]),
+                json!({}),
+                json!(true),
+                json!(-1),
+                json!(1_i64 << 40),
+                huge,
+                json!("99999999999999999999"),
+                json!("0x10"),
+            ];
+            if !sample.lenient.contains(&TEXTS_TOO) {
+                wrong.push(json!("1"));
+            }
+            wrong
+        }
+        Value::Array(_) => vec![
+            json!("x"),
+            json!(7),
+            json!({}),
+            json!([[]]),
+            json!([null]),
+            json!([7]),
+        ],
+        Value::Object(_) => vec![json!("x"), json!(7), json!([])],
+        Value::Null => Vec::new(),
+    }
+}
+
+fn walk(value: &Value, place: &str, places: &mut Vec<(String, Value)>) {
+    let below = |name: &str| match place.is_empty() {
+        true => name.to_owned(),
+        false => format!("{place}/{name}"),
+    };
+    if !place.is_empty() {
+        places.push((place.to_owned(), value.clone()));
+    }
+    match value {
+        Value::Object(map) => map
+            .iter()
+            .for_each(|(name, inner)| walk(inner, &below(name), places)),
+        Value::Array(list) => list
+            .iter()
+            .enumerate()
+            .for_each(|(n, inner)| walk(inner, &below(&n.to_string()), places)),
+        _ => {}
+    }
+}
+
+fn short(value: &Value) -> String {
+    let text = value.to_string();
+    text.chars().take(40).collect()
+}
+
+async fn send(client: &Client, sample: &Sample, body: Vec<u8>) -> Answer {
+    let method: Method = sample.method.parse().unwrap();
+    let request = client.request(method, &sample.path);
+    request
+        .header("content-type", "application/json")
+        .body(body)
+        .send()
+        .await
+}
+
+/// Sends every wrong body of the routes whose path begins so, and names all that were taken.
+async fn refuse_all(prefix: &str) {
+    let world = world().await;
+    let before = world.cloud.dump();
+    let mut taken = Vec::new();
+    for sample in samples(&world) {
+        if !sample.path.starts_with(prefix) {
+            continue;
+        }
+        let objects = mutations(&sample)
+            .into_iter()
+            .map(|(what, body)| (what, body.to_string().into_bytes()));
+        for (what, body) in no_objects(&sample).into_iter().chain(objects) {
+            let answer = send(&world.admin, &sample, body).await;
+            if !is_refused(&answer) {
+                let text = String::from_utf8_lossy(&answer.body)
+                    .chars()
+                    .take(160)
+                    .collect::<String>();
+                taken.push(format!(
+                    "{} {}: {what}\n    {} {text}",
+                    sample.method, sample.path, answer.status
+                ));
+            }
+        }
+    }
+    assert!(
+        taken.is_empty(),
+        "{} wrong bodies were not refused with 400:\n{}",
+        taken.len(),
+        taken.join("\n")
+    );
+    assert_same(&before, &world.cloud.dump(), "requests with wrong bodies");
+}
+
+#[tokio::test]
+async fn wrong_bodies_to_identity() {
+    refuse_all("/identity").await;
+}
+
+#[tokio::test]
+async fn wrong_bodies_to_image() {
+    refuse_all("/image").await;
+}
+
+#[tokio::test]
+async fn wrong_bodies_to_compute() {
+    refuse_all("/compute").await;
+}
+
+#[tokio::test]
+async fn wrong_bodies_to_network() {
+    refuse_all("/network").await;
+}
+
+/// The samples are right: what is refused above is refused for the one thing that was changed.
+#[tokio::test]
+async fn the_samples_themselves_are_taken() {
+    let world = world().await;
+    for sample in samples(&world) {
+        let answer = send(&world.admin, &sample, sample.body.to_string().into()).await;
+        let login = sample.path.ends_with("/tokens") || sample.path.ends_with("/password");
+        match login {
+            true => assert_eq!(answer.status, 401, "{answer:?}"),
+            false => assert!(answer.status.is_success(), "{answer:?}"),
+        }
+    }
+}
+
+/// Every route that takes a body has a sample here.
+#[tokio::test]
+async fn no_route_is_left_out() {
+    let world = world().await;
+    let samples = samples(&world);
+    // No body, or one of another kind, which other tests send.
+    let others = [
+        "PUT /image/v2/images/{id}/tags/{tag}",
+        "PUT /image/v2/images/{id}/file",
+        "PATCH /image/v2/images/{id}",
+    ];
+    for route in api::Routes::new().all() {
+        let line = crate::world::line(route);
+        let writes = [Method::POST, Method::PUT, Method::PATCH].contains(&route.method);
+        if !writes || others.contains(&line.as_str()) || line.ends_with("/roles/{role}") {
+            continue;
+        }
+        let path = crate::world::fill(route, |kind| world.id(kind).to_owned());
+        let found = samples
+            .iter()
+            .any(|s| s.path == path && s.method == route.method.as_str());
+        assert!(found, "{line} has no sample");
+    }
+}

@@ -1,0 +1,22 @@
+//! The whole control plane behind its own HTTPS, driven as clients drive it.
+#![allow(clippy::unwrap_used)]
+
+mod address_group;
+mod body;
+mod fields;
+mod golden;
+mod image;
+mod node;
+mod page;
+mod port;
+mod race;
+mod router;
+mod routes;
+mod security_group;
+mod server;
+mod shape;
+mod stranger;
+mod subnet;
+mod token;
+mod values;
+mod world;

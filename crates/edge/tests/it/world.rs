@@ -1,0 +1,279 @@
+//! One of each thing, in project `alpha`, and the requests that reach for them.
+
+use std::collections::BTreeMap;
+
+use api::{Dialect, Route};
+use serde_json::{Value, json};
+use testkit::{Client, FakeNode, TestCloud};
+
+pub(crate) const KEY: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f me@here";
+pub(crate) const SOMEONE: &str = "6a5b1f9e-0f7c-4b0e-9b1c-0a4d2f7e9c11";
+
+/// A cloud with one of each thing.
+pub(crate) struct World {
+    pub(crate) cloud: TestCloud,
+    pub(crate) node: FakeNode,
+    pub(crate) admin: Client,
+    pub(crate) member: Client,
+    pub(crate) stranger: Client,
+    /// By the segment that stands before the id in a path.
+    pub(crate) ids: BTreeMap<&'static str, String>,
+}
+
+/// What a request made, under its only key.
+pub(crate) fn id(made: &Value) -> String {
+    let (_, thing) = made.as_object().unwrap().iter().next().unwrap();
+    thing["id"].as_str().unwrap().to_owned()
+}
+
+/// A network with a subnet, both of a client's project.
+pub(crate) async fn network(client: &Client, name: &str, cidr: &str) -> (String, String) {
+    let made = client
+        .post("/network/v2.0/networks", json!({"network": {"name": name}}))
+        .await
+        .expect(201);
+    let network = id(&made);
+    let subnet = subnet(client, &network, json!({"cidr": cidr})).await;
+    (network, subnet)
+}
+
+/// A subnet on a network; `more` holds its cidr.
+pub(crate) async fn subnet(client: &Client, network: &str, more: Value) -> String {
+    let mut body = more;
+    body["network_id"] = json!(network);
+    body["ip_version"] = json!(6);
+    let made = client
+        .post("/network/v2.0/subnets", json!({"subnet": body}))
+        .await;
+    id(&made.expect(201))
+}
+
+/// A server on a network.
+pub(crate) async fn server(client: &Client, image: &str, network: &str) -> String {
+    let body = json!({"server": {
+        "name": "s", "imageRef": image, "flavorRef": "42", "networks": [{"uuid": network}],
+    }});
+    id(&client.post("/compute/v2.1/servers", body).await.expect(202))
+}
+
+/// What a server is now.
+pub(crate) async fn server_now(client: &Client, id: &str) -> Value {
+    let answer = client.get(&format!("/compute/v2.1/servers/{id}")).await;
+    answer.expect(200)["server"].clone()
+}
+
+/// Status and task state of a server.
+pub(crate) async fn status(client: &Client, id: &str) -> String {
+    let server = server_now(client, id).await;
+    let status = server["status"].as_str().unwrap();
+    match server["OS-EXT-STS:task_state"].as_str() {
+        Some(task) => format!("{status} {task}"),
+        None => status.to_owned(),
+    }
+}
+
+/// Does something to a server; the answer's status.
+pub(crate) async fn act(client: &Client, id: &str, action: Value) -> u16 {
+    let path = format!("/compute/v2.1/servers/{id}/action");
+    client.post(&path, action).await.status.as_u16()
+}
+
+impl World {
+    pub(crate) async fn new() -> World {
+        let cloud = TestCloud::start().await;
+        let node = cloud.node("n1").await;
+        let (admin, member) = (cloud.admin().await, cloud.member().await);
+        let stranger = cloud.stranger().await;
+        let image = cloud.image(&member, "private").await;
+        let (network, subnet) = network(&member, "net", "2001:db8:a::/64").await;
+        let post = async |client: &Client, path: &str, body: Value| {
+            let answer = client.post(path, body).await;
+            assert!(answer.status.is_success(), "{answer:?}");
+            id(&answer.json())
+        };
+        let net = "/network/v2.0";
+        let port = post(
+            &member,
+            &format!("{net}/ports"),
+            json!({"port": {"network_id": network}}),
+        )
+        .await;
+        let router = post(&member, &format!("{net}/routers"), json!({"router": {}})).await;
+        let leg = format!("{net}/routers/{router}/add_router_interface");
+        member
+            .put(&leg, json!({"subnet_id": subnet}))
+            .await
+            .expect(200);
+        let group = post(
+            &member,
+            &format!("{net}/security-groups"),
+            json!({"security_group": {"name": "web"}}),
+        )
+        .await;
+        let rule = post(
+            &member,
+            &format!("{net}/security-group-rules"),
+            json!({"security_group_rule": {
+                "security_group_id": group, "direction": "ingress", "protocol": "tcp",
+                "port_range_min": 80, "port_range_max": 80,
+            }}),
+        )
+        .await;
+        let keypair = json!({"keypair": {"name": "key", "public_key": KEY}});
+        member
+            .post("/compute/v2.1/os-keypairs", keypair)
+            .await
+            .expect(200);
+        let server = server(&member, &image, &network).await;
+        node.boot_finishes(&server).await;
+        let keystone = "/identity/v3";
+        let domain = post(
+            &admin,
+            &format!("{keystone}/domains"),
+            json!({"domain": {"name": "other"}}),
+        )
+        .await;
+        let role = post(
+            &admin,
+            &format!("{keystone}/roles"),
+            json!({"role": {"name": "painter"}}),
+        )
+        .await;
+        let flavor = json!({"flavor": {
+            "name": "secret", "id": "secret", "ram": 64, "vcpus": 1, "disk": 0,
+            "os-flavor-access:is_public": false,
+        }});
+        let flavor = post(&admin, "/compute/v2.1/flavors", flavor).await;
+        let specs = json!({"extra_specs": {"spec": "1"}});
+        let specs_path = format!("/compute/v2.1/flavors/{flavor}/os-extra_specs");
+        admin.post(&specs_path, specs).await.expect(200);
+        let tag = format!("/image/v2/images/{image}/tags/blue");
+        let tagged = member.request(http::Method::PUT, &tag).send().await;
+        assert_eq!(tagged.status, 204);
+        // The stranger's own default group is there, so that looking does not make it.
+        stranger
+            .get(&format!("{net}/security-groups"))
+            .await
+            .expect(200);
+        let (user, project) = (
+            cloud.user_id(testkit::Person::Member),
+            cloud.project_id(testkit::Person::Member),
+        );
+        let ids = BTreeMap::from([
+            ("images", image),
+            ("networks", network),
+            ("subnets", subnet),
+            ("ports", port),
+            ("routers", router),
+            ("security-groups", group),
+            ("security-group-rules", rule),
+            ("os-keypairs", "key".to_owned()),
+            ("servers", server),
+            ("domains", domain),
+            ("roles", role),
+            ("flavors", flavor),
+            ("os-extra_specs", "spec".to_owned()),
+            ("tags", "blue".to_owned()),
+            ("users", user),
+            ("projects", project),
+        ]);
+        World {
+            cloud,
+            node,
+            admin,
+            member,
+            stranger,
+            ids,
+        }
+    }
+
+    /// The id of the thing that stands behind a segment.
+    pub(crate) fn id(&self, segment: &str) -> &str {
+        &self.ids[segment]
+    }
+}
+
+/// A route's path with its names filled in, by the segment before each.
+pub(crate) fn fill(route: &Route, mut pick: impl FnMut(&str) -> String) -> String {
+    let mut before = "";
+    let mut path = route.dialect.prefix().to_owned();
+    for segment in route.path.split('/').skip(1) {
+        path.push('/');
+        match segment.starts_with('{') {
+            true => path.push_str(&pick(before)),
+            false => path.push_str(segment),
+        }
+        before = segment;
+    }
+    if path.is_empty() {
+        "/".to_owned()
+    } else {
+        path
+    }
+}
+
+/// Whether a route's path holds an id.
+pub(crate) fn has_id(route: &Route) -> bool {
+    route.path.contains('{')
+}
+
+/// The route as a table writes it.
+pub(crate) fn line(route: &Route) -> String {
+    format!("{} {}{}", route.method, route.dialect.prefix(), route.path)
+}
+
+/// Asks a route, with a body that is right for it.
+pub(crate) async fn ask(
+    client: &Client,
+    route: &Route,
+    path: &str,
+    world: &World,
+) -> testkit::Answer {
+    let request = client.request(route.method.clone(), path);
+    let request = match (route.dialect, body_for(route, world)) {
+        (Dialect::Image, _) if route.path.ends_with("/file") => request
+            .header("content-type", "application/octet-stream")
+            .body("data"),
+        (Dialect::Image, Some(body)) if route.method == http::Method::PATCH => request
+            .header(
+                "content-type",
+                "application/openstack-images-v2.1-json-patch",
+            )
+            .body(body.to_string()),
+        (_, Some(body)) => request.json(&body),
+        (_, None) => request,
+    };
+    request.send().await
+}
+
+/// A body that changes something when the caller may.
+fn body_for(route: &Route, world: &World) -> Option<Value> {
+    let line = line(route);
+    let body = match line.split_once(' ')? {
+        ("PATCH", "/identity/v3/domains/{id}") => json!({"domain": {"description": "x"}}),
+        ("PATCH", "/identity/v3/projects/{id}") => json!({"project": {"description": "x"}}),
+        ("PATCH", "/identity/v3/users/{id}") => json!({"user": {"description": "x"}}),
+        ("PATCH", "/identity/v3/roles/{id}") => json!({"role": {"description": "x"}}),
+        ("POST", "/identity/v3/users/{id}/password") => {
+            json!({"user": {"original_password": "no", "password": "new"}})
+        }
+        ("PATCH", "/image/v2/images/{id}") => {
+            json!([{"op": "replace", "path": "/name", "value": "x"}])
+        }
+        ("POST", "/compute/v2.1/flavors/{id}/os-extra_specs") => json!({"extra_specs": {"a": "b"}}),
+        ("PUT", "/compute/v2.1/servers/{id}") => json!({"server": {"name": "x"}}),
+        ("POST", "/compute/v2.1/servers/{id}/action") => json!({"os-stop": null}),
+        ("PUT", "/network/v2.0/networks/{id}") => json!({"network": {"name": "x"}}),
+        ("PUT", "/network/v2.0/subnets/{id}") => json!({"subnet": {"name": "x"}}),
+        ("PUT", "/network/v2.0/ports/{id}") => json!({"port": {"name": "x"}}),
+        ("PUT", "/network/v2.0/routers/{id}") => json!({"router": {"name": "x"}}),
+        ("PUT", "/network/v2.0/routers/{id}/add_router_interface")
+        | ("PUT", "/network/v2.0/routers/{id}/remove_router_interface") => {
+            json!({"subnet_id": world.id("subnets")})
+        }
+        ("PUT", "/network/v2.0/security-groups/{id}") => json!({"security_group": {"name": "x"}}),
+        _ => return None,
+    };
+    Some(body)
+}

@@ -1,0 +1,167 @@
+//! What the demo asks of its cloud, in the words of an OpenStack user.
+
+use std::fs::File;
+use std::net::Ipv6Addr;
+use std::process::Stdio;
+
+use ipnet::Ipv6Net;
+use tokio::process::Command;
+
+use super::openstack::OpenStack;
+use crate::Failure;
+
+/// The external network, with the outside's address as its gateway. All are of the prefix for
+/// documentation (RFC 3849): nothing real can be meant.
+const EXTERNAL: &str = "2001:db8:ffff::/64";
+const GATEWAY: &str = "2001:db8:ffff::1";
+/// The network that servers are on.
+const PRIVATE: &str = "2001:db8:1::/64";
+/// The private key that opens them, a file beside the cloud's.
+pub(super) const KEY: &str = "ssh-key";
+pub(super) const SERVERS: [&str; 3] = ["demo-1", "demo-2", "demo-3"];
+
+/// The disk of servers whose all is in the ramdisk.
+const BLANK_DISK_BYTES: u64 = 1 << 20;
+
+/// Makes all but the servers, and returns the router's address on the external network.
+pub(super) async fn prepare(openstack: OpenStack<'_>) -> Result<Ipv6Addr, Failure> {
+    // Two at a time: each is a second of one processor's work.
+    let images_and_access = async {
+        images(openstack).await?;
+        access(openstack).await
+    };
+    let (router, ()) = tokio::try_join!(networks(openstack), images_and_access)?;
+    Ok(router)
+}
+
+/// Asks for the servers, one after another.
+pub(super) async fn servers(openstack: OpenStack<'_>) -> Result<(), Failure> {
+    let create = "server create --image guest --flavor m1.nano --network private --key-name demo";
+    for name in SERVERS {
+        let words: Vec<&str> = create.split(' ').chain([name]).collect();
+        openstack.create(&words).await?;
+    }
+    Ok(())
+}
+
+/// The outside's address, with the length of the external network's prefix.
+pub(super) fn gateway() -> Ipv6Net {
+    let address = GATEWAY.parse().expect("a constant of this form");
+    Ipv6Net::new_assert(address, 64)
+}
+
+/// The prefix of the network that servers are on.
+pub(super) fn private() -> Ipv6Net {
+    PRIVATE.parse().expect("a constant of this form")
+}
+
+async fn networks(openstack: OpenStack<'_>) -> Result<Ipv6Addr, Failure> {
+    let words = |line: &'static str| line.split(' ').collect::<Vec<_>>();
+    let public = "network create --external --provider-network-type flat --provider-physical-network public public";
+    openstack.create(&words(public)).await?;
+    let public6 = "subnet create --network public --ip-version 6 --no-dhcp --subnet-range";
+    let rest = [EXTERNAL, "--gateway", GATEWAY, "public6"];
+    openstack
+        .create(&[words(public6), rest.into()].concat())
+        .await?;
+    openstack.create(&words("network create private")).await?;
+    let private6 = "subnet create --network private --ip-version 6 --ipv6-ra-mode slaac --ipv6-address-mode slaac --subnet-range";
+    let rest = [PRIVATE, "private6"];
+    openstack
+        .create(&[words(private6), rest.into()].concat())
+        .await?;
+    let router = "router create --external-gateway public r1";
+    let made = openstack.create(&words(router)).await?;
+    openstack
+        .run(&words("router add subnet r1 private6"))
+        .await?;
+    let address = &made["external_gateway_info"]["external_fixed_ips"][0]["ip_address"];
+    let address = address.as_str().and_then(|text| text.parse().ok());
+    Ok(address.ok_or("the router has no IPv6 address on the external network")?)
+}
+
+async fn images(openstack: OpenStack<'_>) -> Result<(), Failure> {
+    let tools = openstack.tools;
+    let image = async |name: &str, format: &str, file: &str| {
+        let words = [
+            "image",
+            "create",
+            "--public",
+            "--disk-format",
+            format,
+            "--container-format",
+            format,
+            "--file",
+            file,
+            name,
+        ];
+        openstack.create_id(&words).await
+    };
+    let kernel = image("kernel", "aki", &tools.kernel.to_string_lossy()).await?;
+    let ramdisk = image("ramdisk", "ari", &tools.ramdisk.to_string_lossy()).await?;
+    let blank = openstack.place.file("blank.raw");
+    File::create(&blank)?.set_len(BLANK_DISK_BYTES)?;
+    let (kernel, ramdisk) = (
+        format!("kernel_id={kernel}"),
+        format!("ramdisk_id={ramdisk}"),
+    );
+    let blank = blank.to_string_lossy();
+    let words = [
+        "image",
+        "create",
+        "--public",
+        "--disk-format",
+        "raw",
+        "--container-format",
+        "bare",
+    ];
+    let rest = [
+        "--property",
+        &kernel,
+        "--property",
+        &ramdisk,
+        "--file",
+        &blank,
+        "guest",
+    ];
+    openstack
+        .create_id(&[&words[..], &rest[..]].concat())
+        .await?;
+    Ok(())
+}
+
+/// A key for SSH, and rules that let ping and SSH in.
+async fn access(openstack: OpenStack<'_>) -> Result<(), Failure> {
+    let key = openstack.place.file(KEY);
+    let mut command = Command::new("ssh-keygen");
+    command.args(["-q", "-t", "ed25519", "-N", "", "-C", "hextet demo", "-f"]);
+    let made = command.arg(&key).stdin(Stdio::null()).output().await?;
+    if !made.status.success() {
+        let said = String::from_utf8_lossy(&made.stderr);
+        return Err(format!("ssh-keygen failed: {}", said.trim()).into());
+    }
+    let public = key.with_extension("pub");
+    let words = [
+        "keypair",
+        "create",
+        "--public-key",
+        &public.to_string_lossy(),
+        "demo",
+    ];
+    openstack.create(&words).await?;
+    for protocol in [&["ipv6-icmp"][..], &["tcp", "--dst-port", "22"]] {
+        let words = [
+            "security",
+            "group",
+            "rule",
+            "create",
+            "--ethertype",
+            "IPv6",
+            "--protocol",
+        ];
+        openstack
+            .create(&[&words[..], protocol, &["default"]].concat())
+            .await?;
+    }
+    Ok(())
+}

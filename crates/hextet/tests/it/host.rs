@@ -1,0 +1,224 @@
+//! A host for a cloud: a root of its own, a namespace with a bridge, and one outside.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// The program under test.
+pub(crate) const HEXTET: &str = env!("CARGO_BIN_EXE_hextet");
+/// The gateway of the external network: the outside namespace's address.
+pub(crate) const OUTSIDE: &str = "2001:db8:ffff::1/64";
+
+static COUNT: AtomicU32 = AtomicU32::new(0);
+
+/// Everything a test makes on this machine; all of it goes with it.
+pub(crate) struct Host {
+    pub(crate) root: PathBuf,
+    pub(crate) node: String,
+    pub(crate) outside: String,
+    up: Option<Child>,
+}
+
+impl Host {
+    /// Namespaces and an initialised root.
+    pub(crate) fn new() -> Host {
+        assert!(
+            nix::unistd::geteuid().is_root(),
+            "these tests make namespaces and users: run them as root"
+        );
+        let name = format!(
+            "hxt{}x{}",
+            std::process::id(),
+            COUNT.fetch_add(1, Ordering::Relaxed)
+        );
+        let host = Host {
+            root: std::env::temp_dir().join(&name),
+            node: format!("{name}n"),
+            outside: format!("{name}o"),
+            up: None,
+        };
+        let (node, outside) = (&host.node, &host.outside);
+        for namespace in [node, outside] {
+            ip(&["netns", "add", namespace]);
+            ip(&["-n", namespace, "link", "set", "lo", "up"]);
+        }
+        ip(&["-n", node, "link", "add", "br-ext", "type", "bridge"]);
+        ip(&["-n", node, "link", "set", "br-ext", "up"]);
+        ip(&[
+            "-n", node, "link", "add", "out", "type", "veth", "peer", "name", "eth0", "netns",
+            outside,
+        ]);
+        ip(&["-n", node, "link", "set", "out", "master", "br-ext", "up"]);
+        ip(&["-n", outside, "link", "set", "eth0", "up"]);
+        ip(&[
+            "-n", outside, "addr", "add", OUTSIDE, "dev", "eth0", "nodad",
+        ]);
+        let made = host.hextet(&[
+            "init",
+            "--listen",
+            "[::1]:0",
+            "--netns",
+            node,
+            "--physical-network",
+            "public=br-ext",
+        ]);
+        assert!(
+            made.status.success(),
+            "{}",
+            String::from_utf8_lossy(&made.stderr)
+        );
+        host
+    }
+
+    /// Runs a command of hextet on this root.
+    pub(crate) fn hextet(&self, arguments: &[&str]) -> Output {
+        Command::new(HEXTET)
+            .arg("--root")
+            .arg(&self.root)
+            .args(arguments)
+            .output()
+            .unwrap()
+    }
+
+    /// Starts the cloud and waits for its one line.
+    pub(crate) fn up(&mut self) {
+        let log = fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.root.join("log"))
+            .unwrap();
+        let mut up = Command::new(HEXTET);
+        up.arg("--root")
+            .arg(&self.root)
+            .arg("up")
+            .stdout(Stdio::piped())
+            .stderr(log);
+        let mut up = up.process_group(0).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(up.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        self.up = Some(up);
+        assert!(
+            line.starts_with("ready https://[::1]:"),
+            "said '{line}', and in its log: {}",
+            self.log()
+        );
+    }
+
+    /// Ends the cloud as a power failure would.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut up) = self.up.take() {
+            up.kill().unwrap();
+            up.wait().unwrap();
+        }
+    }
+
+    /// The end of what the cloud logged.
+    pub(crate) fn log(&self) -> String {
+        let text = fs::read_to_string(self.root.join("log")).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(40)..].join("\n")
+    }
+
+    /// The processes of this cloud's guests.
+    pub(crate) fn guests(&self) -> Vec<u32> {
+        let states = fs::read_dir(self.root.join("var/lib/hextet/guests"))
+            .into_iter()
+            .flatten();
+        let ids: Vec<String> = states
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .collect();
+        let of_ours = |pid: &u32| {
+            let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let line = String::from_utf8_lossy(&line).into_owned();
+            line.starts_with("qemu-system") && ids.iter().any(|id| line.contains(id.as_str()))
+        };
+        let all = fs::read_dir("/proc")
+            .unwrap()
+            .filter_map(|e| e.unwrap().file_name().to_str()?.parse().ok());
+        let mut pids: Vec<u32> = all.filter(of_ours).collect();
+        pids.sort_unstable();
+        pids
+    }
+
+    /// Namespaces that this cloud's node made.
+    pub(crate) fn namespaces(&self) -> Vec<String> {
+        let id = fs::read_to_string(self.root.join("var/lib/hextet/node/id")).unwrap();
+        let prefix = format!("hx{}-", &id[..4]);
+        let names = fs::read_dir("/run/netns")
+            .unwrap()
+            .map(|e| e.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.starts_with(&prefix)).collect()
+    }
+
+    /// Runs a stage of `servers.py`, which speaks through openstacksdk.
+    pub(crate) fn python(&self, stage: &str) {
+        let python = Path::new(&openstack()).with_file_name("python");
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/servers.py");
+        let ran = Command::new(python)
+            .arg(script)
+            .arg(stage)
+            .env(
+                "OS_CLIENT_CONFIG_FILE",
+                self.root.join("etc/hextet/clouds.yaml"),
+            )
+            .env("HOST_ROOT", &self.root)
+            .env("HOST_OUTSIDE", &self.outside)
+            .env("HOST_GUEST", guest())
+            .env("OPENSTACK", openstack())
+            .output()
+            .unwrap();
+        let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
+        assert!(
+            ran.status.success(),
+            "stage {stage}:\n{}\n{}\nlog:\n{}",
+            text(&ran.stdout),
+            text(&ran.stderr),
+            self.log()
+        );
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        self.kill();
+        let purged = self.hextet(&["node", "purge"]);
+        for namespace in [&self.node, &self.outside] {
+            let _ = Command::new("ip")
+                .args(["netns", "del", namespace])
+                .status();
+        }
+        let _ = fs::remove_dir_all(&self.root);
+        if !std::thread::panicking() {
+            assert!(
+                purged.status.success(),
+                "{}",
+                String::from_utf8_lossy(&purged.stderr)
+            );
+        }
+    }
+}
+
+/// The OpenStack client.
+pub(crate) fn openstack() -> String {
+    std::env::var("HEXTET_OPENSTACK")
+        .expect("HEXTET_OPENSTACK must name the openstack client: `make test` sets it")
+}
+
+fn guest() -> String {
+    std::env::var("HEXTET_GUEST")
+        .expect("HEXTET_GUEST must name the directory of the test guest: `make test` sets it")
+}
+
+fn ip(arguments: &[&str]) {
+    let done = Command::new("ip").args(arguments).output().unwrap();
+    assert!(
+        done.status.success(),
+        "ip {arguments:?}: {}",
+        String::from_utf8_lossy(&done.stderr)
+    );
+}

@@ -1,0 +1,160 @@
+//! What hextet refuses, and in which words.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use crate::host::HEXTET;
+
+struct Root(PathBuf);
+
+impl Root {
+    fn new(name: &str) -> Root {
+        let path = std::env::temp_dir().join(format!("hxr{}-{name}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        Root(path)
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        Command::new(HEXTET)
+            .arg("--root")
+            .arg(&self.0)
+            .args(arguments)
+            .output()
+            .unwrap()
+    }
+
+    fn init(&self) {
+        let made = self.run(&["init", "--listen", "[::1]:0"]);
+        assert!(
+            made.status.success(),
+            "{}",
+            String::from_utf8_lossy(&made.stderr)
+        );
+    }
+
+    /// The command fails with status 1 and one sentence that holds the words.
+    fn refuses(&self, arguments: &[&str], words: &[&str]) {
+        let ran = self.run(arguments);
+        let said = String::from_utf8(ran.stderr).unwrap();
+        assert_eq!(ran.status.code(), Some(1), "{said}");
+        assert!(ran.stdout.is_empty());
+        assert!(
+            said.starts_with("hextet: ") && said.trim_end().lines().count() == 1,
+            "{said}"
+        );
+        for word in words {
+            assert!(said.contains(word), "'{word}' is not in: {said}");
+        }
+    }
+}
+
+impl Drop for Root {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn a_second_init_refuses_and_changes_nothing() {
+    let root = Root::new("again");
+    root.init();
+    let before = fs::read(root.0.join("etc/hextet/clouds.yaml")).unwrap();
+    root.refuses(&["init"], &["hextet.toml is there already"]);
+    assert_eq!(
+        fs::read(root.0.join("etc/hextet/clouds.yaml")).unwrap(),
+        before
+    );
+}
+
+#[test]
+fn up_without_init_says_what_to_do() {
+    Root::new("empty").refuses(&["up"], &["hextet.toml is not there", "hextet init"]);
+}
+
+#[test]
+fn secrets_are_readable_by_their_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let root = Root::new("modes");
+    root.init();
+    let mode = |path: &str| {
+        fs::metadata(root.0.join(path))
+            .unwrap()
+            .permissions()
+            .mode()
+            & 0o777
+    };
+    for secret in [
+        "etc/hextet/clouds.yaml",
+        "etc/hextet/openrc",
+        "etc/hextet/key.pem",
+        "etc/hextet/ca.key",
+        "var/lib/hextet/token.key",
+    ] {
+        assert_eq!(mode(secret), 0o600, "{secret}");
+    }
+    assert_eq!(mode("var/lib/hextet"), 0o700);
+    assert_eq!(mode("etc/hextet/ca.pem"), 0o644);
+}
+
+#[test]
+fn a_url_must_be_reachable_over_ipv6() {
+    let root = Root::new("url");
+    root.refuses(&["init", "--url", "https://192.0.2.1:8443"], &["IPv4"]);
+    root.refuses(&["init", "--url", "http://[::1]"], &["https://"]);
+    root.refuses(&["init", "--listen", "[::]:8443"], &["--url"]);
+    let wrong = root.run(&["init", "--listen", "127.0.0.1:8443"]);
+    assert_eq!(wrong.status.code(), Some(2), "a misuse of the command line");
+}
+
+#[test]
+fn an_operators_certificate_is_checked_before_anything_is_written() {
+    let root = Root::new("pki");
+    fs::create_dir_all(&root.0).unwrap();
+    let pki = |name: &str, text: &str| {
+        let path = root.0.join(name);
+        fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let authority = net::Authority::new("company").unwrap();
+    let issued = authority.issue(&["cloud.example".to_owned()]).unwrap();
+    let (certificate, key) = (pki("c.pem", &issued.certificate), pki("k.pem", &issued.key));
+    let ca = pki("ca.pem", &authority.certificate());
+    let files = ["--certificate", &certificate, "--key", &key, "--ca", &ca];
+    let with = |url| [&["init", "--url", url][..], &files].concat();
+    root.refuses(
+        &with("https://other.example:8443"),
+        &["does not carry 'other.example'"],
+    );
+    assert!(!root.0.join("etc/hextet/hextet.toml").exists());
+    let made = root.run(&with("https://cloud.example:8443"));
+    assert!(
+        made.status.success(),
+        "{}",
+        String::from_utf8_lossy(&made.stderr)
+    );
+    assert_eq!(
+        fs::read_to_string(root.0.join("etc/hextet/ca.pem")).unwrap(),
+        authority.certificate()
+    );
+}
+
+#[test]
+fn a_port_in_use_and_a_wrong_setting_are_named() {
+    let root = Root::new("port");
+    root.init();
+    let settings = root.0.join("etc/hextet/hextet.toml");
+    let text = fs::read_to_string(&settings).unwrap();
+    let port = text
+        .lines()
+        .find_map(|l| l.strip_prefix("listen = \"[::1]:"))
+        .unwrap()
+        .trim_end_matches('"')
+        .to_owned();
+    let taken = TcpListener::bind(format!("[::1]:{port}")).unwrap();
+    root.refuses(&["up"], &["cannot listen on", &port]);
+    drop(taken);
+    fs::write(&settings, format!("colour = 1\n{text}")).unwrap();
+    root.refuses(&["up"], &["hextet.toml, line 1:", "colour"]);
+}

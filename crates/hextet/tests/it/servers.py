@@ -1,0 +1,186 @@
+"""Stages of servers.rs, spoken through the unmodified openstacksdk and openstack command."""
+import json
+import os
+import subprocess
+import sys
+import time
+
+import openstack
+
+ROOT, OUTSIDE, GUEST = (os.environ["HOST_" + name] for name in ("ROOT", "OUTSIDE", "GUEST"))
+KEY = os.path.join(ROOT, "id")
+USER_DATA = "#!/bin/sh\necho user-data-ran-here\n"
+cloud = openstack.connect(cloud="hextet")
+
+
+def until(what, look, seconds=60):
+    """Looks again and again: the guest's own time is what is waited for."""
+    end = time.monotonic() + seconds
+    while True:
+        found = look()
+        if found:
+            return found
+        assert time.monotonic() < end, "not within %s s: %s" % (seconds, what)
+        time.sleep(0.1)
+
+
+def server(name):
+    return cloud.compute.find_server(name, ignore_missing=False)
+
+
+def status(name, wanted):
+    def look():
+        found = cloud.compute.get_server(server(name))
+        assert found.status != "ERROR" or wanted == "ERROR", found.fault
+        return found.status == wanted and found.task_state is None
+    until("%s is %s" % (name, wanted), look)
+
+
+def console(name):
+    return cloud.compute.get_server_console_output(server(name))["output"]
+
+
+def address(name):
+    return server(name).addresses["private"][0]["addr"]
+
+
+def outside(*command):
+    return subprocess.run(["ip", "netns", "exec", OUTSIDE, *command], capture_output=True, text=True)
+
+
+def pings(name):
+    return outside("ping", "-c", "1", "-W", "1", address(name)).returncode == 0
+
+
+def ssh(name, command):
+    options = ["StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "ConnectTimeout=3", "LogLevel=ERROR"]
+    flags = [word for option in options for word in ("-o", option)]
+    return outside("ssh", "-i", KEY, *flags, "root@" + address(name), command)
+
+
+def answers(name):
+    until("%s answers ping" % name, lambda: pings(name))
+    until("%s lets us in" % name, lambda: ssh(name, "hostname").stdout.strip() == name)
+
+
+def upload(name, path, disk_format, container_format, **properties):
+    return cloud.create_image(name, filename=path, disk_format=disk_format, container_format=container_format,
+                              visibility="public", wait=True, **properties)
+
+
+def make():
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", KEY], check=True)
+    kernel = upload("kernel", GUEST + "/vmlinuz", "aki", "aki")
+    ramdisk = upload("ramdisk", GUEST + "/initrd", "ari", "ari")
+    blank = os.path.join(ROOT, "blank")
+    with open(blank, "wb") as file:
+        file.truncate(1 << 20)
+    upload("guest", blank, "raw", "bare", kernel_id=kernel.id, ramdisk_id=ramdisk.id)
+    cloud.create_keypair("key", open(KEY + ".pub").read())
+    public = cloud.network.create_network(name="public", is_router_external=True, provider_network_type="flat",
+                                          provider_physical_network="public")
+    cloud.network.create_subnet(name="public6", network_id=public.id, ip_version=6, cidr="2001:db8:ffff::/64",
+                                is_dhcp_enabled=False)
+    private = cloud.network.create_network(name="private")
+    subnet = cloud.network.create_subnet(name="private6", network_id=private.id, ip_version=6, cidr="2001:db8:1::/64",
+                                         ipv6_ra_mode="slaac", ipv6_address_mode="slaac")
+    router = cloud.network.create_router(name="router", external_gateway_info={"network_id": public.id})
+    cloud.network.add_interface_to_router(router, subnet_id=subnet.id)
+    via = cloud.network.get_router(router).external_gateway_info["external_fixed_ips"][0]["ip_address"]
+    subprocess.run(["ip", "-n", OUTSIDE, "route", "add", "2001:db8:1::/64", "via", via], check=True)
+    group = cloud.network.find_security_group("default")
+    for protocol, port in (("ipv6-icmp", None), ("tcp", 22)):
+        cloud.network.create_security_group_rule(security_group_id=group.id, direction="ingress", ethertype="IPv6",
+                                                 protocol=protocol, port_range_min=port, port_range_max=port)
+    for name in ("one", "two"):
+        made = cloud.create_server(name, image="guest", flavor="m1.nano", network="private", key_name="key",
+                                   userdata=USER_DATA, wait=True)
+        assert made.status == "ACTIVE", made
+    for name in ("one", "two"):
+        answers(name)
+        log = console(name)
+        for line in ("hextet-guest: hostname " + name, "hextet-guest: keys 1", "user-data-ran-here",
+                     "hextet-guest: address eth0 " + address(name)):
+            assert line in log, (line, log)
+    ports = {port.device_owner: port.status for port in cloud.network.ports()}
+    assert set(ports.values()) == {"ACTIVE"} and len(ports) == 3, ports
+    # Guests reach each other only as the default group says: it lets its own members in.
+    assert ssh("one", "ping -6 -c 1 -W 2 " + address("two")).returncode == 0
+    listed = subprocess.run([os.environ["OPENSTACK"], "--os-cloud", "hextet", "server", "list", "--all-projects",
+                             "-f", "json"], capture_output=True, text=True, check=True)
+    assert {entry["Name"]: entry["Status"] for entry in json.loads(listed.stdout)} == {"one": "ACTIVE", "two": "ACTIVE"}
+
+
+def restarted():
+    for name in ("one", "two"):
+        status(name, "ACTIVE")
+        answers(name)
+
+
+def power():
+    ssh("one", "poweroff")
+    status("one", "SHUTOFF")
+    cloud.compute.stop_server(server("two"))
+    status("two", "SHUTOFF")
+    cloud.compute.start_server(server("two"))
+    status("two", "ACTIVE")
+    answers("two")
+    boots = console("two").count("hextet-guest: kernel up")
+    for kind in ("SOFT", "HARD"):
+        cloud.compute.reboot_server(server("two"), kind)
+        status("two", "ACTIVE")
+        boots += 1
+        until("a %s reboot" % kind, lambda: console("two").count("hextet-guest: kernel up") >= boots)
+        answers("two")
+
+
+def still_off():
+    status("one", "SHUTOFF")
+    assert not pings("one")
+    status("two", "ACTIVE")
+    cloud.compute.start_server(server("one"))
+    status("one", "ACTIVE")
+    answers("one")
+
+
+def strangers():
+    project = cloud.identity.create_project(name="other", domain_id="default")
+    user = cloud.identity.create_user(name="stranger", domain_id="default", password="a long password")
+    role = cloud.identity.find_role("member")
+    cloud.identity.assign_project_role_to_user(project, user, role)
+    other = openstack.connect(load_yaml_config=False, load_envvars=False, auth_url=cloud.config.auth["auth_url"], username="stranger", password="a long password",
+                              project_name="other", user_domain_id="default", project_domain_id="default",
+                              region_name="RegionOne", cacert=os.path.join(ROOT, "etc/hextet/ca.pem"))
+    assert list(other.compute.servers()) == []
+    assert [network.name for network in other.network.networks()] == ["public"]
+    for look in (lambda: other.compute.get_server(server("one")),
+                 lambda: other.compute.delete_server(server("one"), ignore_missing=False),
+                 lambda: other.network.get_network(cloud.network.find_network("private")),
+                 lambda: other.network.get_router(cloud.network.find_router("router"))):
+        try:
+            look()
+        except openstack.exceptions.NotFoundException:
+            continue
+        raise AssertionError("a stranger saw it")
+    status("one", "ACTIVE")
+    cloud.identity.delete_user(user)
+    for group in cloud.network.security_groups(project_id=project.id):
+        cloud.network.delete_security_group(group)
+    cloud.identity.delete_project(project)
+
+
+def remove():
+    for name in ("one", "two"):
+        assert cloud.delete_server(name, wait=True)
+    router = cloud.network.find_router("router")
+    cloud.network.remove_interface_from_router(router, subnet_id=cloud.network.find_subnet("private6").id)
+    cloud.network.delete_router(router)
+    for name in ("private", "public"):
+        cloud.network.delete_network(cloud.network.find_network(name))
+    assert list(cloud.network.ports()) == []
+    for image in list(cloud.image.images()):
+        cloud.image.delete_image(image)
+    cloud.delete_keypair("key")
+
+
+{stage.__name__: stage for stage in (make, restarted, power, still_off, strangers, remove)}[sys.argv[1]]()
