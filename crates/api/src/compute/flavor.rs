@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use store::row;
 
-use super::server::links;
+use super::server_view::links;
 use crate::context::Context;
 use crate::json::{number, truth};
 use crate::page::Names;

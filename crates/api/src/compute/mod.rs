@@ -6,6 +6,8 @@ mod keypair;
 mod limits;
 mod node;
 mod server;
+mod server_create;
+mod server_view;
 
 use http::Method;
 

@@ -135,9 +135,12 @@ impl Rdnss {
     /// Reads one option.
     pub fn parse(option: &[u8]) -> Result<Rdnss, Malformed> {
         let wrong = Malformed("rdnss option");
-        let &[Self::TYPE, _, _, _, a, b, c, d, ref rest @ ..] = option else {
+        let &[Self::TYPE, length, _, _, a, b, c, d, ref rest @ ..] = option else {
             return Err(wrong);
         };
+        if option.len() != usize::from(length) * 8 {
+            return Err(wrong);
+        }
         let (servers, []) = rest.as_chunks::<16>() else {
             return Err(wrong);
         };
@@ -177,9 +180,12 @@ impl Dnssl {
     /// Reads one option. Zeros fill what follows the last name.
     pub fn parse(option: &[u8]) -> Result<Dnssl, Malformed> {
         let wrong = Malformed("dnssl option");
-        let &[Self::TYPE, _, _, _, a, b, c, d, ref rest @ ..] = option else {
+        let &[Self::TYPE, length, _, _, a, b, c, d, ref rest @ ..] = option else {
             return Err(wrong);
         };
+        if option.len() != usize::from(length) * 8 {
+            return Err(wrong);
+        }
         let mut rest = rest;
         let mut domains = Vec::new();
         while rest.first().is_some_and(|&length| length != 0) {
@@ -378,6 +384,27 @@ mod tests {
             }
             let _ = TargetLinkAddress::parse(&bytes);
             split(&bytes).for_each(drop);
+        }
+    }
+
+    #[test]
+    fn a_length_that_is_not_the_options_own_is_refused() {
+        let mut rdnss = Vec::new();
+        Rdnss {
+            lifetime_s: 1,
+            servers: vec![Ipv6Addr::LOCALHOST],
+        }
+        .emit(&mut rdnss);
+        let mut dnssl = Vec::new();
+        Dnssl {
+            lifetime_s: 1,
+            domains: vec!["example".parse().unwrap()],
+        }
+        .emit(&mut dnssl);
+        for mut option in [rdnss, dnssl] {
+            assert!(NdOption::parse(&option).is_ok());
+            option[1] += 1;
+            assert!(NdOption::parse(&option).is_err());
         }
     }
 }

@@ -1,0 +1,199 @@
+//! What a client may say of a server to be made, become a domain value.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use cloud::{NewServer, ServerNetwork};
+use model::{Error, Result};
+use serde::Deserialize;
+use serde_json::Value;
+use store::row;
+
+use crate::json::{number, parse, truth};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CreateBody {
+    pub(super) server: Create,
+    #[serde(rename = "os:scheduler_hints", alias = "OS-SCH-HNT:scheduler_hints")]
+    _hints: Option<Value>,
+}
+
+/// What the compute API takes at 2.1. Fields for things that are not there yet are known, so that
+/// the answer can say so, rather than that they do not exist.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Create {
+    name: String,
+    #[serde(rename = "imageRef")]
+    image: Option<String>,
+    #[serde(rename = "flavorRef")]
+    flavor: Value,
+    networks: Option<Vec<NetworkJson>>,
+    security_groups: Option<Vec<GroupJson>>,
+    key_name: Option<String>,
+    user_data: Option<String>,
+    metadata: Option<row::Metadata>,
+    availability_zone: Option<String>,
+    #[serde(default, deserialize_with = "truth")]
+    config_drive: Option<bool>,
+    #[serde(default, deserialize_with = "number")]
+    min_count: Option<u32>,
+    #[serde(default, deserialize_with = "number")]
+    max_count: Option<u32>,
+    #[serde(default, deserialize_with = "truth")]
+    pub(super) return_reservation_id: Option<bool>,
+    block_device_mapping_v2: Option<Vec<BlockDevice>>,
+    block_device_mapping: Option<Vec<Value>>,
+    personality: Option<Vec<Value>>,
+    #[serde(rename = "adminPass")]
+    admin_password: Option<String>,
+    #[serde(rename = "accessIPv4")]
+    _access_v4: Option<String>,
+    #[serde(rename = "accessIPv6")]
+    _access_v6: Option<String>,
+    #[serde(rename = "OS-DCF:diskConfig")]
+    _disk_config: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NetworkJson {
+    uuid: Option<String>,
+    port: Option<String>,
+    fixed_ip: Option<String>,
+    tag: Option<Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GroupJson {
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct BlockDevice {
+    source_type: Option<String>,
+    destination_type: Option<String>,
+    uuid: Option<String>,
+}
+
+/// The wish, once every field is known to be one this cloud can fulfil.
+///
+/// # Errors
+/// `Invalid`, naming the field.
+pub(super) fn check(wanted: Create) -> Result<NewServer> {
+    let not_yet = |what: &str| {
+        Error::invalid(format!(
+            "{what} is not available in this cloud yet: leave it out"
+        ))
+    };
+    if wanted.config_drive == Some(true) {
+        return Err(not_yet("config_drive"));
+    }
+    if wanted.personality.is_some_and(|p| !p.is_empty()) {
+        return Err(not_yet("personality"));
+    }
+    if wanted.block_device_mapping.is_some_and(|b| !b.is_empty()) {
+        return Err(not_yet("block_device_mapping"));
+    }
+    let _ = wanted.admin_password;
+    let image = match (
+        wanted.image.filter(|i| !i.is_empty()),
+        wanted
+            .block_device_mapping_v2
+            .unwrap_or_default()
+            .as_slice(),
+    ) {
+        (Some(image), []) => image,
+        (
+            image,
+            [
+                BlockDevice {
+                    source_type: Some(source),
+                    destination_type,
+                    uuid: Some(uuid),
+                },
+            ],
+        ) if source == "image" && destination_type.as_deref() == Some("local") => {
+            image.unwrap_or_else(|| uuid.clone())
+        }
+        (None, []) => return Err(Error::invalid("Invalid imageRef provided.")),
+        _ => return Err(not_yet("booting from a volume")),
+    };
+    let last = |text: &str| text.rsplit('/').next().unwrap_or_default().to_owned();
+    let flavor = match wanted.flavor {
+        Value::String(text) => last(&text),
+        Value::Number(number) => number.to_string(),
+        _ => {
+            return Err(Error::invalid(
+                "Invalid input for field/attribute flavorRef: it must be a string",
+            ));
+        }
+    };
+    let (least, most) = (wanted.min_count.unwrap_or(1), wanted.max_count);
+    if least == 0 || most.is_some_and(|most| most < least) {
+        return Err(Error::invalid(
+            "min_count must be at least 1 and at most max_count",
+        ));
+    }
+    Ok(NewServer {
+        name: wanted.name,
+        description: None,
+        image: last(&image)
+            .parse()
+            .map_err(|_| Error::invalid("Invalid imageRef provided."))?,
+        flavor,
+        networks: wanted
+            .networks
+            .map(|n| n.into_iter().map(network).collect::<Result<_>>())
+            .transpose()?,
+        security_groups: wanted
+            .security_groups
+            .unwrap_or_default()
+            .into_iter()
+            .map(|g| g.name)
+            .collect(),
+        key_name: wanted.key_name,
+        user_data: wanted.user_data.map(|d| user_data(&d)).transpose()?,
+        metadata: wanted.metadata.unwrap_or_default(),
+        availability_zone: wanted.availability_zone.filter(|z| !z.is_empty()),
+        count: most.unwrap_or(least),
+    })
+}
+
+fn user_data(text: &str) -> Result<Vec<u8>> {
+    let joined: String = text.chars().filter(|c| !c.is_ascii_whitespace()).collect();
+    STANDARD
+        .decode(joined)
+        .map_err(|_| Error::invalid("user_data must be base64"))
+}
+
+fn network(wish: NetworkJson) -> Result<ServerNetwork> {
+    if wish.tag.is_some_and(|t| !t.is_null()) {
+        return Err(Error::invalid(
+            "networks/tag needs microversion 2.32, which this cloud does not offer",
+        ));
+    }
+    match (wish.port, wish.uuid) {
+        (Some(port), _) => Ok(ServerNetwork::Port(parse("networks/port", &port)?)),
+        (None, Some(uuid)) => {
+            let address = wish.fixed_ip.as_deref().map(address).transpose()?;
+            Ok(ServerNetwork::Network(
+                parse("networks/uuid", &uuid)?,
+                address,
+            ))
+        }
+        (None, None) => Err(Error::invalid("each of networks needs a uuid or a port")),
+    }
+}
+
+fn address(text: &str) -> Result<Ipv6Addr> {
+    match model::parse_ip(text) {
+        Some(IpAddr::V6(address)) => Ok(address),
+        _ => Err(Error::invalid(format!(
+            "networks/fixed_ip '{text}' is not an IPv6 address"
+        ))),
+    }
+}

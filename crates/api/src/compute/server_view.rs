@@ -1,0 +1,136 @@
+//! Servers as the compute API shows them.
+
+use std::net::Ipv6Addr;
+
+use cloud::{ServerView, vm_state};
+use model::{Power, PowerSeen};
+use serde_json::{Map, Value, json};
+use store::row;
+
+use crate::context::Context;
+use crate::time;
+
+/// `self` and `bookmark` of a compute resource.
+pub(super) fn links(ctx: &Context, kind: &str, id: &str) -> Value {
+    let url = &ctx.cloud.settings().url;
+    json!([
+        {"rel": "self", "href": format!("{url}/compute/v2.1/{kind}/{id}")},
+        {"rel": "bookmark", "href": format!("{url}/compute/{kind}/{id}")},
+    ])
+}
+
+/// Network name, port and address of each address a server holds.
+pub(super) fn held(server: &ServerView) -> Vec<(String, &cloud::PortView, Ipv6Addr)> {
+    let each = server.ports.iter();
+    each.flat_map(|(port, name)| {
+        port.addresses
+            .iter()
+            .map(move |a| (name.clone(), port, a.address))
+    })
+    .collect()
+}
+
+/// A server in full.
+pub(super) fn view(ctx: &Context, view: &ServerView) -> Value {
+    let server = &view.server;
+    let id = server.id.to_string();
+    let seen = server.seen.0.as_ref();
+    let mut body = json!({
+        "id": id, "name": server.name, "status": server.status,
+        "tenant_id": server.project_id, "user_id": server.user_id,
+        "created": time::seconds(server.created_ms), "updated": time::seconds(server.updated_ms),
+        "hostId": host_id(server), "accessIPv4": "", "accessIPv6": "",
+        "flavor": {"id": server.flavor.0.id, "links": bookmark(ctx, "flavors", &server.flavor.0.id)},
+        "image": image(ctx, server), "links": links(ctx, "servers", &id),
+        "metadata": server.metadata.0, "key_name": server.key_name, "config_drive": "",
+        "addresses": address_view(view),
+        "OS-DCF:diskConfig": "MANUAL",
+        "OS-EXT-AZ:availability_zone": server.availability_zone,
+        "OS-EXT-STS:vm_state": vm_state(&server.status),
+        "OS-EXT-STS:task_state": server.task_state,
+        "OS-EXT-STS:power_state": power_state(server),
+        "OS-SRV-USG:launched_at": seen.and_then(|s| s.launched_ms).map(time::bare_micros),
+        "OS-SRV-USG:terminated_at": null,
+        "os-extended-volumes:volumes_attached": [],
+    });
+    let groups: Vec<Value> = view
+        .security_groups
+        .iter()
+        .map(|name| json!({"name": name}))
+        .collect();
+    if !groups.is_empty() {
+        body["security_groups"] = Value::Array(groups);
+    }
+    if matches!(
+        server.status.as_str(),
+        "ACTIVE" | "BUILD" | "REBOOT" | "HARD_REBOOT"
+    ) {
+        body["progress"] = json!(if server.status == "ACTIVE" { 100 } else { 0 });
+    }
+    if server.status == "ERROR" {
+        body["fault"] = fault(server);
+    }
+    if ctx.caller.is_admin() {
+        body["OS-EXT-SRV-ATTR:host"] = json!(view.node_name);
+        body["OS-EXT-SRV-ATTR:hypervisor_hostname"] = json!(view.node_name);
+        body["OS-EXT-SRV-ATTR:instance_name"] = json!(format!("instance-{}", server.id.short()));
+    }
+    body
+}
+
+fn address_view(view: &ServerView) -> Value {
+    let mut networks: Map<String, Value> = Map::new();
+    for (name, port, address) in held(view) {
+        let entry = json!({
+            "version": 6, "addr": address.to_string(),
+            "OS-EXT-IPS:type": "fixed", "OS-EXT-IPS-MAC:mac_addr": port.port.mac.to_string(),
+        });
+        if let Some(list) = networks
+            .entry(name)
+            .or_insert_with(|| json!([]))
+            .as_array_mut()
+        {
+            list.push(entry);
+        }
+    }
+    Value::Object(networks)
+}
+
+fn bookmark(ctx: &Context, kind: &str, id: &str) -> Value {
+    json!([{"rel": "bookmark", "href": format!("{}/compute/{kind}/{id}", ctx.cloud.settings().url)}])
+}
+
+fn image(ctx: &Context, server: &row::Server) -> Value {
+    match server.image_id {
+        Some(id) => json!({"id": id, "links": bookmark(ctx, "images", &id.to_string())}),
+        None => json!(""),
+    }
+}
+
+/// The same for a project's servers on one node, and telling neither.
+fn host_id(server: &row::Server) -> String {
+    match server.node_id {
+        Some(node) => cloud::host_id(&server.project_id, node),
+        None => String::new(),
+    }
+}
+
+/// The compute API's numbers: 0 no state, 1 running, 4 shut down.
+fn power_state(server: &row::Server) -> u8 {
+    match (server.seen.0.as_ref().map(|s| s.power), server.power.0) {
+        (Some(PowerSeen::Running), _) => 1,
+        (Some(PowerSeen::Stopped), _) => 4,
+        (Some(PowerSeen::Preparing) | None, Power::Running | Power::Stopped) => 0,
+    }
+}
+
+fn fault(server: &row::Server) -> Value {
+    let why = server
+        .fault
+        .clone()
+        .or_else(|| server.seen.0.as_ref().and_then(|s| s.failure.clone()));
+    json!({
+        "code": 500, "created": time::seconds(server.updated_ms),
+        "message": why.unwrap_or_else(|| "no reason was given".into()),
+    })
+}
