@@ -1,5 +1,7 @@
 //! From a request to an answer: route, caller, body, handler, and the shape of what went wrong.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use cloud::Cloud;
 use http::request::Parts;
@@ -8,6 +10,7 @@ use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use model::{Caller, Error, Kind, Result, Scope};
 use serde_json::json;
+use tokio::sync::Semaphore;
 
 use crate::context::{Context, parse_query};
 use crate::dialect::{Dialect, error_reply};
@@ -16,19 +19,32 @@ use crate::route::{Found, Handler, Routes};
 
 /// The largest body that is held in memory, in octets: user data in base64 and a little more.
 const MAX_BODY: usize = 1 << 20;
+/// The largest body taken from one who has shown no token.
+const MAX_OPEN_BODY: usize = 64 << 10;
+/// How long a body that is held in memory may take to come.
+const BODY_WITHIN: Duration = Duration::from_secs(30);
+/// How many may wait for a slow answer; further ones are told to come again.
+const MAX_WAITING: usize = 256;
 
 /// All APIs of one cloud.
 pub struct Api {
     routes: Routes,
     cloud: Cloud,
+    /// One permit for each processor: a password hash keeps one busy.
+    slow: Semaphore,
+    /// One for each request that waits for one of those, or has it.
+    waiting: Semaphore,
 }
 
 impl Api {
     /// The APIs of a cloud.
     pub fn new(cloud: Cloud) -> Api {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
         Api {
             routes: Routes::new(),
             cloud,
+            slow: Semaphore::new(processors),
+            waiting: Semaphore::new(MAX_WAITING),
         }
     }
 
@@ -85,7 +101,7 @@ impl Api {
             }
         };
         let caller = match route.handler {
-            Handler::Open(_) => nobody(request_id),
+            Handler::Open(_) | Handler::OpenSlow(_) => nobody(request_id),
             _ => self.caller(&parts.headers, request_id)?,
         };
         let mut ctx = Context {
@@ -100,15 +116,32 @@ impl Api {
         if let Handler::Upload(handler) = route.handler {
             return handler(ctx, body).await;
         }
-        ctx.body = read(&ctx, body).await?;
+        let limit = match route.handler {
+            Handler::Open(_) | Handler::OpenSlow(_) => MAX_OPEN_BODY,
+            _ => MAX_BODY,
+        };
+        ctx.body = read(&ctx, body, limit).await?;
         match route.handler {
             Handler::Open(handler) | Handler::Plain(handler) => handler(&ctx),
+            Handler::OpenSlow(handler) => self.slowly(move || handler(&ctx)).await,
             Handler::Wait(handler) => handler(ctx).await,
             Handler::Upload(_) => Err(Error::internal(
                 "answering",
                 "an upload was handled already",
             )),
         }
+    }
+
+    /// Runs work that costs a processor's time, as many at once as there are processors. Those that
+    /// wait hold no thread, and only so many may wait.
+    async fn slowly(&self, work: impl FnOnce() -> Result<Reply> + Send + 'static) -> Result<Reply> {
+        let busy =
+            |_| Error::Unavailable("too many are asking at once: come again in a moment".into());
+        let _place = self.waiting.try_acquire().map_err(busy)?;
+        let closed = |e| Error::internal("waiting for a processor", e);
+        let _permit = self.slow.acquire().await.map_err(closed)?;
+        let done = tokio::task::spawn_blocking(work).await;
+        done.map_err(|e| Error::internal("answering", e))?
     }
 
     fn require_token(&self, dialect: Dialect, headers: &HeaderMap, request_id: &str) -> Result<()> {
@@ -127,19 +160,26 @@ impl Api {
     }
 }
 
-async fn read(ctx: &Context, body: Incoming) -> Result<Bytes> {
+async fn read(ctx: &Context, body: Incoming, limit: usize) -> Result<Bytes> {
     let too_large = || {
         Error::TooLarge(format!(
-            "The request body is larger than {MAX_BODY} octets, the most this route takes."
+            "The request body is larger than {limit} octets, the most this route takes."
         ))
     };
     let announced = ctx
         .header("content-length")
         .and_then(|l| l.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > MAX_BODY as u64) {
+    if announced.is_some_and(|length| length > limit as u64) {
         return Err(too_large());
     }
-    match Limited::new(body, MAX_BODY).collect().await {
+    let whole = tokio::time::timeout(BODY_WITHIN, Limited::new(body, limit).collect());
+    let Ok(collected) = whole.await else {
+        return Err(Error::invalid(format!(
+            "the request's body had not come after {} s",
+            BODY_WITHIN.as_secs()
+        )));
+    };
+    match collected {
         Ok(all) => Ok(all.to_bytes()),
         Err(e) if e.is::<http_body_util::LengthLimitError>() => Err(too_large()),
         Err(_) => Err(Error::invalid(

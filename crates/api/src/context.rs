@@ -81,6 +81,8 @@ pub(crate) fn decode(text: &str) -> String {
     let mut rest = text.as_bytes();
     while let Some((first, after)) = rest.split_first() {
         let escape = (*first == b'%').then(|| after.get(..2)).flatten();
+        // `from_str_radix` would take a sign.
+        let escape = escape.filter(|two| two.iter().all(u8::is_ascii_hexdigit));
         let value =
             escape.and_then(|two| u8::from_str_radix(std::str::from_utf8(two).ok()?, 16).ok());
         match value {
@@ -113,8 +115,8 @@ mod tests {
         };
         check("a=1&b=x%20y&c", &[("a", "1"), ("b", "x y"), ("c", "")]);
         check(
-            "sort=name%3Aasc&&x=%zz%4",
-            &[("sort", "name:asc"), ("x", "%zz%4")],
+            "sort=name%3Aasc&&x=%zz%-1%4",
+            &[("sort", "name:asc"), ("x", "%zz%-1%4")],
         );
         check("x=%ff+%C3%BC", &[("x", "\u{fffd} ü")]);
     }

@@ -1,6 +1,6 @@
 //! Lists: how each service spells filters, order, marker and limit.
 
-use cloud::Page;
+use cloud::{MAX_PAGE, Page};
 use model::{Error, Result};
 use store::Order;
 
@@ -22,10 +22,13 @@ impl Context {
                 .find(|(n, _)| *n == name)
                 .map(|(_, column)| (*column).to_owned())
         };
-        let mut page = Page::default();
+        let mut page = Page {
+            limit: Some(MAX_PAGE),
+            ..Page::default()
+        };
         for (name, value) in &self.query {
             match name.as_str() {
-                "limit" => page.limit = limit(value)?,
+                "limit" => page.limit = limit(value)?.min(MAX_PAGE).into(),
                 "marker" => page.marker = Some(value.clone()),
                 _ => {
                     let Some(column) = column(name) else { continue };
@@ -70,7 +73,14 @@ impl Context {
                 ))),
             }
         };
-        pairs.into_iter().map(known).collect()
+        let mut order: Vec<(String, Order)> = Vec::new();
+        for (column, way) in pairs.into_iter().map(known).collect::<Result<Vec<_>>>()? {
+            // A column that was sorted by already decides nothing more.
+            if order.iter().all(|(before, _)| *before != column) {
+                order.push((column, way));
+            }
+        }
+        Ok(order)
     }
 
     /// The address of the page after this one: the same query, with a new marker.
@@ -86,10 +96,11 @@ impl Context {
     }
 }
 
-fn limit(text: &str) -> Result<Option<u64>> {
+/// 0 asks for as much as there is.
+fn limit(text: &str) -> Result<u64> {
     match text.parse::<u64>() {
-        Ok(0) => Ok(None),
-        Ok(n) => Ok(Some(n)),
+        Ok(0) => Ok(MAX_PAGE),
+        Ok(n) => Ok(n),
         Err(_) => Err(Error::invalid(format!(
             "limit must be a whole number of at least 0, not '{text}'"
         ))),

@@ -21,6 +21,8 @@ pub(crate) type Later = Pin<Box<dyn Future<Output = Result<Reply>> + Send>>;
 pub enum Handler {
     /// To anyone.
     Open(fn(&Context) -> Result<Reply>),
+    /// To anyone, by work that costs a processor's time: only a few at once.
+    OpenSlow(fn(&Context) -> Result<Reply>),
     /// To holders of a token.
     Plain(fn(&Context) -> Result<Reply>),
     /// To holders of a token, after waiting for something.

@@ -176,32 +176,43 @@ fn rules(tx: &Tx<'_>, groups: &[SecurityGroupId]) -> Result<Vec<Rule>> {
         return Ok(Vec::new());
     }
     let rows: Vec<row::Rule> = tx.list(&Query::all().one_of("security_group_id", ids))?;
-    let mut rules: Vec<Rule> = rows.into_iter().map(rule_document).collect();
+    let mut rules: Vec<Rule> = rows.into_iter().filter_map(rule_document).collect();
     rules.sort();
     rules.dedup();
     Ok(rules)
 }
 
-fn rule_document(rule: row::Rule) -> Rule {
+/// A rule as nodes know it. One that cannot be read allows nothing.
+fn rule_document(rule: row::Rule) -> Option<Rule> {
     let peer = match (&rule.remote_ip_prefix, rule.remote_group_id) {
-        (Some(prefix), _) => parse_prefix(prefix).map(Peer::Prefix),
+        (Some(prefix), _) => Some(Peer::Prefix(parse_prefix(prefix)?)),
         (None, Some(group)) => Some(Peer::Group(AddressGroupId(group.0))),
         (None, None) => None,
     };
-    let port = |n: u32| u16::try_from(n).unwrap_or(u16::MAX);
-    Rule {
-        direction: if rule.direction == "ingress" {
-            Direction::Ingress
-        } else {
-            Direction::Egress
-        },
-        protocol: rule.protocol.as_deref().and_then(protocol),
-        range: rule
-            .port_range_min
-            .map(|min| (port(min), rule.port_range_max.map(port))),
+    let port = |n: u32| u16::try_from(n).ok();
+    let range = match rule.port_range_min {
+        Some(min) => Some((
+            port(min)?,
+            rule.port_range_max.map(port).unwrap_or_default(),
+        )),
+        None => None,
+    };
+    let protocol = match &rule.protocol {
+        Some(name) => Some(protocol(name)?),
+        None => None,
+    };
+    let direction = match rule.direction.as_str() {
+        "ingress" => Direction::Ingress,
+        _ => Direction::Egress,
+    };
+    let ipv6 = rule.ethertype == "IPv6";
+    Some(Rule {
+        direction,
+        protocol,
+        range,
         peer,
-        ipv6: rule.ethertype == "IPv6",
-    }
+        ipv6,
+    })
 }
 
 fn protocol(name: &str) -> Option<Protocol> {

@@ -53,7 +53,7 @@ impl Cloud {
             None | Some("auto" | "") => FlavorId(model::ServerId::random().to_string()),
             Some(id) => FlavorId::from(id.to_owned()),
         };
-        list::check_name("id", id.as_str())?;
+        check_flavor(id.as_str(), new)?;
         let flavor = row::Flavor {
             id,
             name: new.name.clone(),
@@ -86,6 +86,15 @@ impl Cloud {
         specs: &row::Metadata,
     ) -> Result<row::Flavor> {
         caller.require_admin()?;
+        for (key, value) in specs {
+            let known = |c: char| c.is_ascii_alphanumeric() || "-_:. ".contains(c);
+            if key.is_empty() || key.len() > 255 || !key.chars().all(known) {
+                return Err(Error::invalid(format!(
+                    "extra spec '{key}': a key has 1 to 255 of the characters A-Z, a-z, 0-9, '-', '_', ':', '.' and space"
+                )));
+            }
+            list::check_name("an extra spec's value", value)?;
+        }
         self.store().write(|tx| {
             let mut flavor: row::Flavor = tx.get(&id)?;
             flavor.extra_specs.0.extend(specs.clone());
@@ -106,6 +115,27 @@ impl Cloud {
                 .ok_or_else(|| Error::not_found(Kind::Path, key))?;
             tx.update(&flavor)
         })
+    }
+}
+
+/// The id stands in paths, and the numbers in clients' 32-bit integers.
+fn check_flavor(id: &str, new: &NewFlavor) -> Result<()> {
+    const MOST: u32 = i32::MAX as u32;
+    let known = |c: char| c.is_ascii_alphanumeric() || "._- ".contains(c);
+    list::check_required_name("id", id)?;
+    if !id.chars().all(known) || id.trim() != id {
+        return Err(Error::invalid(format!(
+            "flavor id '{id}' must hold only A-Z, a-z, 0-9, '.', '_', '-' and space"
+        )));
+    }
+    match [new.vcpus, new.ram_mib, new.disk_gib]
+        .iter()
+        .all(|n| *n <= MOST)
+    {
+        true => Ok(()),
+        false => Err(Error::invalid(format!(
+            "vcpus, ram and disk can be at most {MOST}"
+        ))),
     }
 }
 

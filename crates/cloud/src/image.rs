@@ -77,7 +77,7 @@ impl Cloud {
         let now = now_ms();
         let image = row::Image {
             id: new.id.unwrap_or_else(ImageId::random),
-            owner: owner_of(caller, new.owner.as_ref())?,
+            owner: owner(caller, new.owner.as_ref())?,
             name: new.name.clone(),
             status: "queued".into(),
             visibility: new.visibility.clone().unwrap_or_else(|| "shared".into()),
@@ -173,9 +173,13 @@ impl Cloud {
             image.updated_ms = now_ms();
             tx.update(&image)
         })?;
-        let part = self.settings().images.join(format!("{id}.part"));
-        let file = File::create(&part)
-            .await
+        // Each upload has a file of its own: one whose image was deleted and made anew under the
+        // same id may still be under way. Nothing waits before the writer is there, because a
+        // request that is dropped while it waits would leave the image `saving`.
+        let name = format!("{id}.{}.part", ImageId::random().short());
+        let part = self.settings().images.join(name);
+        let file = std::fs::File::create(&part)
+            .map(File::from_std)
             .map_err(|e| Error::internal("making an image's file", e));
         if file.is_err() {
             self.settle_upload(id, None)?;
@@ -281,9 +285,9 @@ impl ImageWriter {
         self.file.flush().await.map_err(|e| storage_error(&e))?;
         self.file.sync_all().await.map_err(|e| storage_error(&e))?;
         let path = self.cloud.image_file(&self.id);
-        tokio::fs::rename(&self.part, &path)
-            .await
-            .map_err(|e| storage_error(&e))?;
+        // From here on nothing waits: a request dropped between these steps would leave the file
+        // under its name and the image `queued`.
+        std::fs::rename(&self.part, &path).map_err(|e| storage_error(&e))?;
         sync_directory(&self.cloud.settings().images).map_err(|e| storage_error(&e))?;
         self.done = true;
         let md5 = hex(&self.md5.finalize_reset());
@@ -324,6 +328,16 @@ fn sync_directory(path: &std::path::Path) -> io::Result<()> {
 
 pub(crate) fn hex(octets: &[u8]) -> String {
     octets.iter().map(|octet| format!("{octet:02x}")).collect()
+}
+
+/// The project an image is made for.
+fn owner(caller: &Caller, named: Option<&ProjectId>) -> Result<ProjectId> {
+    owner_of(caller, named).map_err(|e| match (e, named) {
+        (Error::Invalid(_), Some(named)) => Error::Forbidden(format!(
+            "You are not permitted to create images owned by '{named}'."
+        )),
+        (e, _) => e,
+    })
 }
 
 /// Whether a caller may use an image.

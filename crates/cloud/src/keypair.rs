@@ -44,6 +44,12 @@ impl Cloud {
     /// `Invalid` unless it is one line of the OpenSSH format; `Conflict` when the name is taken.
     pub fn create_keypair(&self, caller: &Caller, new: &NewKeypair) -> Result<row::Keypair> {
         list::check_required_name("name", &new.name)?;
+        let safe = |c: char| c.is_ascii_alphanumeric() || "@._- ".contains(c);
+        if !new.name.chars().all(safe) {
+            return Err(Error::invalid(
+                "Keypair data is invalid: Keypair name contains unsafe characters",
+            ));
+        }
         let public_key = new.public_key.trim();
         let keypair = row::Keypair {
             id: key_id(caller, &new.name),

@@ -35,7 +35,7 @@ pub use assignment::{AssignmentView, Target};
 pub use flavor::NewFlavor;
 pub use image::{ImageUpdate, ImageWriter, NewImage};
 pub use keypair::NewKeypair;
-pub use list::Page;
+pub use list::{MAX_PAGE, Page};
 pub use network::{NetworkUpdate, NewNetwork};
 pub use port::{FixedIp, NewPort, PortUpdate, PortView};
 pub use project::{NewProject, ProjectUpdate};

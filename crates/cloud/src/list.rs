@@ -4,7 +4,7 @@ use model::{Error, Kind, Result};
 use store::{ColumnType, Order, Query, Row, Tx, Value, value_of};
 
 /// The largest page, whatever a client asks for.
-pub(crate) const MAX_PAGE: u64 = 1000;
+pub const MAX_PAGE: u64 = 1000;
 
 /// One page of a list, in the client's words.
 #[derive(Clone, Debug, Default)]
@@ -91,6 +91,15 @@ pub(crate) fn check_name(what: &str, name: &str) -> Result<()> {
         )));
     }
     Ok(())
+}
+
+/// Tags as a client may give them.
+///
+/// # Errors
+/// `Invalid` when one is empty, too long or holds control characters.
+pub(crate) fn check_tags(tags: &[String]) -> Result<()> {
+    tags.iter()
+        .try_for_each(|tag| check_required_name("a tag", tag))
 }
 
 /// A name that must not be empty.

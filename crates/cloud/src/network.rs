@@ -224,6 +224,7 @@ fn network_type(new: &NewNetwork) -> Result<String> {
 fn check(network: &row::Network) -> Result<()> {
     list::check_name("name", &network.name)?;
     list::check_name("description", &network.description)?;
+    list::check_tags(&network.tags.0)?;
     if let Some(name) = &network.physical_network {
         list::check_required_name("provider:physical_network", name)?;
     }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use link::{Answer, CHANGES_PER_FRAME, FromNode, Question, ToNode};
+use link::{Answer, FromNode, Question, ToNode};
 use model::{Change, Error, Key, NodeFacts, NodeId, Result, ServerId};
 use store::{Field, Json, Query, Tx, row};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -27,6 +27,8 @@ pub(crate) struct Nodes {
 }
 
 struct Connected {
+    /// Tells this connection from an earlier or later one of the same node.
+    number: u64,
     facts: NodeFacts,
     ask: mpsc::UnboundedSender<ToNode>,
 }
@@ -50,7 +52,11 @@ impl Cloud {
         let node = facts.id;
         self.greet(&facts).map_err(io::Error::other)?;
         let (ask, mut asked) = mpsc::unbounded_channel();
-        lock(&self.inner.nodes.connected).insert(node, Connected { facts, ask });
+        let number = self.inner.nodes.next.fetch_add(1, Ordering::Relaxed);
+        let connected = Connected { number, facts, ask };
+        // A node that dials again before its old connection was seen to end replaces it: the old
+        // one ends with the sender that is dropped here.
+        lock(&self.inner.nodes.connected).insert(node, connected);
         let hear = self.hear(node, &mut reader);
         let tell = async {
             let mut generations = self.store().generation();
@@ -73,7 +79,10 @@ impl Cloud {
             ended = hear => ended,
             ended = tell => ended,
         };
-        lock(&self.inner.nodes.connected).remove(&node);
+        let mut connected = lock(&self.inner.nodes.connected);
+        if connected.get(&node).is_some_and(|c| c.number == number) {
+            connected.remove(&node);
+        }
         ended
     }
 
@@ -138,23 +147,8 @@ impl Cloud {
         if forget {
             link::send(writer, &ToNode::Forget).await?;
         }
-        let mut rest = changes.as_slice();
-        loop {
-            let (now, later) = rest.split_at(rest.len().min(CHANGES_PER_FRAME));
-            let generation = later.is_empty().then_some(newest);
-            link::send(
-                writer,
-                &ToNode::Changes {
-                    changes: now.to_vec(),
-                    generation,
-                },
-            )
-            .await?;
-            if later.is_empty() {
-                return Ok(newest);
-            }
-            rest = later;
-        }
+        link::send_changes(writer, changes, Some(newest)).await?;
+        Ok(newest)
     }
 
     /// Says once more which servers must go: word of their end may have been lost with the stream.
@@ -175,17 +169,7 @@ impl Cloud {
                 document: None,
             })
             .collect();
-        for some in changes.chunks(CHANGES_PER_FRAME) {
-            link::send(
-                writer,
-                &ToNode::Changes {
-                    changes: some.to_vec(),
-                    generation: None,
-                },
-            )
-            .await?;
-        }
-        Ok(())
+        link::send_changes(writer, changes, None).await
     }
 
     async fn hear(&self, node: NodeId, reader: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {

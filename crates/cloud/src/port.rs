@@ -136,6 +136,7 @@ impl Cloud {
         caller.require_member()?;
         self.store().write(|tx| {
             let mut port = owned(tx, caller, id)?;
+            check_device(caller, &port, update.device_id.as_deref(), update.device_owner.as_deref())?;
             let before: Vec<AddressGroupId> = groups_of(tx, id)?.into_iter().map(|g| AddressGroupId(g.0)).collect();
             port.name = update.name.clone().unwrap_or(port.name);
             port.description = update.description.clone().unwrap_or(port.description);
@@ -199,10 +200,8 @@ fn create(tx: &mut Tx<'_>, caller: &Caller, new: &NewPort) -> Result<PortView> {
             "only its owner can make ports on network {id}; reach it through a router"
         )));
     }
-    if new.device_owner.starts_with("network:") && !caller.is_admin() {
-        return Err(Error::Forbidden(
-            "device_owner network:... is set by the cloud itself".into(),
-        ));
+    if is_ours(&new.device_owner) && !caller.is_admin() {
+        return Err(set_by_the_cloud());
     }
     insert(tx, caller, &network, new)
 }
@@ -261,6 +260,11 @@ pub(crate) fn insert(
 /// Removes a port and all that hangs on it.
 pub(crate) fn remove(tx: &mut Tx<'_>, port: &row::Port) -> Result<()> {
     touch_row(tx, port)?;
+    if port.device_owner.starts_with("compute:")
+        && let Ok(server) = port.device_id.parse()
+    {
+        tx.touch(Key::Server(server))?;
+    }
     tx.delete::<row::Port>(&port.id).map(drop)
 }
 
@@ -329,6 +333,34 @@ fn owned(tx: &Tx<'_>, caller: &Caller, id: &PortId) -> Result<row::Port> {
     visible(tx, caller, id)
 }
 
+/// Whether a device owner says that a router or a server has the port.
+fn is_ours(device_owner: &str) -> bool {
+    device_owner.starts_with("network:") || device_owner.starts_with("compute:")
+}
+
+fn set_by_the_cloud() -> Error {
+    Error::Forbidden(
+        "device_owner network:... and compute:..., and the device_id beside them, are set by the cloud itself"
+            .into(),
+    )
+}
+
+/// A port's device makes it part of that server or router, whoever's that is: no tenant writes it.
+fn check_device(
+    caller: &Caller,
+    port: &row::Port,
+    id: Option<&str>,
+    owner: Option<&str>,
+) -> Result<()> {
+    let id = id.unwrap_or(&port.device_id);
+    let owner = owner.unwrap_or(&port.device_owner);
+    let same = id == port.device_id && owner == port.device_owner;
+    match same || caller.is_admin() || !(is_ours(owner) || is_ours(&port.device_owner)) {
+        true => Ok(()),
+        false => Err(set_by_the_cloud()),
+    }
+}
+
 pub(crate) fn groups_of(tx: &Tx<'_>, id: &PortId) -> Result<Vec<SecurityGroupId>> {
     let members: Vec<row::Membership> = tx.list(&Query::equal("port_id", id.to_value()))?;
     Ok(members.into_iter().map(|m| m.security_group_id).collect())
@@ -375,6 +407,15 @@ pub(crate) fn allocate(
         Some(wishes) => wishes.to_vec(),
         None => default_wishes(subnets),
     };
+    for (place, address) in wishes.iter().map(|w| w.address).enumerate() {
+        if let Some(address) = address
+            && wishes[..place].iter().any(|w| w.address == Some(address))
+        {
+            return Err(Error::invalid(format!(
+                "Invalid input for fixed_ips. Reason: Duplicate IP address '{address}'."
+            )));
+        }
+    }
     for wish in wishes {
         let (subnet, address) = match (wish.subnet, wish.address) {
             (Some(id), address) => {
@@ -523,6 +564,7 @@ fn check(port: &row::Port) -> Result<()> {
     list::check_name("description", &port.description)?;
     list::check_name("device_id", &port.device_id)?;
     list::check_name("device_owner", &port.device_owner)?;
+    list::check_tags(&port.tags.0)?;
     if !port.allowed_address_pairs.0.is_empty() && !port.port_security {
         return Err(Error::conflict(
             "Port security must be enabled in order to have allowed address pairs on a port.",

@@ -54,6 +54,7 @@ impl Cloud {
     pub fn create_project(&self, caller: &Caller, new: &NewProject) -> Result<row::Project> {
         caller.require_admin()?;
         check_project_name(&new.name)?;
+        list::check_tags(&new.tags)?;
         let domain = new.domain.clone().unwrap_or_else(|| "default".into());
         let project = row::Project {
             id: ProjectId::random(),
@@ -89,6 +90,7 @@ impl Cloud {
                 project.description.clone_from(description);
             }
             if let Some(tags) = &update.tags {
+                list::check_tags(tags)?;
                 project.tags.0.clone_from(tags);
             }
             project.enabled = update.enabled.unwrap_or(project.enabled);

@@ -100,6 +100,7 @@ impl Cloud {
         };
         list::check_name("name", &router.name)?;
         list::check_name("description", &router.description)?;
+        list::check_tags(&router.tags.0)?;
         self.store().write(|tx| {
             tx.insert(&router)?;
             set_gateway(tx, caller, &mut router, new.gateway.as_ref())?;

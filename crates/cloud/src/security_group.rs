@@ -167,6 +167,9 @@ impl Cloud {
                 touch_members(tx, &rule.security_group_id)?;
                 tx.delete::<row::Rule>(&rule.id)?;
             }
+            for rule in tx.list::<row::Rule>(&Query::equal("security_group_id", id.to_value()))? {
+                touch_remote(tx, &rule)?;
+            }
             tx.touch(Key::AddressGroup(AddressGroupId(id.0)))?;
             tx.delete::<row::SecurityGroup>(id).map(drop)
         })
@@ -210,9 +213,7 @@ impl Cloud {
                 )));
             }
             tx.insert(&rule)?;
-            if let Some(remote) = &rule.remote_group_id {
-                tx.touch(Key::AddressGroup(AddressGroupId(remote.0)))?;
-            }
+            touch_remote(tx, &rule)?;
             touch_members(tx, &group.id)?;
             Ok(rule)
         })
@@ -230,6 +231,7 @@ impl Cloud {
                 id,
             )?;
             tx.delete::<row::Rule>(id)?;
+            touch_remote(tx, &rule)?;
             touch_members(tx, &rule.security_group_id)
         })
     }
@@ -310,6 +312,14 @@ fn touch_members(tx: &mut Tx<'_>, id: &SecurityGroupId) -> Result<()> {
         tx.list(&Query::equal("security_group_id", id.to_value()))?;
     let ports: Vec<PortId> = members.into_iter().map(|m| m.port_id).collect();
     ports.iter().try_for_each(|id| port::touch(tx, id))
+}
+
+/// The group a rule names is told to nodes while a rule names it.
+fn touch_remote(tx: &mut Tx<'_>, rule: &row::Rule) -> Result<()> {
+    match rule.remote_group_id {
+        Some(remote) => tx.touch(Key::AddressGroup(AddressGroupId(remote.0))),
+        None => Ok(()),
+    }
 }
 
 fn find_default(tx: &Tx<'_>, project: &ProjectId) -> Result<Option<row::SecurityGroup>> {

@@ -5,7 +5,7 @@ use std::net::Ipv6Addr;
 
 use model::{
     Boot, Caller, Error, ImageFile, ImageId, Key, Kind, NetworkId, NodeId, PortId, Power,
-    ProjectId, Reboot, Result, Scope, SecurityGroupId, Seen, ServerId, Wish,
+    ProjectId, Reboot, Result, Scope, SecurityGroupId, Seen, ServerId, UserData, Wish,
 };
 use store::{Field, Json, Query, Tx, Value, row};
 
@@ -38,7 +38,7 @@ pub struct NewServer {
     /// Names or ids; empty means `default`.
     pub security_groups: Vec<String>,
     pub key_name: Option<String>,
-    pub user_data: Option<Vec<u8>>,
+    pub user_data: Option<UserData>,
     pub metadata: row::Metadata,
     pub availability_zone: Option<String>,
     /// How many to make, at least one.
@@ -316,7 +316,7 @@ fn check(new: &NewServer) -> Result<()> {
     if new
         .user_data
         .as_ref()
-        .is_some_and(|d| d.len() > MAX_USER_DATA)
+        .is_some_and(|d| d.0.len() > MAX_USER_DATA)
     {
         return Err(Error::invalid(format!(
             "user_data is too long: at most {MAX_USER_DATA} octets are allowed"
@@ -514,7 +514,13 @@ fn wish_for(server: &mut row::Server, action: ServerAction) -> Result<()> {
             vm_state(&state)
         )))
     };
-    if let Some(task) = &server.task_state {
+    // A hard reboot is how a client helps a guest that does not answer a soft one.
+    let insists = action == ServerAction::Reboot(Reboot::Hard) && state == "REBOOT";
+    if let Some(task) = server
+        .task_state
+        .as_ref()
+        .filter(|_| !insists || server.deleting)
+    {
         return Err(Error::conflict(format!(
             "Instance {} is busy: its task_state is {task}",
             server.id
@@ -529,7 +535,7 @@ fn wish_for(server: &mut row::Server, action: ServerAction) -> Result<()> {
         (ServerAction::Start, _) => return no("start"),
         (ServerAction::Stop, "ACTIVE" | "ERROR") => server.power.0 = Power::Stopped,
         (ServerAction::Stop, _) => return no("stop"),
-        (ServerAction::Reboot(how), "ACTIVE") => {
+        (ServerAction::Reboot(how), "ACTIVE" | "REBOOT") => {
             server.reboot_epoch += 1;
             server.reboot.0 = how;
         }
@@ -594,10 +600,13 @@ fn take_in(tx: &mut Tx<'_>, node: NodeId, seen: &Seen) -> Result<()> {
             Some(server) if server.deleting => remove(tx, &server),
             _ => Ok(()),
         },
-        Seen::Port(port) => {
-            set_port_status(tx, &port.port, if port.up { "ACTIVE" } else { "DOWN" })
-        }
-        Seen::PortGone(id) => set_port_status(tx, id, "DOWN"),
+        Seen::Port(port) => set_port_status(
+            tx,
+            node,
+            &port.port,
+            if port.up { "ACTIVE" } else { "DOWN" },
+        ),
+        Seen::PortGone(id) => set_port_status(tx, node, id, "DOWN"),
     }
 }
 
@@ -606,11 +615,13 @@ fn server_on(tx: &Tx<'_>, node: NodeId, id: &ServerId) -> Result<Option<row::Ser
     Ok(server.filter(|s| s.node_id == Some(node)))
 }
 
-fn set_port_status(tx: &mut Tx<'_>, id: &PortId, status: &str) -> Result<()> {
+fn set_port_status(tx: &mut Tx<'_>, node: NodeId, id: &PortId, status: &str) -> Result<()> {
     let Some(mut port) = tx.find::<row::Port>(id.to_value())? else {
         return Ok(());
     };
-    if port.status == status {
+    // A router's legs are bound to no node: each that has them says how they are.
+    let theirs = port.node_id == Some(node) || port.device_owner.starts_with("network:router");
+    if !theirs || port.status == status {
         return Ok(());
     }
     port.status = status.to_owned();

@@ -11,6 +11,7 @@ use store::{Field, Json, Query, Tx, Value, row};
 
 use crate::list::{self, Page};
 use crate::network;
+use crate::token::owner_of;
 use crate::{Cloud, now_ms};
 
 /// A subnet to make.
@@ -71,11 +72,17 @@ impl Cloud {
         caller.require_member()?;
         self.store().write(|tx| {
             let network = network::owned(tx, caller, &new.network)?;
+            if new.project.is_some() {
+                owner_of(caller, new.project.as_ref())?;
+            }
             let others: Vec<row::Subnet> =
                 tx.list(&Query::equal("network_id", new.network.to_value()))?;
             let subnet = place(&network, &others, new)?;
             tx.insert(&subnet)?;
             tx.touch(Key::Network(network.id))?;
+            if is_auto(&subnet) {
+                give_to_ports(tx, &subnet)?;
+            }
             Ok(subnet)
         })
     }
@@ -194,6 +201,27 @@ pub(crate) fn touch_routers(tx: &mut Tx<'_>, network: &NetworkId) -> Result<()> 
         if let Ok(id) = port.device_id.parse() {
             tx.touch(Key::Router(id))?;
         }
+    }
+    Ok(())
+}
+
+/// Hosts that are there take an address in a prefix they come to hear of; so do their ports.
+fn give_to_ports(tx: &mut Tx<'_>, subnet: &row::Subnet) -> Result<()> {
+    let ports: Vec<row::Port> =
+        tx.list(&Query::equal("network_id", subnet.network_id.to_value()))?;
+    for port in ports {
+        let address = port.mac.slaac(subnet.prefix);
+        if port.device_owner.starts_with("network:router") || subnet.gateway == Some(address) {
+            continue;
+        }
+        tx.insert(&row::Allocation {
+            id: allocation_id(&subnet.id, address),
+            subnet_id: subnet.id,
+            address,
+            port_id: port.id,
+            network_id: port.network_id,
+        })?;
+        crate::port::touch(tx, &port.id)?;
     }
     Ok(())
 }
@@ -323,11 +351,13 @@ fn check_modes(subnet: &row::Subnet) -> Result<()> {
 fn check(subnet: &row::Subnet) -> Result<()> {
     list::check_name("name", &subnet.name)?;
     list::check_name("description", &subnet.description)?;
+    list::check_tags(&subnet.tags.0)?;
     let prefix = net(subnet);
     if prefix.prefix_len() == 0
         || prefix.network().is_multicast()
         || prefix.network().is_loopback()
         || prefix.network().is_unicast_link_local()
+        || prefix.network().to_ipv4_mapped().is_some()
     {
         return Err(Error::invalid(format!(
             "cidr {prefix} is no prefix that hosts can have addresses in"

@@ -116,7 +116,7 @@ impl Cloud {
             let allowed = scope == Scope::Unscoped || !roles_of(tx, &user.id, &scope)?.is_empty();
             allowed.then_some(scope).ok_or_else(refused)
         })?;
-        let now = now_ms();
+        let now = now_ms().max(user.tokens_after_ms);
         let mut methods = vec![method.to_owned()];
         let mut expires_ms = now + self.settings().token_lifetime_ms;
         if let Some(old) = before {
@@ -426,6 +426,12 @@ fn unauthorized(why: &str) -> Error {
     Error::Unauthorized(why.to_owned())
 }
 
+/// What voids the tokens issued until now, those of this very millisecond too: the next one is
+/// dated after it.
+pub(crate) fn void_until_now() -> i64 {
+    now_ms() + 1
+}
+
 /// Work for a processor that would keep others waiting on this thread.
 pub(crate) fn heavy<T>(work: impl FnOnce() -> T) -> T {
     use tokio::runtime::{Handle, RuntimeFlavor};
@@ -438,13 +444,13 @@ pub(crate) fn heavy<T>(work: impl FnOnce() -> T) -> T {
 /// The project an administrator named, or the caller's own.
 ///
 /// # Errors
-/// `Forbidden` when one who is no administrator names another's.
+/// `Invalid` when one who is no administrator names another's: the network API's answer.
 pub(crate) fn owner_of(caller: &Caller, named: Option<&ProjectId>) -> Result<ProjectId> {
     match named {
         None => caller.project().cloned(),
         Some(project) if caller.is_admin() || caller.sees(project) => Ok(project.clone()),
-        Some(_) => Err(Error::Forbidden(
-            "only an administrator can act for another project".to_owned(),
+        Some(_) => Err(Error::invalid(
+            "Specifying 'project_id' other than the authenticated project in request requires admin privileges",
         )),
     }
 }

@@ -104,7 +104,7 @@ impl Cloud {
                 user.password_hash.clone_from(&hash);
             }
             if hash.is_some() || update.enabled == Some(false) {
-                user.tokens_after_ms = now_ms();
+                user.tokens_after_ms = token::void_until_now();
             }
             tx.update(&user)?;
             Ok(user)
@@ -125,7 +125,7 @@ impl Cloud {
         self.store().write(|tx| {
             let mut user: row::User = tx.get(&id)?;
             user.password_hash = Some(hash.clone());
-            user.tokens_after_ms = now_ms();
+            user.tokens_after_ms = token::void_until_now();
             tx.update(&user)
         })?;
         self.identity_changed();

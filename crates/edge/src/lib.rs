@@ -92,7 +92,13 @@ async fn connection(
         let api = api.clone();
         async move { Ok::<_, Infallible>(answer(&api, request).await) }
     });
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+    // What ALPN agreed on is what is spoken: waiting for the first octets to tell would have no end
+    // when none come.
+    let builder = auto::Builder::new(TokioExecutor::new());
+    let mut builder = match stream.get_ref().1.alpn_protocol() {
+        Some(b"h2") => builder.http2_only(),
+        _ => builder.http1_only(),
+    };
     builder
         .http1()
         .timer(TokioTimer::new())
@@ -100,6 +106,8 @@ async fn connection(
     builder
         .http2()
         .timer(TokioTimer::new())
+        .keep_alive_interval(PATIENCE)
+        .keep_alive_timeout(PATIENCE)
         .max_concurrent_streams(128);
     let connection = builder
         .serve_connection(TokioIo::new(stream), service)

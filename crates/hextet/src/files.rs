@@ -1,8 +1,8 @@
 //! Files that appear whole or not at all.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 /// Who may read a file.
@@ -28,6 +28,8 @@ pub(crate) fn write(path: &Path, contents: &[u8], readers: Readers) -> io::Resul
             .create_new(true)
             .mode(mode)
             .open(&fresh)?;
+        // The process's umask lets nobody else in unless told so.
+        file.set_permissions(Permissions::from_mode(mode))?;
         file.write_all(contents)?;
         file.sync_all()?;
         fs::rename(&fresh, path)?;
@@ -46,5 +48,7 @@ pub(crate) fn directory(path: &Path, readers: Readers) -> io::Result<()> {
         Readers::All => 0o755,
     };
     let made = DirBuilder::new().recursive(true).mode(mode).create(path);
-    made.map_err(|e| io::Error::new(e.kind(), format!("cannot make {}: {e}", path.display())))
+    let set = || fs::set_permissions(path, Permissions::from_mode(mode));
+    made.and_then(|()| set())
+        .map_err(|e| io::Error::new(e.kind(), format!("cannot make {}: {e}", path.display())))
 }

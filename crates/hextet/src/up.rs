@@ -7,6 +7,7 @@ use std::sync::Arc;
 use cloud::{Cloud, Secret, Settings};
 use linux::netns::Netns;
 use model::NodeId;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use node::{Agent, NodeSettings};
 use store::Store;
 use tokio::signal::unix::{SignalKind, signal};
@@ -25,6 +26,7 @@ pub(crate) fn up(places: &Places) -> Result<(), Failure> {
     directory(&places.run, Readers::Owner)?;
     let _lock = lock(places)?;
     linux::memory::give_back();
+    many_files()?;
     // Before any thread: each inherits it, and so does all that they start.
     linux::seccomp::deny_inet4()
         .map_err(|e| format!("cannot forbid IPv4 sockets to this process: {e}"))?;
@@ -33,6 +35,13 @@ pub(crate) fn up(places: &Places) -> Result<(), Failure> {
         .enable_all()
         .build()?;
     runtime.block_on(run(places, config))
+}
+
+/// A connection, a tap, a QMP socket is a file each: as many as the system lets us have.
+fn many_files() -> Result<(), Failure> {
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
+    Ok(())
 }
 
 async fn run(places: &Places, config: Config) -> Result<(), Failure> {

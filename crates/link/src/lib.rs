@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 /// The largest frame taken, in octets. A full picture is sent in several.
-pub const MAX_FRAME: usize = 4 << 20;
-/// Documents in one frame; a server's document with user data stays below 100 kB.
-pub const CHANGES_PER_FRAME: usize = 32;
+pub const MAX_FRAME: usize = 16 << 20;
+/// Octets of documents in one frame; a frame holds more only when a single document does.
+const CHANGES_PER_FRAME: usize = 256 << 10;
 
 /// What a node says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -87,6 +87,48 @@ pub async fn send<M: Serialize>(
     stream.flush().await
 }
 
+/// Sends changes in as many frames as they need; the last one carries the generation. A document
+/// that no frame can hold is left out, with a line in the log: the others must not wait for it.
+///
+/// # Errors
+/// Those of the stream.
+pub async fn send_changes(
+    stream: &mut (impl AsyncWrite + Unpin),
+    changes: Vec<Change>,
+    generation: Option<u64>,
+) -> io::Result<()> {
+    let (mut frame, mut size) = (Vec::new(), 0);
+    for change in changes {
+        let length = serde_json::to_vec(&change)?.len();
+        if length > MAX_FRAME / 2 {
+            tracing::error!(key = ?change.key, length, "a document is too large for a node to be told of it");
+            continue;
+        }
+        if size + length > CHANGES_PER_FRAME && !frame.is_empty() {
+            let changes = std::mem::take(&mut frame);
+            send(
+                stream,
+                &ToNode::Changes {
+                    changes,
+                    generation: None,
+                },
+            )
+            .await?;
+            size = 0;
+        }
+        frame.push(change);
+        size += length;
+    }
+    send(
+        stream,
+        &ToNode::Changes {
+            changes: frame,
+            generation,
+        },
+    )
+    .await
+}
+
 /// Waits for one message. Not safe to drop half-way: give it a task of its own.
 ///
 /// # Errors
@@ -122,6 +164,44 @@ mod tests {
         let (sent, heard) = tokio::join!(send(&mut a, &said), receive::<ToNode>(&mut b));
         sent.unwrap();
         assert_eq!(heard.unwrap(), said);
+    }
+
+    #[tokio::test]
+    async fn changes_are_split_by_their_size() {
+        let addresses = vec![std::net::Ipv6Addr::LOCALHOST.into(); 20_000];
+        let change = || {
+            let id = model::AddressGroupId::random();
+            let group = model::AddressGroup {
+                id,
+                addresses: addresses.clone(),
+            };
+            Change {
+                key: model::Key::AddressGroup(id),
+                document: Some(model::Desired::AddressGroup(group)),
+            }
+        };
+        let changes: Vec<Change> = (0..8).map(|_| change()).collect();
+        let mut sent = Vec::new();
+        send_changes(&mut sent, changes.clone(), Some(9))
+            .await
+            .unwrap();
+        let (mut rest, mut heard, mut frames) = (sent.as_slice(), Vec::new(), 0);
+        let last = loop {
+            let ToNode::Changes {
+                changes,
+                generation,
+            } = receive(&mut rest).await.unwrap()
+            else {
+                panic!()
+            };
+            heard.extend(changes);
+            frames += 1;
+            if generation.is_some() {
+                break generation;
+            }
+        };
+        assert_eq!((heard, last, rest.is_empty()), (changes, Some(9), true));
+        assert!(frames > 1);
     }
 
     #[tokio::test]

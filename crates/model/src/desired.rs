@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AddressGroupId, ImageId, Mac, NetworkId, PortId, ProjectId, RouterId, ServerId, SubnetId,
+    UserData,
 };
 
 /// Names one document.
@@ -212,7 +213,7 @@ pub struct Server {
     pub availability_zone: String,
     /// Keys by name, in the OpenSSH public key format.
     pub public_keys: Vec<(String, String)>,
-    pub user_data: Option<Vec<u8>>,
+    pub user_data: Option<UserData>,
     pub metadata: Vec<(String, String)>,
     pub created_ms: i64,
 }

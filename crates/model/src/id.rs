@@ -173,7 +173,9 @@ impl FromStr for Mac {
         let mut octets = [0; 6];
         let mut parts = s.split([':', '-']);
         for octet in &mut octets {
-            let part = parts.next().filter(|p| p.len() == 2).ok_or_else(wrong)?;
+            // `from_str_radix` would take a sign.
+            let hex = |p: &&str| p.len() == 2 && p.bytes().all(|b| b.is_ascii_hexdigit());
+            let part = parts.next().filter(hex).ok_or_else(wrong)?;
             *octet = u8::from_str_radix(part, 16).map_err(|_| wrong())?;
         }
         if parts.next().is_some() {
@@ -216,6 +218,7 @@ mod tests {
             "fa:16:3e:01:02:03:04",
             "fa:16:3e:01:02:3",
             "gg:16:3e:01:02:03",
+            "+a:16:3e:01:02:03",
         ] {
             assert!(bad.parse::<Mac>().is_err(), "{bad}");
         }

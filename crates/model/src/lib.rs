@@ -9,6 +9,7 @@ mod id;
 mod observed;
 mod status;
 mod text;
+mod user_data;
 
 pub use caller::{Caller, Scope};
 pub use desired::{
@@ -23,3 +24,4 @@ pub use id::{
 pub use observed::{GuestSeen, NodeFacts, PortSeen, PowerSeen, Seen};
 pub use status::{Status, TaskState, Wish, status};
 pub use text::{host_in_url, parse_host_port, parse_ip};
+pub use user_data::UserData;

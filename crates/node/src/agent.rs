@@ -17,7 +17,7 @@ use link::{Answer, FromNode, Question, ToNode};
 use linux::netns::Netns;
 use model::{Change, Key, NodeFacts, NodeId, PortId, PortSeen, Seen, ServerId};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 
 use crate::guest::{GuestSettings, Guests};
 use crate::image::{ImageCache, ImageSource};
@@ -27,6 +27,9 @@ use crate::{Wanted, facts};
 
 /// How often the kernel is looked at when nothing was told.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// How long the first pass waits for the controller; without one the node goes on with what it
+/// remembers.
+const CONTROLLER_WITHIN: Duration = Duration::from_secs(5);
 /// How soon a pass in which something failed is done again.
 const AGAIN_AFTER: Duration = Duration::from_secs(2);
 
@@ -82,6 +85,8 @@ struct Inner {
     guests: Guests,
     state: Arc<Mutex<State>>,
     wake: Notify,
+    /// Whether a controller has told its whole picture in this life of ours.
+    heard: watch::Sender<bool>,
     /// Where what was seen goes while a controller is connected.
     controller: Mutex<Option<mpsc::UnboundedSender<FromNode>>>,
 }
@@ -95,6 +100,8 @@ struct State {
     /// Servers whose end the controller waits to hear of.
     ending: BTreeSet<ServerId>,
     up: BTreeSet<PortId>,
+    /// The controller has yet to hear of every port.
+    tell_ports: bool,
 }
 
 impl Agent {
@@ -107,15 +114,13 @@ impl Agent {
         std::fs::create_dir_all(&dir)?;
         let (journal, wanted, generation) = Journal::open(&dir.join("documents.jsonl"))?;
         let lan = Lan::start()?;
-        let links = Links::new(
-            LinkSettings {
-                short: settings.short(),
-                base: settings.base.clone(),
-                physical: settings.physical.clone(),
-            },
-            lan,
-        );
-        let taps = links.taps();
+        let link_settings = LinkSettings {
+            short: settings.short(),
+            base: settings.base.clone(),
+            physical: settings.physical.clone(),
+        };
+        let make_links = move || Links::new(link_settings.clone(), lan.clone());
+        let taps = make_links().taps();
         let images = ImageCache::new(
             settings.state.join("cache"),
             ImageSource::Directory(settings.images.clone()),
@@ -128,6 +133,7 @@ impl Agent {
             incoming: None,
             ending: BTreeSet::new(),
             up: BTreeSet::new(),
+            tell_ports: false,
         };
         let state = Arc::new(Mutex::new(state));
         let known = state.clone();
@@ -141,13 +147,14 @@ impl Agent {
             guests,
             state,
             wake: Notify::new(),
+            heard: watch::Sender::new(false),
             controller: Mutex::default(),
         };
         let agent = Agent {
             inner: Arc::new(inner),
         };
         agent.inner.wake.notify_one();
-        tokio::spawn(agent.clone().reconcile(links));
+        tokio::spawn(agent.clone().reconcile(make_links));
         tokio::spawn(agent.clone().forward(reports));
         Ok(agent)
     }
@@ -165,8 +172,14 @@ impl Agent {
         let (out, mut outgoing) = mpsc::unbounded_channel();
         let generation = lock(&self.inner.state).generation;
         let _ = out.send(FromNode::Hello { facts, generation });
-        let _ = out.send(FromNode::Seen(self.picture()));
+        let _ = out.send(FromNode::Seen(self.inner.guests.seen()));
         *lock(&self.inner.controller) = Some(out.clone());
+        {
+            let mut state = lock(&self.inner.state);
+            state.incoming = None;
+            state.tell_ports = true;
+        }
+        self.inner.wake.notify_one();
         let speak = async {
             while let Some(message) = outgoing.recv().await {
                 link::send(&mut writer, &message).await?;
@@ -192,14 +205,6 @@ impl Agent {
         facts::gather(&self.inner.settings, &accelerator).await
     }
 
-    fn picture(&self) -> Vec<Seen> {
-        let ports = lock(&self.inner.state).up.clone();
-        let ports = ports
-            .into_iter()
-            .map(|port| Seen::Port(PortSeen { port, up: true }));
-        self.inner.guests.seen().into_iter().chain(ports).collect()
-    }
-
     fn hear(&self, message: ToNode, out: &mpsc::UnboundedSender<FromNode>) -> io::Result<()> {
         match message {
             ToNode::Forget => lock(&self.inner.state).incoming = Some(Wanted::default()),
@@ -208,6 +213,9 @@ impl Agent {
                 generation,
             } => {
                 lock(&self.inner.state).take_in(changes, generation)?;
+                if generation.is_some() {
+                    self.inner.heard.send_replace(true);
+                }
                 self.inner.wake.notify_one();
             }
             ToNode::Ask { number, question } => {
@@ -238,72 +246,76 @@ impl Agent {
     }
 
     /// One pass after another, each when something changed or time has come.
-    async fn reconcile(self, links: Links) {
-        let mut links = Some(links);
-        let mut pause = LOOK_EVERY;
+    async fn reconcile(self, make_links: impl Fn() -> Links) {
+        let mut heard = self.inner.heard.subscribe();
+        let _ = tokio::time::timeout(CONTROLLER_WITHIN, heard.wait_for(|heard| *heard)).await;
+        let mut links = make_links();
         loop {
-            let _ = tokio::time::timeout(pause, self.inner.wake.notified()).await;
+            let heard = *self.inner.heard.borrow();
             let (wanted, generation, up) = {
                 let state = lock(&self.inner.state);
                 (state.wanted.clone(), state.generation, state.up.clone())
             };
             // Guests that go must go before their links; those that come can prepare meanwhile.
-            self.inner.guests.pass(&wanted, &up);
-            let Some(mut owned) = links.take() else {
-                return;
-            };
+            self.pass_guests(heard, &wanted, &up);
             let for_pass = wanted.clone();
             let passed = tokio::task::spawn_blocking(move || {
-                let report = owned.pass(&for_pass);
-                (owned, report)
+                let report = match heard {
+                    true => links.pass(&for_pass),
+                    false => links.pass_without_removal(&for_pass),
+                };
+                (links, report)
             });
-            let Ok((returned, report)) = passed.await else {
-                tracing::error!(
-                    "the links' pass panicked: no link on this node will change until hextet is started again"
-                );
-                return;
+            let pause = match passed.await {
+                Ok((returned, report)) => {
+                    links = returned;
+                    let failed = !report.failures.is_empty();
+                    for (key, why) in &report.failures {
+                        tracing::warn!(?key, why, "a link is not as it should be");
+                    }
+                    self.pass_guests(heard, &wanted, &report.up);
+                    self.tell(report.up, &wanted, generation);
+                    if failed { AGAIN_AFTER } else { LOOK_EVERY }
+                }
+                // What it knew is in the kernel: a new one reads it there.
+                Err(error) => {
+                    tracing::error!(%error, "the links' pass panicked: it begins anew");
+                    links = make_links();
+                    tokio::time::sleep(AGAIN_AFTER).await;
+                    AGAIN_AFTER
+                }
             };
-            links = Some(returned);
-            for (key, why) in &report.failures {
-                tracing::warn!(?key, why, "a link is not as it should be");
-            }
-            pause = if report.failures.is_empty() {
-                LOOK_EVERY
-            } else {
-                AGAIN_AFTER
-            };
-            self.inner.guests.pass(&wanted, &report.up);
-            self.tell(report.up, generation);
+            let _ = tokio::time::timeout(pause, self.inner.wake.notified()).await;
         }
     }
 
-    /// Tells the controller what changed with the ports, and how far this node has come.
-    fn tell(&self, up: BTreeSet<PortId>, generation: u64) {
-        let (before, ending) = {
-            let mut state = lock(&self.inner.state);
-            let ending: Vec<ServerId> = state
-                .ending
-                .iter()
-                .copied()
-                .filter(|id| !self.inner.guests.knows(*id))
-                .collect();
-            state.ending.retain(|id| !ending.contains(id));
-            (std::mem::replace(&mut state.up, up.clone()), ending)
-        };
-        let risen = up.difference(&before).map(|port| {
-            Seen::Port(PortSeen {
-                port: *port,
-                up: true,
-            })
+    fn pass_guests(&self, heard: bool, wanted: &Wanted, up: &BTreeSet<PortId>) {
+        match heard {
+            true => self.inner.guests.pass(wanted, up),
+            false => self.inner.guests.pass_without_removal(wanted, up),
+        }
+    }
+
+    /// Tells the controller what changed with the ports, or all of them to one that has just
+    /// connected, and how far this node has come.
+    fn tell(&self, up: BTreeSet<PortId>, wanted: &Wanted, generation: u64) {
+        let mut state = lock(&self.inner.state);
+        let ending = state.ending.iter().copied();
+        let ended: Vec<ServerId> = ending.filter(|id| !self.inner.guests.knows(*id)).collect();
+        state.ending.retain(|id| !ended.contains(id));
+        let before = std::mem::replace(&mut state.up, up);
+        let whole = std::mem::take(&mut state.tell_ports);
+        let legs = wanted.routers.values().flat_map(|router| &router.ports);
+        let here = wanted.ports.keys().copied().chain(legs.map(|leg| leg.id));
+        let changed = here.filter(|port| whole || state.up.contains(port) != before.contains(port));
+        let ports = changed.map(|port| {
+            let up = state.up.contains(&port);
+            Seen::Port(PortSeen { port, up })
         });
-        let fallen = before.difference(&up).map(|port| {
-            Seen::Port(PortSeen {
-                port: *port,
-                up: false,
-            })
-        });
-        let gone = ending.into_iter().map(Seen::GuestGone);
-        let seen: Vec<Seen> = risen.chain(fallen).chain(gone).collect();
+        let seen: Vec<Seen> = ports
+            .chain(ended.into_iter().map(Seen::GuestGone))
+            .collect();
+        drop(state);
         if !seen.is_empty() {
             self.send(FromNode::Seen(seen));
         }
@@ -346,9 +358,10 @@ impl State {
             Some(picture) => {
                 changes.into_iter().for_each(|change| picture.apply(change));
                 if let Some(generation) = generation {
+                    // First the journal: if it fails, the old picture and its generation stand.
+                    self.journal.rewrite(picture, generation)?;
                     self.wanted = Arc::new(self.incoming.take().unwrap_or_default());
                     self.generation = generation;
-                    self.journal.rewrite(&self.wanted, generation)?;
                 }
             }
             None => {
@@ -356,6 +369,9 @@ impl State {
                 let wanted = Arc::make_mut(&mut self.wanted);
                 changes.into_iter().for_each(|change| wanted.apply(change));
                 self.generation = generation.unwrap_or(self.generation);
+                if self.journal.is_long() {
+                    self.journal.rewrite(&self.wanted, self.generation)?;
+                }
             }
         }
         Ok(())

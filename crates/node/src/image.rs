@@ -1,6 +1,6 @@
 //! The images that this node's guests were made of, each fetched and verified once.
 //!
-//! A file under an image's id is whole and verified: it appears by a rename after that. The
+//! A file under a content's SHA-512 is whole and verified: it appears by a rename after that. The
 //! directory is for us alone, so the files in it may be readable for a guest's QEMU, which gets
 //! them as open descriptors.
 
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use model::{ImageFile, ImageId};
+use model::ImageFile;
 use nix::unistd::{Whence, lseek};
 use sha2::{Digest, Sha512};
 use tokio::sync::OnceCell;
@@ -34,8 +34,8 @@ pub struct ImageCache {
 struct Shared {
     dir: PathBuf,
     source: ImageSource,
-    /// One cell an image: who comes first fetches, the others wait for it.
-    images: Mutex<HashMap<ImageId, Arc<OnceCell<PathBuf>>>>,
+    /// One cell for each content: who comes first fetches, the others wait for it.
+    images: Mutex<HashMap<String, Arc<OnceCell<PathBuf>>>>,
     attempts: AtomicU64,
 }
 
@@ -61,7 +61,7 @@ impl ImageCache {
                 .images
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner);
-            images.entry(image.id).or_default().clone()
+            images.entry(image.sha512.clone()).or_default().clone()
         };
         let fetch = async || {
             let (shared, image) = (self.shared.clone(), image.clone());
@@ -75,7 +75,7 @@ impl ImageCache {
 impl Shared {
     fn fetch(&self, image: &ImageFile) -> io::Result<PathBuf> {
         let named = |e: io::Error| io::Error::new(e.kind(), format!("image {}: {e}", image.id));
-        let path = self.dir.join(image.id.to_string());
+        let path = self.dir.join(file_name(image)?);
         if fs::metadata(&path).is_ok_and(|file| file.len() == image.size_bytes) {
             return Ok(path);
         }
@@ -107,6 +107,14 @@ impl Shared {
         file.set_permissions(Permissions::from_mode(0o644))?;
         file.sync_all()
     }
+}
+
+/// The content's checksum names the file: an id may come to stand for another content, of another
+/// project, when its image is deleted and made again.
+fn file_name(image: &ImageFile) -> io::Result<&str> {
+    let hex = image.sha512.len() == 128 && image.sha512.bytes().all(|o| o.is_ascii_hexdigit());
+    let wrong = || io::Error::new(io::ErrorKind::InvalidData, "its record has no SHA-512");
+    hex.then_some(image.sha512.as_str()).ok_or_else(wrong)
 }
 
 /// Makes a directory that only we can enter, and those above it.
@@ -170,6 +178,7 @@ fn verify(mut file: &File, image: &ImageFile) -> io::Result<()> {
 mod tests {
     use super::*;
     use crate::guest::scratch::Scratch;
+    use model::ImageId;
     use std::os::unix::fs::{FileExt, MetadataExt};
 
     fn stored(store: &Path, content: &[u8]) -> ImageFile {
@@ -196,10 +205,7 @@ mod tests {
         let (one, two) = tokio::join!(cache.fetch(&image), cache.fetch(&image));
         assert_eq!(one.unwrap(), two.unwrap());
         assert_eq!(cache.shared.attempts.load(Ordering::Relaxed), 1);
-        assert_eq!(
-            fs::read(dir.join(image.id.to_string())).unwrap(),
-            b"content"
-        );
+        assert_eq!(fs::read(dir.join(&image.sha512)).unwrap(), b"content");
         assert_eq!(fs::metadata(&dir).unwrap().mode() & 0o777, 0o700);
 
         // A later process finds it, though the store has lost it.
@@ -212,7 +218,7 @@ mod tests {
     async fn a_wrong_image_leaves_nothing() {
         let scratch = Scratch::new();
         let image = ImageFile {
-            sha512: "0123456789abcdef".into(),
+            sha512: format!("{:0<128}", "0123456789abcdef"),
             ..stored(&scratch.0, b"x")
         };
         let dir = scratch.0.join("cache");

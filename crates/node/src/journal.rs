@@ -2,7 +2,8 @@
 //!
 //! A file of lines, each a JSON value; a change is one line at its end. It is not synced at each
 //! line: what a power failure takes from its end, the controller tells again, because the
-//! generation that would have covered it is lost with it.
+//! generation that would have covered it is lost with it. What it does not hold is therefore
+//! unknown, not unwanted: nothing is removed before the controller has spoken.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
@@ -25,7 +26,12 @@ enum Line {
 pub(crate) struct Journal {
     path: PathBuf,
     file: BufWriter<File>,
+    /// Lines appended since the file was written whole.
+    appended: usize,
 }
+
+/// So many lines are appended before the file is written anew, without what they replaced.
+const LINES: usize = 10_000;
 
 impl Journal {
     /// Reads what there is, and goes on from there. What comes after a line that cannot be read is
@@ -42,13 +48,20 @@ impl Journal {
         let mut journal = Journal {
             path: path.to_owned(),
             file: BufWriter::new(create(path)?),
+            appended: 0,
         };
         journal.rewrite(&wanted, generation)?;
         Ok((journal, wanted, generation))
     }
 
+    /// Whether it is time to write it anew.
+    pub(crate) fn is_long(&self) -> bool {
+        self.appended > LINES
+    }
+
     /// Notes changes, and the generation that is complete with them.
     pub(crate) fn append(&mut self, changes: &[Change], generation: Option<u64>) -> io::Result<()> {
+        self.appended += changes.len() + 1;
         for change in changes {
             write_line(&mut self.file, &Line::Change(change.clone()))?;
         }
@@ -73,7 +86,11 @@ impl Journal {
         file.flush()?;
         file.get_ref().sync_all()?;
         fs::rename(&fresh, &self.path)?;
+        if let Some(dir) = self.path.parent() {
+            File::open(dir)?.sync_all()?;
+        }
         self.file = file;
+        self.appended = 0;
         Ok(())
     }
 }
@@ -121,7 +138,10 @@ fn replay(text: &str) -> (Wanted, u64) {
         match serde_json::from_str(line) {
             Ok(Line::Change(change)) => wanted.apply(change),
             Ok(Line::Generation(complete)) => generation = complete,
-            Err(_) => break,
+            Err(error) => {
+                tracing::warn!(%error, "the node's memory of its documents ends here: the controller tells the rest");
+                break;
+            }
         }
     }
     (wanted, generation)

@@ -6,7 +6,7 @@ use std::net::Ipv6Addr;
 use model::{
     AddressMode, DomainId, FlavorId, GuestSeen, ImageId, Mac, NetworkId, NodeFacts, NodeId, PortId,
     ProjectId, RaMode, RoleId, Route, RouterId, RuleId, SecurityGroupId, ServerId, SubnetId,
-    UserId,
+    UserData, UserId,
 };
 
 use crate::field::Json;
@@ -252,7 +252,7 @@ rows! {
         boot: Json<model::Boot>,
         key_name: Option<String>,
         public_keys: Json<Vec<(String, String)>>,
-        user_data: Json<Option<Vec<u8>>>,
+        user_data: Json<Option<UserData>>,
         metadata: Json<Metadata>,
         availability_zone: String,
         /// Desired: `running` or `stopped`.

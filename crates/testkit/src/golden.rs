@@ -7,6 +7,9 @@ use serde_json::Value;
 
 use crate::client::{Answer, Client};
 
+/// Columns of a golden file's lines, where that is possible.
+const WIDTH: usize = 110;
+
 /// What is said between a client and the cloud, with everything that differs from run to run
 /// replaced: `{uuid-1}`, `{hex-1}`, `{mac-1}`, `{time}`, `{url}`.
 pub struct Transcript {
@@ -48,23 +51,24 @@ impl Transcript {
 
     /// Writes down what was asked and answered elsewhere.
     pub fn note(&mut self, method: &str, path: &str, body: Option<&Value>, answer: &Answer) {
-        let mut entry = format!("{method} {path}\n");
+        let mut entry = self.normal(&format!("{method} {path}\n"));
         if let Some(body) = body {
-            entry.push_str(&format!("{body}\n"));
+            entry.push_str(&self.normal(&format!("{body}\n")));
         }
         entry.push_str(&format!("-> {}\n", answer.status.as_u16()));
         for name in ["location", "x-subject-token", "www-authenticate"] {
             if let Some(value) = answer.headers.get(name) {
-                entry.push_str(&format!("{name}: {}\n", value.to_str().unwrap()));
+                let line = format!("{name}: {}\n", value.to_str().unwrap());
+                entry.push_str(&self.normal(&line));
             }
         }
         if !answer.body.is_empty() {
             let mut value = answer.json();
             settle(&mut value);
-            entry.push_str(&serde_json::to_string_pretty(&value).unwrap());
+            self.name(&mut value);
+            entry.push_str(&render(&value, 0));
             entry.push('\n');
         }
-        let entry = self.normal(&entry);
         self.text.push_str(&entry);
         self.text.push('\n');
     }
@@ -94,6 +98,16 @@ impl Transcript {
                 line(&golden),
                 line(&self.text)
             );
+        }
+    }
+
+    /// Gives every text in an answer its name, before it is laid out in lines.
+    fn name(&mut self, value: &mut Value) {
+        match value {
+            Value::String(text) => *text = self.normal(text),
+            Value::Array(entries) => entries.iter_mut().for_each(|e| self.name(e)),
+            Value::Object(map) => map.values_mut().for_each(|v| self.name(v)),
+            _ => {}
         }
     }
 
@@ -164,16 +178,63 @@ fn kind_of(word: &str) -> Option<&'static str> {
     None
 }
 
-/// Rules stand in the order of their random ids: for the file they are sorted by what they say.
+/// Most lists stand in the order of random ids: for the file they are sorted by what they say.
+/// Which order a list has is for other tests.
 fn settle(value: &mut Value) {
     match value {
         Value::Array(entries) => {
             entries.iter_mut().for_each(settle);
-            if entries.iter().all(|e| e.get("ethertype").is_some()) {
-                entries.sort_by_key(|e| format!("{} {}", e["direction"], e["ethertype"]));
+            if entries.iter().all(Value::is_object) {
+                entries.sort_by_cached_key(|e| masked(&e.to_string()));
             }
         }
         Value::Object(map) => map.values_mut().for_each(settle),
         _ => {}
     }
+}
+
+/// A text with its ids blotted out.
+fn masked(text: &str) -> String {
+    let words = text.split(|c| !is_word(c));
+    words
+        .filter(|word| kind_of(word).is_none())
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// JSON in few lines: what fits one line stands on one.
+fn render(value: &Value, depth: usize) -> String {
+    let short = value.to_string();
+    if short.len() + 2 * depth <= WIDTH {
+        return short;
+    }
+    let (open, close, parts): (_, _, Vec<String>) = match value {
+        Value::Array(entries) => {
+            let parts = entries.iter().map(|e| render(e, depth + 1));
+            ('[', ']', parts.collect())
+        }
+        Value::Object(map) => {
+            let parts = map
+                .iter()
+                .map(|(k, v)| format!("{}:{}", Value::from(k.as_str()), render(v, depth + 1)));
+            ('{', '}', parts.collect())
+        }
+        _ => return short,
+    };
+    let margin = "  ".repeat(depth + 1);
+    let mut lines: Vec<String> = Vec::new();
+    for part in parts {
+        match lines.last_mut() {
+            Some(line) if line.len() + part.len() + 2 <= WIDTH && !part.contains('\n') => {
+                line.push_str(", ");
+                line.push_str(&part);
+            }
+            _ => lines.push(format!("{margin}{part}")),
+        }
+    }
+    format!(
+        "{open}\n{}\n{}{close}",
+        lines.join(",\n"),
+        "  ".repeat(depth)
+    )
 }

@@ -18,4 +18,4 @@ pub use crate::cloud::{PASSWORD, Person, TestCloud};
 pub use crate::dir::TempDir;
 pub use crate::dump::{Dump, assert_same};
 pub use crate::golden::Transcript;
-pub use crate::node::FakeNode;
+pub use crate::node::{FakeNode, Picture};

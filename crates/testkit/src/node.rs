@@ -127,6 +127,24 @@ impl FakeNode {
         self.picture.send_replace(Picture::default());
     }
 
+    /// Believes it has heard what another node heard.
+    pub fn remember(&mut self, other: &FakeNode) {
+        self.picture.send_replace(other.picture());
+    }
+
+    /// The same host, connected once more beside its first connection.
+    pub async fn twin(&self) -> FakeNode {
+        let mut twin = FakeNode {
+            facts: self.facts.clone(),
+            cloud: self.cloud.clone(),
+            picture: Arc::new(watch::Sender::new(self.picture())),
+            consoles: self.consoles.clone(),
+            link: None,
+        };
+        twin.reconnect().await;
+        twin
+    }
+
     /// Waits until it has heard everything that is committed now.
     pub async fn catch_up(&self) {
         let newest = *self.cloud.store().generation().borrow();
@@ -191,8 +209,12 @@ impl FakeNode {
 
     /// Image, disk and ports of a guest are being made.
     pub async fn prepares(&self, id: &str) {
-        self.sees_guest(id, |seen| seen.power = PowerSeen::Preparing)
-            .await;
+        self.sees_guest(id, |seen| {
+            seen.power = PowerSeen::Preparing;
+            seen.started_epoch = 0;
+            seen.launched_ms = None;
+        })
+        .await;
     }
 
     /// A guest runs as its document wants it, and its ports are up.

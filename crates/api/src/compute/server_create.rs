@@ -2,10 +2,8 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use cloud::{NewServer, ServerNetwork};
-use model::{Error, Result};
+use model::{Error, Result, UserData};
 use serde::Deserialize;
 use serde_json::Value;
 use store::row;
@@ -156,18 +154,15 @@ pub(super) fn check(wanted: Create) -> Result<NewServer> {
             .map(|g| g.name)
             .collect(),
         key_name: wanted.key_name,
-        user_data: wanted.user_data.map(|d| user_data(&d)).transpose()?,
+        user_data: wanted.user_data.map(user_data).transpose()?,
         metadata: wanted.metadata.unwrap_or_default(),
         availability_zone: wanted.availability_zone.filter(|z| !z.is_empty()),
         count: most.unwrap_or(least),
     })
 }
 
-fn user_data(text: &str) -> Result<Vec<u8>> {
-    let joined: String = text.chars().filter(|c| !c.is_ascii_whitespace()).collect();
-    STANDARD
-        .decode(joined)
-        .map_err(|_| Error::invalid("user_data must be base64"))
+fn user_data(text: String) -> Result<UserData> {
+    UserData::try_from(text).map_err(|why| Error::invalid(format!("user_data: {why}")))
 }
 
 fn network(wish: NetworkJson) -> Result<ServerNetwork> {

@@ -213,6 +213,9 @@ fn wish(scope: Option<ScopeJson>) -> Result<ScopeWish> {
                 domain,
             })
         }
+        (None, Some(domain), None) if domain.id.is_none() && domain.name.is_none() => {
+            Err(Error::invalid("auth/scope/domain needs an id or a name"))
+        }
         (None, Some(domain), None) => Ok(ScopeWish::Domain {
             id: domain.id,
             name: domain.name,

@@ -12,13 +12,13 @@ use http::Method;
 use serde_json::{Map, Value, json};
 
 use crate::context::Context;
-use crate::route::{Handler::Open, Handler::Plain, Lines};
+use crate::route::{Handler::Open, Handler::OpenSlow, Handler::Plain, Lines};
 use crate::version;
 
 pub(crate) const ROUTES: Lines = &[
     (Method::GET, "", Open(version::identity_list)),
     (Method::GET, "/v3", Open(version::identity)),
-    (Method::POST, "/v3/auth/tokens", Open(auth::issue)),
+    (Method::POST, "/v3/auth/tokens", OpenSlow(auth::issue)),
     (Method::GET, "/v3/auth/tokens", Plain(auth::show)),
     (Method::HEAD, "/v3/auth/tokens", Plain(auth::check)),
     (Method::DELETE, "/v3/auth/tokens", Plain(auth::revoke)),
@@ -50,7 +50,7 @@ pub(crate) const ROUTES: Lines = &[
     (
         Method::POST,
         "/v3/users/{id}/password",
-        Open(user::password),
+        OpenSlow(user::password),
     ),
     (
         Method::GET,
@@ -148,10 +148,8 @@ fn href(ctx: &Context, path: &str) -> String {
 /// A collection as the identity API writes it; `next` when the page may not be the last.
 fn collection(ctx: &Context, name: &str, entries: Vec<Value>) -> Value {
     let path = href(ctx, name);
-    let full = ctx
-        .query("limit")
-        .and_then(|l| l.parse().ok())
-        .is_some_and(|limit: usize| limit > 0 && entries.len() >= limit);
+    let limit = ctx.page(&[]).ok().and_then(|page| page.limit);
+    let full = limit.is_some_and(|limit| entries.len() as u64 >= limit);
     let last = entries.last().and_then(|e| e["id"].as_str());
     let next = last.filter(|_| full).map(|id| ctx.next_page(&path, id));
     let mut body = Map::new();

@@ -1,5 +1,7 @@
 //! Image data, streamed in and out; it is never held in memory.
 
+use std::time::Duration;
+
 use http::StatusCode;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -9,6 +11,9 @@ use tokio::fs::File;
 use crate::context::Context;
 use crate::reply::{Body, Reply};
 use crate::route::Later;
+
+/// How long an upload may stand still.
+const FRAME_WITHIN: Duration = Duration::from_secs(60);
 
 /// `PUT /v2/images/{id}/file`
 pub(super) fn upload(ctx: Context, body: Incoming) -> Later {
@@ -31,7 +36,10 @@ pub(super) fn upload(ctx: Context, body: Incoming) -> Later {
         }
         let mut writer = ctx.cloud.upload_image(&ctx.caller, &id).await?;
         let mut body = body;
-        while let Some(frame) = body.frame().await {
+        loop {
+            let next = tokio::time::timeout(FRAME_WITHIN, body.frame()).await;
+            let next = next.map_err(|_| Error::invalid("the upload stood still for too long"))?;
+            let Some(frame) = next else { break };
             let frame = frame
                 .map_err(|_| Error::invalid("the upload broke off before all data had come"))?;
             if let Some(octets) = frame.data_ref() {

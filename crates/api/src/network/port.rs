@@ -30,6 +30,9 @@ const NAMES: Names = &[
     ("created_at", "created_ms"),
 ];
 
+/// Each is one condition of the statement.
+const MAX_WISHES: usize = 32;
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Body {
@@ -87,6 +90,16 @@ pub(super) struct FixedIpJson {
 /// `GET /v2.0/ports`
 pub(super) fn list(ctx: &Context) -> Result<Reply> {
     let page = ctx.page(NAMES)?;
+    let repeated = ["fixed_ips", "security_groups"];
+    let wishes = ctx
+        .query
+        .iter()
+        .filter(|(n, _)| repeated.contains(&n.as_str()));
+    if wishes.count() > MAX_WISHES {
+        return Err(Error::invalid(format!(
+            "at most {MAX_WISHES} fixed_ips and security_groups can be asked for at once"
+        )));
+    }
     let (mut addresses, mut subnets) = (Vec::new(), Vec::new());
     for wish in ctx
         .query

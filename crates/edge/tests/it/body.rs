@@ -99,6 +99,19 @@ async fn three_megabytes_without_a_length_are_refused() {
     assert_same(&before, &cloud.dump(), "bodies that are too large");
 }
 
+/// One who has shown no token gets less room.
+#[tokio::test]
+async fn an_open_route_takes_little() {
+    let cloud = TestCloud::start().await;
+    let nobody = cloud.client_with(None).await;
+    for path in ["/identity/v3/auth/tokens", "/identity/v3/users/x/password"] {
+        let request = nobody
+            .request(Method::POST, path)
+            .stream(pieces(3, 32 << 10));
+        shape::error(&request.send().await, 413, "96 kB from nobody");
+    }
+}
+
 #[tokio::test]
 async fn a_body_that_breaks_off_changes_nothing() {
     let cloud = TestCloud::start().await;

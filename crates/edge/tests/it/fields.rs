@@ -25,7 +25,22 @@ const TEXTS_TOO: &str = "number as text";
 
 /// The samples are sent by the administrator, who needs a key of its own for them.
 async fn world() -> World {
-    let world = World::new().await;
+    let mut world = World::new().await;
+    let (network, subnet) = crate::world::network(&world.member, "spare", "2001:db8:5::/64").await;
+    let body = json!({"port": {"network_id": network}});
+    let port = world.member.post("/network/v2.0/ports", body).await;
+    world
+        .ids
+        .insert("spare port", crate::world::id(&port.expect(201)));
+    let router = world
+        .member
+        .post("/network/v2.0/routers", json!({"router": {}}))
+        .await;
+    let router = crate::world::id(&router.expect(201));
+    let leg = format!("/network/v2.0/routers/{router}/add_router_interface");
+    let body = json!({"subnet_id": subnet});
+    world.member.put(&leg, body).await.expect(200);
+    world.ids.insert("spare router", router);
     let body = json!({"keypair": {"name": "key", "public_key": KEY}});
     world
         .admin
@@ -282,10 +297,10 @@ fn samples(world: &World) -> Vec<Sample> {
             &at(neutron, "ports"),
             json!({"port": {
                 "name": "p", "description": "d", "admin_state_up": true,
-                "fixed_ips": [{"subnet_id": of("subnets"), "ip_address": "2001:db8:a::77"}],
+                "fixed_ips": [{"subnet_id": of("subnets"), "ip_address": "2001:db8:a::78"}],
                 "security_groups": [of("security-groups")], "port_security_enabled": true,
                 "allowed_address_pairs": [{"ip_address": "2001:db8::/64"}],
-                "device_id": "d", "device_owner": "o",
+                "device_id": "", "device_owner": "",
             }}),
             &[],
             &[],
@@ -302,10 +317,10 @@ fn samples(world: &World) -> Vec<Sample> {
         ),
         one(
             "PUT",
-            &at(neutron, "routers"),
+            &format!("{neutron}/routers/{}", of("spare router")),
             json!({"router": {
                 "name": "r", "description": "d", "admin_state_up": true,
-                "routes": [{"destination": "2001:db8:78::/64", "nexthop": "2001:db8:a::5"}],
+                "routes": [{"destination": "2001:db8:78::/64", "nexthop": "2001:db8:5::5"}],
             }}),
             &["router/routes/0/destination", "router/routes/0/nexthop"],
             &[],
@@ -313,7 +328,7 @@ fn samples(world: &World) -> Vec<Sample> {
         one(
             "PUT",
             &format!("{}/add_router_interface", at(neutron, "routers")),
-            json!({"port_id": of("ports")}),
+            json!({"port_id": of("spare port")}),
             &["port_id"],
             &[],
         ),
@@ -359,7 +374,7 @@ fn samples(world: &World) -> Vec<Sample> {
 fn no_objects(sample: &Sample) -> Vec<(String, Vec<u8>)> {
     let (key, inner) = sample.body.as_object().unwrap().iter().next().unwrap();
     let whole = sample.body.to_string();
-    let deep = format!("{{\"{key}\":{}", "[".repeat(100_000));
+    let deep = format!("{{\"{key}\":{}", "[".repeat(50_000));
     let mut bodies: Vec<(String, Vec<u8>)> = [
         "", " ", "nonsense", "{", "[]", "\"text\"", "7", "null", "true", "{}{}", "{'a': 1}",
         "<xml/>", "[{}]", "NaN", "{\"\": 1",
@@ -378,7 +393,7 @@ fn no_objects(sample: &Sample) -> Vec<(String, Vec<u8>)> {
         "a byte order mark".into(),
         format!("\u{feff}{whole}").into(),
     ));
-    bodies.push(("100,000 brackets".into(), deep.into()));
+    bodies.push(("50,000 brackets".into(), deep.into()));
     let mut latin = whole.clone().into_bytes();
     let place = whole.find(":\"").map_or(1, |p| p + 2);
     latin.insert(place, 0xe9);
@@ -623,9 +638,10 @@ async fn no_route_is_left_out() {
             continue;
         }
         let path = crate::world::fill(route, |kind| world.id(kind).to_owned());
+        let spare = path.replace(world.id("routers"), world.id("spare router"));
         let found = samples
             .iter()
-            .any(|s| s.path == path && s.method == route.method.as_str());
+            .any(|s| [&path, &spare].contains(&&s.path) && s.method == route.method.as_str());
         assert!(found, "{line} has no sample");
     }
 }

@@ -311,6 +311,6 @@ async fn a_restart_voids_what_was_half_done() {
         std::fs::write(cloud.images().join(stray), "x").unwrap();
     }
     cloud.cloud.recover_images().unwrap();
-    assert_eq!(cloud.image_files(), [id.clone()]);
+    assert_eq!(cloud.image_files(), [id.as_str()]);
     assert_eq!(show(&member, &id).await["status"], "active");
 }

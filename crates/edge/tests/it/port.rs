@@ -1,1 +1,236 @@
-//! tbd
+//! Ports: their addresses, and what a node hears of them.
+
+use serde_json::json;
+use testkit::TestCloud;
+
+use crate::shape;
+use crate::world::{id, network, server, subnet};
+
+#[tokio::test]
+async fn addresses_are_given_as_the_subnets_want_it() {
+    let cloud = TestCloud::start().await;
+    let member = cloud.member().await;
+    let (net, fixed) = network(&member, "net", "2001:db8:1::/64").await;
+    let slaac =
+        json!({"cidr": "2001:db8:2::/64", "ipv6_ra_mode": "slaac", "ipv6_address_mode": "slaac"});
+    let auto = subnet(&member, &net, slaac).await;
+    let make = async |port: serde_json::Value, status| {
+        let mut body = port;
+        body["network_id"] = json!(net);
+        member
+            .post("/network/v2.0/ports", json!({"port": body}))
+            .await
+            .expect(status)
+    };
+    let port = make(json!({"mac_address": "fa:16:3e:00:00:01"}), 201).await;
+    let ips = port["port"]["fixed_ips"].as_array().unwrap();
+    assert_eq!(ips.len(), 2);
+    assert!(
+        ips.contains(&json!({"subnet_id": auto, "ip_address": "2001:db8:2:0:f816:3eff:fe00:1"}))
+    );
+    let none = make(json!({"fixed_ips": []}), 201).await;
+    assert_eq!(none["port"]["fixed_ips"], json!([]));
+    // In brackets, in upper case: the answer has the one form of RFC 5952.
+    let wish = json!({"fixed_ips": [{"subnet_id": fixed, "ip_address": "[2001:DB8:1:0::AB]"}]});
+    let asked = make(wish, 201).await;
+    assert_eq!(
+        asked["port"]["fixed_ips"][0]["ip_address"],
+        "2001:db8:1::ab"
+    );
+    make(
+        json!({"fixed_ips": [{"subnet_id": auto, "ip_address": "2001:db8:2::5"}]}),
+        400,
+    )
+    .await;
+    let found = member
+        .get("/network/v2.0/ports?fixed_ips=ip_address%3D2001:DB8:1::AB")
+        .await
+        .expect(200);
+    assert_eq!(found["ports"][0]["id"], asked["port"]["id"]);
+    assert_eq!(found["ports"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_changed_port_reaches_its_node() {
+    let cloud = TestCloud::start().await;
+    let node = cloud.node("n1").await;
+    let member = cloud.member().await;
+    let image = cloud.image(&member, "i").await;
+    let (net, _) = network(&member, "net", "2001:db8:1::/64").await;
+    let server = server(&member, &image, &net).await;
+    let list = member
+        .get(&format!("/network/v2.0/ports?device_id={server}"))
+        .await
+        .expect(200);
+    let port = list["ports"][0]["id"].as_str().unwrap();
+    let path = format!("/network/v2.0/ports/{port}");
+    let change = async |body| member.put(&path, json!({"port": body})).await.expect(200);
+    change(
+        json!({"fixed_ips": [{"ip_address": "2001:db8:1::aa"}, {"ip_address": "2001:db8:1::bb"}]}),
+    )
+    .await;
+    change(json!({"allowed_address_pairs": [{"ip_address": "2001:db8:77::/64"}, {"ip_address": "2001:db8::7"}]})).await;
+    let wanted = node.wanted_port(port).await.unwrap();
+    let mut addresses: Vec<String> = wanted.addresses.iter().map(ToString::to_string).collect();
+    addresses.sort();
+    assert_eq!(addresses, ["2001:db8:1::aa", "2001:db8:1::bb"]);
+    let allowed: Vec<String> = wanted
+        .allowed_prefixes
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(allowed, ["2001:db8:77::/64", "2001:db8::7/128"]);
+    change(json!({"admin_state_up": false})).await;
+    assert!(!node.wanted_port(port).await.unwrap().enabled);
+    change(
+        json!({"allowed_address_pairs": [], "security_groups": [], "port_security_enabled": false}),
+    )
+    .await;
+    let wanted = node.wanted_port(port).await.unwrap();
+    assert!(!wanted.port_security && wanted.rules.is_empty());
+    node.port_up(port).await;
+    assert_eq!(
+        member.get(&path).await.expect(200)["port"]["status"],
+        "ACTIVE"
+    );
+    node.port_gone(port).await;
+    assert_eq!(
+        member.get(&path).await.expect(200)["port"]["status"],
+        "DOWN"
+    );
+}
+
+#[tokio::test]
+async fn deleting_a_servers_port_takes_it_off_the_server() {
+    let cloud = TestCloud::start().await;
+    let node = cloud.node("n1").await;
+    let member = cloud.member().await;
+    let image = cloud.image(&member, "i").await;
+    let (net, _) = network(&member, "net", "2001:db8:1::/64").await;
+    let server = server(&member, &image, &net).await;
+    node.boot_finishes(&server).await;
+    let port = node.wanted_server(&server).await.unwrap().ports[0].to_string();
+    member
+        .delete(&format!("/network/v2.0/ports/{port}"))
+        .await
+        .expect(204);
+    assert!(node.wanted_port(&port).await.is_none());
+    assert!(
+        node.wanted_server(&server).await.unwrap().ports.is_empty(),
+        "its document names a port that is gone"
+    );
+}
+
+/// Who can name a server must not be able to slip a port of its own into it.
+#[tokio::test]
+async fn no_tenant_writes_a_ports_device() {
+    let cloud = TestCloud::start().await;
+    let node = cloud.node("n1").await;
+    let (member, stranger) = (cloud.member().await, cloud.stranger().await);
+    let image = cloud.image(&member, "i").await;
+    let (net, _) = network(&member, "net", "2001:db8:1::/64").await;
+    let victim = server(&member, &image, &net).await;
+    let (own, _) = network(&stranger, "own", "2001:db8:2::/64").await;
+    let body = json!({"port": {"network_id": own}});
+    let port = id(&stranger.post("/network/v2.0/ports", body).await.expect(201));
+    for owner in [
+        "compute:nova",
+        "network:router_interface",
+        "network:router_gateway",
+    ] {
+        let device = json!({"device_id": victim, "device_owner": owner});
+        let mut body = device.clone();
+        body["network_id"] = json!(own);
+        let made = stranger
+            .post("/network/v2.0/ports", json!({"port": body}))
+            .await;
+        shape::error(&made, 403, owner);
+        let changed = stranger
+            .put(
+                &format!("/network/v2.0/ports/{port}"),
+                json!({"port": device}),
+            )
+            .await;
+        shape::error(&changed, 403, owner);
+    }
+    // Two steps are no way around it.
+    let path = format!("/network/v2.0/ports/{port}");
+    stranger
+        .put(&path, json!({"port": {"device_id": victim}}))
+        .await
+        .expect(200);
+    let answer = stranger
+        .put(&path, json!({"port": {"device_owner": "compute:x"}}))
+        .await;
+    shape::error(&answer, 403, "in two steps");
+    assert_eq!(node.wanted_server(&victim).await.unwrap().ports.len(), 1);
+    // A name and a security group can be changed on a port that a server has.
+    let own = node.wanted_server(&victim).await.unwrap().ports[0];
+    let body = json!({"port": {"name": "x", "device_id": victim, "device_owner": "compute:nova"}});
+    member
+        .put(&format!("/network/v2.0/ports/{own}"), body)
+        .await
+        .expect(200);
+}
+
+#[tokio::test]
+async fn ports_on_a_shared_network_belong_to_their_makers() {
+    let cloud = TestCloud::start().await;
+    let (admin, member, stranger) = (
+        cloud.admin().await,
+        cloud.member().await,
+        cloud.stranger().await,
+    );
+    let made = admin
+        .post(
+            "/network/v2.0/networks",
+            json!({"network": {"shared": true}}),
+        )
+        .await;
+    let net = id(&made.expect(201));
+    subnet(&admin, &net, json!({"cidr": "2001:db8:5::/64"})).await;
+    let body = json!({"port": {"network_id": net}});
+    let port = id(&member
+        .post("/network/v2.0/ports", body.clone())
+        .await
+        .expect(201));
+    let path = format!("/network/v2.0/ports/{port}");
+    shape::error(&stranger.get(&path).await, 404, "a neighbour's port");
+    shape::error(&stranger.delete(&path).await, 404, "a neighbour's port");
+    stranger.post("/network/v2.0/ports", body).await.expect(201);
+    let seen = member
+        .get(&format!("/network/v2.0/ports?network_id={net}"))
+        .await
+        .expect(200);
+    assert_eq!(seen["ports"].as_array().unwrap().len(), 1);
+    let net_path = format!("/network/v2.0/networks/{net}");
+    member.get(&net_path).await.expect(200);
+    let answer = member
+        .put(&net_path, json!({"network": {"name": "mine"}}))
+        .await;
+    shape::error(&answer, 403, "it sees it, and may not change it");
+    let answer = member
+        .post(
+            "/network/v2.0/subnets",
+            json!({"subnet": {"network_id": net, "cidr": "2001:db8:6::/64"}}),
+        )
+        .await;
+    shape::error(&answer, 403, "a subnet on anothers network");
+}
+
+#[tokio::test]
+async fn fields_pick_what_is_shown() {
+    let cloud = TestCloud::start().await;
+    let member = cloud.member().await;
+    let (net, _) = network(&member, "net", "2001:db8:1::/64").await;
+    let list = member
+        .get("/network/v2.0/networks?fields=id&fields=name")
+        .await
+        .expect(200);
+    assert_eq!(list["networks"], json!([{"id": net, "name": "net"}]));
+    let one = member
+        .get(&format!("/network/v2.0/networks/{net}?fields=mtu"))
+        .await
+        .expect(200);
+    assert_eq!(one, json!({"network": {"mtu": 1500}}));
+}

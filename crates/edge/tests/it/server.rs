@@ -1,1 +1,571 @@
-//! tbd
+//! Servers: from a request to a guest and back, with a node that does what the test says.
+
+use model::{Power, Reboot};
+use serde_json::{Value, json};
+use testkit::{Client, FakeNode, Person, TestCloud};
+
+use crate::shape;
+use crate::world::{act, id, network, server, server_now, status};
+
+struct Scene {
+    cloud: TestCloud,
+    node: FakeNode,
+    member: Client,
+    image: String,
+    network: String,
+}
+
+async fn scene() -> Scene {
+    let cloud = TestCloud::start().await;
+    let node = cloud.node("n1").await;
+    let member = cloud.member().await;
+    let image = cloud.image(&member, "disk").await;
+    let (network, _) = network(&member, "net", "2001:db8:a::/64").await;
+    Scene {
+        cloud,
+        node,
+        member,
+        image,
+        network,
+    }
+}
+
+impl Scene {
+    async fn server(&self) -> String {
+        server(&self.member, &self.image, &self.network).await
+    }
+
+    async fn running(&self) -> String {
+        let id = self.server().await;
+        self.node.boot_finishes(&id).await;
+        id
+    }
+
+    async fn status(&self, id: &str) -> String {
+        status(&self.member, id).await
+    }
+
+    async fn ports(&self, id: &str) -> Vec<Value> {
+        let path = format!("/network/v2.0/ports?device_id={id}");
+        let ports = self.member.get(&path).await.expect(200)["ports"].clone();
+        ports.as_array().unwrap().clone()
+    }
+
+    async fn delete(&self, id: &str) {
+        let path = format!("/compute/v2.1/servers/{id}");
+        assert_eq!(self.member.delete(&path).await.status, 204);
+    }
+
+    async fn is_gone(&self, id: &str) -> bool {
+        let path = format!("/compute/v2.1/servers/{id}");
+        self.member.get(&path).await.status == 404
+    }
+}
+
+#[tokio::test]
+async fn a_server_becomes_active_with_its_ports() {
+    let s = scene().await;
+    let id = s.server().await;
+    assert_eq!(s.status(&id).await, "BUILD scheduling");
+    let wanted = s.node.wanted_server(&id).await.unwrap();
+    assert_eq!(
+        (wanted.power, wanted.start_epoch, wanted.ram_mib),
+        (Power::Running, 1, 128)
+    );
+    s.node.prepares(&id).await;
+    let port = &s.ports(&id).await[0];
+    assert_eq!(port["status"], "DOWN");
+    assert_eq!(port["device_owner"], "compute:nova");
+    let document = s
+        .node
+        .wanted_port(port["id"].as_str().unwrap())
+        .await
+        .unwrap();
+    assert_eq!(document.server, Some(wanted.id));
+    assert_eq!(
+        document.mac.to_string(),
+        port["mac_address"].as_str().unwrap()
+    );
+    assert_eq!(wanted.ports, [document.id]);
+    s.node.boot_finishes(&id).await;
+    assert_eq!(s.status(&id).await, "ACTIVE");
+    assert_eq!(s.ports(&id).await[0]["status"], "ACTIVE");
+    let server = server_now(&s.member, &id).await;
+    assert_eq!(server["OS-EXT-STS:power_state"], 1);
+    assert_eq!(server["OS-EXT-STS:vm_state"], "active");
+    assert_eq!(server["progress"], 100);
+    let address = &server["addresses"]["net"][0];
+    assert_eq!(address["addr"], port["fixed_ips"][0]["ip_address"]);
+    assert_eq!(server["security_groups"], json!([{"name": "default"}]));
+}
+
+#[tokio::test]
+async fn a_guest_that_is_being_prepared_is_spawning() {
+    let s = scene().await;
+    let id = s.server().await;
+    s.node.prepares(&id).await;
+    assert_eq!(s.status(&id).await, "BUILD spawning");
+    for action in [
+        json!({"os-stop": null}),
+        json!({"os-start": null}),
+        json!({"reboot": {"type": "HARD"}}),
+    ] {
+        assert_eq!(act(&s.member, &id, action).await, 409);
+    }
+}
+
+#[tokio::test]
+async fn stop_start_and_reboot_go_through_the_node() {
+    let s = scene().await;
+    let id = s.running().await;
+    let wanted = async || s.node.wanted_server(&id).await.unwrap();
+    assert_eq!(act(&s.member, &id, json!({"os-start": null})).await, 409);
+
+    assert_eq!(act(&s.member, &id, json!({"os-stop": null})).await, 202);
+    assert_eq!(s.status(&id).await, "ACTIVE powering-off");
+    assert_eq!(wanted().await.power, Power::Stopped);
+    for busy in [
+        json!({"os-stop": null}),
+        json!({"os-start": null}),
+        json!({"reboot": {"type": "SOFT"}}),
+    ] {
+        assert_eq!(act(&s.member, &id, busy).await, 409);
+    }
+    s.node.powers_off(&id).await;
+    assert_eq!(s.status(&id).await, "SHUTOFF");
+    assert_eq!(
+        server_now(&s.member, &id).await["OS-EXT-STS:power_state"],
+        4
+    );
+    for wrong in [
+        json!({"os-stop": null}),
+        json!({"reboot": {"type": "SOFT"}}),
+    ] {
+        assert_eq!(act(&s.member, &id, wrong).await, 409);
+    }
+
+    assert_eq!(act(&s.member, &id, json!({"os-start": null})).await, 202);
+    assert_eq!(s.status(&id).await, "SHUTOFF powering-on");
+    assert_eq!(wanted().await.start_epoch, 2);
+    s.node.boot_finishes(&id).await;
+    assert_eq!(s.status(&id).await, "ACTIVE");
+
+    assert_eq!(
+        act(&s.member, &id, json!({"reboot": {"type": "soft"}})).await,
+        202
+    );
+    assert_eq!(s.status(&id).await, "REBOOT rebooting");
+    assert_eq!(
+        (wanted().await.reboot_epoch, wanted().await.reboot),
+        (1, Reboot::Soft)
+    );
+    assert_eq!(act(&s.member, &id, json!({"os-stop": null})).await, 409);
+    s.node.boot_finishes(&id).await;
+    assert_eq!(s.status(&id).await, "ACTIVE");
+
+    assert_eq!(
+        act(&s.member, &id, json!({"reboot": {"type": "HARD"}})).await,
+        202
+    );
+    assert_eq!(s.status(&id).await, "HARD_REBOOT rebooting_hard");
+    assert_eq!(
+        (wanted().await.reboot_epoch, wanted().await.reboot),
+        (2, Reboot::Hard)
+    );
+    s.node.boot_finishes(&id).await;
+    assert_eq!(s.status(&id).await, "ACTIVE");
+}
+
+/// Nova takes a second hard reboot while one runs: it is how a client helps a guest that hangs.
+#[tokio::test]
+async fn a_hard_reboot_helps_a_soft_one_that_hangs() {
+    let s = scene().await;
+    let id = s.running().await;
+    assert_eq!(
+        act(&s.member, &id, json!({"reboot": {"type": "SOFT"}})).await,
+        202
+    );
+    assert_eq!(
+        act(&s.member, &id, json!({"reboot": {"type": "SOFT"}})).await,
+        409
+    );
+    assert_eq!(
+        act(&s.member, &id, json!({"reboot": {"type": "HARD"}})).await,
+        202
+    );
+    assert_eq!(s.status(&id).await, "HARD_REBOOT rebooting_hard");
+    let wanted = s.node.wanted_server(&id).await.unwrap();
+    assert_eq!((wanted.reboot_epoch, wanted.reboot), (2, Reboot::Hard));
+}
+
+#[tokio::test]
+async fn a_hard_reboot_starts_a_server_that_is_off() {
+    let s = scene().await;
+    let id = s.running().await;
+    s.node.powers_off(&id).await;
+    assert_eq!(
+        act(&s.member, &id, json!({"reboot": {"type": "HARD"}})).await,
+        202
+    );
+    assert_eq!(s.status(&id).await, "SHUTOFF powering-on");
+    s.node.boot_finishes(&id).await;
+    assert_eq!(s.status(&id).await, "ACTIVE");
+}
+
+#[tokio::test]
+async fn a_guest_that_powers_itself_off_stays_off() {
+    let mut s = scene().await;
+    let id = s.running().await;
+    s.node.powers_off(&id).await;
+    assert_eq!(s.status(&id).await, "SHUTOFF");
+    let wanted = s.node.wanted_server(&id).await.unwrap();
+    assert_eq!((wanted.power, wanted.start_epoch), (Power::Running, 1));
+    // A node that comes back and tells the same again changes nothing.
+    s.node.reconnect().await;
+    s.node.powers_off(&id).await;
+    assert_eq!(s.status(&id).await, "SHUTOFF");
+    assert_eq!(act(&s.member, &id, json!({"os-start": null})).await, 202);
+    assert_eq!(s.node.wanted_server(&id).await.unwrap().start_epoch, 2);
+}
+
+#[tokio::test]
+async fn a_server_that_is_deleted_while_it_builds_goes() {
+    let s = scene().await;
+    let id = s.server().await;
+    let port = s.ports(&id).await[0]["id"].as_str().unwrap().to_owned();
+    s.delete(&id).await;
+    assert_eq!(s.status(&id).await, "BUILD deleting");
+    assert!(s.node.wanted_server(&id).await.is_none());
+    // What the node saw before it heard of it does not bring the server back.
+    assert_eq!(act(&s.member, &id, json!({"os-start": null})).await, 409);
+    s.delete(&id).await;
+    s.node.guest_gone(&id).await;
+    assert!(s.is_gone(&id).await);
+    assert!(s.node.wanted_port(&port).await.is_none());
+    let answer = s.member.get(&format!("/network/v2.0/ports/{port}")).await;
+    shape::error(&answer, 404, "a port that was made with its server");
+}
+
+#[tokio::test]
+async fn a_late_report_of_a_deleted_guest_changes_nothing() {
+    let s = scene().await;
+    let id = s.running().await;
+    let wanted = s.node.wanted_server(&id).await.unwrap();
+    s.delete(&id).await;
+    let late = model::GuestSeen {
+        server: wanted.id,
+        power: model::PowerSeen::Running,
+        started_epoch: 1,
+        rebooted_epoch: 0,
+        failure: None,
+        launched_ms: Some(7),
+    };
+    s.node.sees(vec![model::Seen::Guest(late.clone())]).await;
+    assert_eq!(s.status(&id).await, "ACTIVE deleting");
+    s.node.guest_gone(&id).await;
+    s.node.sees(vec![model::Seen::Guest(late)]).await;
+    assert!(s.is_gone(&id).await);
+}
+
+/// A guest that is gone without anyone having asked for it is not forgotten.
+#[tokio::test]
+async fn a_guest_that_vanishes_is_still_a_server() {
+    let s = scene().await;
+    let id = s.running().await;
+    s.node.guest_gone(&id).await;
+    assert!(!s.is_gone(&id).await);
+    assert!(s.node.wanted_server(&id).await.is_some());
+}
+
+#[tokio::test]
+async fn a_users_own_port_outlives_its_server() {
+    let s = scene().await;
+    let body = json!({"port": {"network_id": s.network, "name": "mine"}});
+    let port = id(&s.member.post("/network/v2.0/ports", body).await.expect(201));
+    assert!(
+        s.node.wanted_port(&port).await.is_none(),
+        "no node needs it yet"
+    );
+    let body = json!({"server": {
+        "name": "s", "imageRef": s.image, "flavorRef": "42", "networks": [{"port": port}],
+    }});
+    let server = id(&s
+        .member
+        .post("/compute/v2.1/servers", body)
+        .await
+        .expect(202));
+    s.node.boot_finishes(&server).await;
+    let path = format!("/network/v2.0/ports/{port}");
+    let bound = s.member.get(&path).await.expect(200)["port"].clone();
+    assert_eq!(
+        (&bound["status"], &bound["device_id"]),
+        (&json!("ACTIVE"), &json!(server))
+    );
+    s.delete(&server).await;
+    s.node.guest_gone(&server).await;
+    let free = s.member.get(&path).await.expect(200)["port"].clone();
+    assert_eq!(
+        (&free["status"], &free["device_id"]),
+        (&json!("DOWN"), &json!(""))
+    );
+    assert_eq!(free["device_owner"], "");
+    assert_eq!(free["fixed_ips"], bound["fixed_ips"]);
+    assert!(s.node.wanted_port(&port).await.is_none());
+    // And it can be used again.
+    let body = json!({"server": {
+        "name": "t", "imageRef": s.image, "flavorRef": "42", "networks": [{"port": port}],
+    }});
+    s.member
+        .post("/compute/v2.1/servers", body)
+        .await
+        .expect(202);
+}
+
+#[tokio::test]
+async fn a_guest_that_fails_is_an_error_with_its_reason() {
+    let s = scene().await;
+    let id = s.server().await;
+    s.node
+        .fails(&id, "the image could not be fetched: disk full")
+        .await;
+    let server = server_now(&s.member, &id).await;
+    assert_eq!(server["status"], "ERROR");
+    assert_eq!(server["fault"]["code"], 500);
+    assert_eq!(
+        server["fault"]["message"],
+        "the image could not be fetched: disk full"
+    );
+    assert_eq!(server["OS-EXT-STS:vm_state"], "error");
+    // What failed may be tried again, and then it is no failure any more.
+    assert_eq!(
+        act(&s.member, &id, json!({"reboot": {"type": "HARD"}})).await,
+        202
+    );
+    s.node.boot_finishes(&id).await;
+    let server = server_now(&s.member, &id).await;
+    assert_eq!(
+        (&server["status"], &server["fault"]),
+        (&json!("ACTIVE"), &Value::Null)
+    );
+}
+
+#[tokio::test]
+async fn without_a_node_there_is_no_valid_host() {
+    let mut s = scene().await;
+    s.node.disconnect().await;
+    let id = s.server().await;
+    let server = server_now(&s.member, &id).await;
+    assert_eq!(server["status"], "ERROR");
+    let why = server["fault"]["message"].as_str().unwrap();
+    assert!(why.starts_with("No valid host was found."), "{why}");
+    for action in [
+        json!({"os-start": null}),
+        json!({"os-stop": null}),
+        json!({"reboot": {"type": "HARD"}}),
+    ] {
+        assert_eq!(act(&s.member, &id, action).await, 409);
+    }
+    s.node.reconnect().await;
+    assert!(s.node.wanted_server(&id).await.is_none());
+    s.delete(&id).await;
+    assert!(s.is_gone(&id).await);
+    assert!(s.ports(&id).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_node_that_is_full_takes_no_more() {
+    let s = scene().await;
+    let admin = s.cloud.admin().await;
+    let flavor =
+        json!({"flavor": {"name": "huge", "id": "huge", "ram": 600_000, "vcpus": 1, "disk": 0}});
+    admin
+        .post("/compute/v2.1/flavors", flavor)
+        .await
+        .expect(200);
+    let body = json!({"server": {
+        "name": "s", "imageRef": s.image, "flavorRef": "huge", "networks": "none",
+    }});
+    // `none` is for later microversions: an empty list says the same at 2.1.
+    let answer = s.member.post("/compute/v2.1/servers", body.clone()).await;
+    shape::error(&answer, 400, "networks: none");
+    let body =
+        json!({"server": {"name": "s", "imageRef": s.image, "flavorRef": "huge", "networks": []}});
+    let first = id(&s
+        .member
+        .post("/compute/v2.1/servers", body.clone())
+        .await
+        .expect(202));
+    let second = id(&s
+        .member
+        .post("/compute/v2.1/servers", body)
+        .await
+        .expect(202));
+    assert_eq!(s.status(&first).await, "BUILD scheduling");
+    assert_eq!(s.status(&second).await, "ERROR");
+}
+
+#[tokio::test]
+async fn servers_go_where_there_is_most_room() {
+    let s = scene().await;
+    let other = s.cloud.node("n2").await;
+    let mut on_first = 0;
+    for _ in 0..6 {
+        let id = s.server().await;
+        on_first += usize::from(s.node.wanted_server(&id).await.is_some());
+        let both =
+            s.node.wanted_server(&id).await.is_some() && other.wanted_server(&id).await.is_some();
+        assert!(!both, "one guest on two nodes");
+    }
+    assert_eq!(on_first, 3);
+}
+
+#[tokio::test]
+async fn several_servers_are_made_at_once() {
+    let s = scene().await;
+    let body = json!({"server": {
+        "name": "web", "imageRef": s.image, "flavorRef": "42", "networks": [{"uuid": s.network}],
+        "min_count": 3, "max_count": 3,
+    }});
+    s.member
+        .post("/compute/v2.1/servers", body.clone())
+        .await
+        .expect(202);
+    let list = s
+        .member
+        .get("/compute/v2.1/servers?sort_key=name&sort_dir=asc")
+        .await
+        .expect(200);
+    let names: Vec<&str> = list["servers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|s| s["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["web-1", "web-2", "web-3"]);
+    let mut reserved = body;
+    reserved["server"]["return_reservation_id"] = json!(true);
+    let answer = s
+        .member
+        .post("/compute/v2.1/servers", reserved)
+        .await
+        .expect(202);
+    assert!(answer["reservation_id"].as_str().unwrap().starts_with("r-"));
+}
+
+#[tokio::test]
+async fn the_only_network_is_taken_when_none_is_named() {
+    let s = scene().await;
+    let body = json!({"server": {"name": "s", "imageRef": s.image, "flavorRef": "42"}});
+    let id = id(&s
+        .member
+        .post("/compute/v2.1/servers", body.clone())
+        .await
+        .expect(202));
+    assert_eq!(s.ports(&id).await.len(), 1);
+    network(&s.member, "second", "2001:db8:b::/64").await;
+    let answer = s.member.post("/compute/v2.1/servers", body).await;
+    shape::error(&answer, 409, "two networks to choose from");
+}
+
+#[tokio::test]
+async fn the_console_is_asked_of_the_node() {
+    let mut s = scene().await;
+    let id = s.server().await;
+    let ask = json!({"os-getConsoleOutput": {"length": 10}});
+    assert_eq!(act(&s.member, &id, ask.clone()).await, 409);
+    s.node.boot_finishes(&id).await;
+    assert_eq!(act(&s.member, &id, ask.clone()).await, 409, "it has none");
+    s.node.prints(&id, "login: ");
+    let path = format!("/compute/v2.1/servers/{id}/action");
+    for ask in [
+        ask.clone(),
+        json!({"os-getConsoleOutput": {}}),
+        json!({"os-getConsoleOutput": {"length": "5"}}),
+    ] {
+        let answer = s.member.post(&path, ask).await.expect(200);
+        assert_eq!(answer, json!({"output": "login: "}));
+    }
+    s.node.disconnect().await;
+    assert_eq!(act(&s.member, &id, ask).await, 409, "its node is away");
+}
+
+#[tokio::test]
+async fn a_server_keeps_what_it_was_made_of() {
+    let s = scene().await;
+    let admin = s.cloud.admin().await;
+    let flavor =
+        json!({"flavor": {"name": "brief", "id": "brief", "ram": 64, "vcpus": 1, "disk": 0}});
+    admin
+        .post("/compute/v2.1/flavors", flavor)
+        .await
+        .expect(200);
+    let key = json!({"keypair": {"name": "k", "public_key": crate::world::KEY}});
+    s.member
+        .post("/compute/v2.1/os-keypairs", key)
+        .await
+        .expect(200);
+    let body = json!({"server": {
+        "name": "Web 1", "imageRef": s.image, "flavorRef": "brief", "key_name": "k",
+        "networks": [{"uuid": s.network, "fixed_ip": "2001:db8:a::77"}],
+        "user_data": "I2Nsb3VkLWNvbmZpZw==", "metadata": {"role": "web"},
+    }});
+    let id = id(&s
+        .member
+        .post("/compute/v2.1/servers", body)
+        .await
+        .expect(202));
+    let file = s
+        .member
+        .get(&format!("/image/v2/images/{}", s.image))
+        .await
+        .expect(200);
+    assert_eq!(
+        admin.delete("/compute/v2.1/flavors/brief").await.status,
+        202
+    );
+    assert_eq!(
+        s.member.delete("/compute/v2.1/os-keypairs/k").await.status,
+        202
+    );
+    assert_eq!(
+        s.member
+            .delete(&format!("/image/v2/images/{}", s.image))
+            .await
+            .status,
+        204
+    );
+    let wanted = s.node.wanted_server(&id).await.unwrap();
+    assert_eq!(wanted.hostname, "web-1");
+    assert_eq!(
+        wanted.public_keys,
+        [("k".to_owned(), crate::world::KEY.to_owned())]
+    );
+    assert_eq!(wanted.user_data.unwrap().0, b"#cloud-config");
+    assert_eq!(wanted.metadata, [("role".to_owned(), "web".to_owned())]);
+    assert_eq!(
+        wanted.boot.disk.sha512,
+        file["os_hash_value"].as_str().unwrap()
+    );
+    assert_eq!(wanted.project.as_str(), s.cloud.project_id(Person::Member));
+    s.node.boot_finishes(&id).await;
+    let server = server_now(&s.member, &id).await;
+    assert_eq!(server["addresses"]["net"][0]["addr"], "2001:db8:a::77");
+    assert_eq!(server["flavor"]["id"], "brief");
+}
+
+#[tokio::test]
+async fn a_failed_request_for_many_makes_none() {
+    let s = scene().await;
+    let body = json!({"server": {
+        "name": "s", "imageRef": s.image, "flavorRef": "42", "min_count": 2,
+        "networks": [{"uuid": s.network, "fixed_ip": "2001:db8:a::77"}],
+    }});
+    let before = s.cloud.dump();
+    let answer = s.member.post("/compute/v2.1/servers", body).await;
+    assert!([400, 409].contains(&answer.status.as_u16()), "{answer:?}");
+    testkit::assert_same(
+        &before,
+        &s.cloud.dump(),
+        "a request for two with one address",
+    );
+}

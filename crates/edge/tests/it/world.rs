@@ -13,7 +13,8 @@ pub(crate) const SOMEONE: &str = "6a5b1f9e-0f7c-4b0e-9b1c-0a4d2f7e9c11";
 /// A cloud with one of each thing.
 pub(crate) struct World {
     pub(crate) cloud: TestCloud,
-    pub(crate) node: FakeNode,
+    /// Kept so that the server has its host.
+    _node: FakeNode,
     pub(crate) admin: Client,
     pub(crate) member: Client,
     pub(crate) stranger: Client,
@@ -180,7 +181,7 @@ impl World {
         ]);
         World {
             cloud,
-            node,
+            _node: node,
             admin,
             member,
             stranger,

@@ -7,8 +7,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
@@ -33,6 +34,21 @@ pub(crate) struct Account {
     pub(crate) user: String,
     pub(crate) password: String,
     pub(crate) project: String,
+}
+
+/// What a request carries.
+pub(crate) struct Content {
+    pub(crate) media_type: &'static str,
+    pub(crate) octets: Bytes,
+}
+
+impl From<Value> for Content {
+    fn from(value: Value) -> Content {
+        Content {
+            media_type: "application/json",
+            octets: value.to_string().into(),
+        }
+    }
 }
 
 /// A connection.
@@ -100,8 +116,9 @@ impl Client {
             "identity": {"methods": ["password"], "password": {"user": user}},
             "scope": {"project": {"name": account.project, "domain": domain}},
         }});
-        let request = self.request(Method::POST, "/identity/v3/auth/tokens", Some(&body))?;
-        let answer = self.sender.send_request(request).await?;
+        let path = "/identity/v3/auth/tokens";
+        let request = self.request(Method::POST, path, Some(body.into()))?;
+        let answer = self.send(request).await?;
         let token = answer.headers().get("x-subject-token").cloned();
         let status = answer.status();
         answer.into_body().collect().await?;
@@ -117,11 +134,10 @@ impl Client {
         &mut self,
         method: Method,
         path: &str,
-        body: Option<&Value>,
+        content: Option<Content>,
     ) -> Result<(StatusCode, Bytes), Failure> {
-        let request = self.request(method, path, body)?;
-        self.sender.ready().await?;
-        let answer = self.sender.send_request(request).await?;
+        let request = self.request(method, path, content)?;
+        let answer = self.send(request).await?;
         let status = answer.status();
         Ok((status, answer.into_body().collect().await?.to_bytes()))
     }
@@ -139,22 +155,29 @@ impl Client {
         Ok(serde_json::from_slice(&body)?)
     }
 
+    async fn send(&mut self, request: Request<Full<Bytes>>) -> hyper::Result<Response<Incoming>> {
+        self.sender.ready().await?;
+        self.sender.send_request(request).await
+    }
+
     fn request(
         &self,
         method: Method,
         path: &str,
-        body: Option<&Value>,
+        content: Option<Content>,
     ) -> Result<Request<Full<Bytes>>, Failure> {
-        let body = body.map(Value::to_string).unwrap_or_default();
         let mut request = Request::builder()
             .method(method)
             .uri(path)
             .header("host", &self.authority)
-            .header("accept", "application/json")
-            .header("content-type", "application/json");
+            .header("accept", "application/json");
         if let Some(token) = &self.token {
             request = request.header("x-auth-token", token);
         }
-        Ok(request.body(Full::from(body))?)
+        let Some(content) = content else {
+            return Ok(request.body(Full::default())?);
+        };
+        request = request.header("content-type", content.media_type);
+        Ok(request.body(Full::from(content.octets))?)
     }
 }

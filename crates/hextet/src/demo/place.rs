@@ -56,7 +56,8 @@ impl Place {
             id: NodeId::random().short()[..6].to_owned(),
             kept: false,
         };
-        let root = std::env::temp_dir().join(format!("{PREFIX}{}", record.id));
+        let parent = std::path::absolute(std::env::temp_dir())?;
+        let root = parent.join(format!("{PREFIX}{}", record.id));
         let told = |e| format!("cannot make {}: {e}", root.display());
         DirBuilder::new().mode(0o700).create(&root).map_err(told)?;
         // Locked before it has its name: nobody may take it for one that was left.
@@ -97,7 +98,8 @@ impl Place {
         if record.id.is_empty() || !record.id.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Err(format!("{} holds no id of a demo", path.display()).into());
         }
-        let root = root.to_owned();
+        // As `make` wrote it, without a slash at its end: processes are found by it.
+        let root = root.components().collect();
         Ok(Some(Place { root, record, file }))
     }
 
@@ -210,5 +212,25 @@ impl Place {
         self.file.set_len(0)?;
         self.file.write_all(text.as_bytes())?;
         self.file.sync_all()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_its_demos_while_that_runs() {
+        let mut place = Place::make().unwrap();
+        let root = place.root().to_owned();
+        let running = Place::of(&root).unwrap_err().to_string();
+        assert!(running.contains("a demo runs on"), "{running}");
+        place.keep().unwrap();
+        drop(place);
+        let kept = Place::of(&root.join("")).unwrap().unwrap();
+        assert!(kept.record.kept);
+        assert_eq!(kept.root().as_os_str(), root.as_os_str());
+        assert!(Place::of(&root.join("..")).unwrap().is_none());
+        fs::remove_dir_all(&root).unwrap();
     }
 }

@@ -261,3 +261,37 @@ fn wrong(socket: &Socket) -> Option<String> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_ipv6_is_right() {
+        let right = Socket {
+            table: "tcp6",
+            local: "00000000000000000000000000000000:20FB".into(),
+            inet4: false,
+            mapped: false,
+            listens: true,
+            v6only: Some(true),
+        };
+        assert_eq!(wrong(&right), None);
+        for bad in [
+            Socket {
+                inet4: true,
+                ..right.clone()
+            },
+            Socket {
+                mapped: true,
+                ..right.clone()
+            },
+            Socket {
+                v6only: Some(false),
+                ..right.clone()
+            },
+        ] {
+            assert!(wrong(&bad).is_some(), "{bad:?}");
+        }
+    }
+}

@@ -94,7 +94,7 @@ fn document(
         "network_data.json" => Some(json(&network_data::render(&instance.ports))),
         "vendor_data.json" => Some(json(&serde_json::json!({}))),
         "user_data" => {
-            let body = instance.server.user_data.clone()?;
+            let body = instance.server.user_data.clone()?.0;
             Some(Document {
                 content_type: "application/octet-stream",
                 body,
@@ -120,6 +120,7 @@ fn lines(lines: &[&str]) -> Document {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use model::UserData;
     use model::{
         Boot, ImageFile, ImageId, NetworkId, PortId, Power, ProjectId, RaMode, Reboot, ServerId,
         Subnet, SubnetId,
@@ -210,7 +211,7 @@ pub(crate) mod tests {
             ports: Vec::new(),
             availability_zone: "nova".to_owned(),
             public_keys: vec![("laptop".to_owned(), "ssh-ed25519 AAAA me".to_owned())],
-            user_data: Some(b"#cloud-config\n".to_vec()),
+            user_data: Some(UserData(b"#cloud-config\n".to_vec())),
             metadata: vec![("role".to_owned(), "web".to_owned())],
             created_ms: 0,
         }

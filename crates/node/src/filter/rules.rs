@@ -133,13 +133,26 @@ fn protocol(rule: &Rule) -> Option<String> {
         }
         Protocol::Icmp => return Some(icmp("icmp", 1, rule.range)),
         Protocol::Icmpv6 => return Some(icmp("icmpv6", 58, rule.range)),
-        Protocol::Number(number) => return Some(format!("meta l4proto {number}")),
+        // Those of them that have ports (DCCP, UDP-Lite) have them where TCP has.
+        Protocol::Number(number) => {
+            let name = format!("meta l4proto {number}");
+            return Some(match rule.range {
+                None => name,
+                Some(range) => format!("{name} th dport {}", ports(range)),
+            });
+        }
     };
     Some(match rule.range {
         None => format!("meta l4proto {name}"),
-        Some((low, Some(high))) if high != low => format!("{name} dport {low}-{high}"),
-        Some((low, _)) => format!("{name} dport {low}"),
+        Some(range) => format!("{name} dport {}", ports(range)),
     })
+}
+
+fn ports(range: (u16, Option<u16>)) -> String {
+    match range {
+        (low, Some(high)) if high != low => format!("{low}-{high}"),
+        (low, _) => low.to_string(),
+    }
 }
 
 fn icmp(name: &str, number: u8, range: Option<(u16, Option<u16>)>) -> String {

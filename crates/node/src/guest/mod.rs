@@ -146,18 +146,28 @@ impl Guests {
     }
 
     /// Looks at every server wanted here; `up` are the ports whose links and filters are in place.
-    /// Never waits: it tells each guest's task what is wanted now.
+    /// What is here and not wanted goes. Never waits: it tells each guest's task what is wanted now.
     pub fn pass(&self, wanted: &Wanted, up: &BTreeSet<PortId>) {
         let mut tasks = lock(&self.tasks);
-        tasks
-            .by_server
-            .retain(|_, handle| !handle.task.is_finished());
         self.find(&mut tasks);
         for (server, handle) in &tasks.by_server {
             if !wanted.servers.contains_key(server) {
                 handle.order(Orders::default());
             }
         }
+        self.order(&mut tasks, wanted, up);
+    }
+
+    /// As [`Guests::pass`], but nothing goes: for a node that has not heard from its controller yet,
+    /// and cannot tell what is not wanted from what it does not remember.
+    pub fn pass_without_removal(&self, wanted: &Wanted, up: &BTreeSet<PortId>) {
+        self.order(&mut lock(&self.tasks), wanted, up);
+    }
+
+    fn order(&self, tasks: &mut Tasks, wanted: &Wanted, up: &BTreeSet<PortId>) {
+        tasks
+            .by_server
+            .retain(|_, handle| !handle.task.is_finished());
         for server in wanted.servers.values() {
             let orders = orders(server, wanted, up);
             match tasks.by_server.get(&server.id) {

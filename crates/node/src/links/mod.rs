@@ -83,6 +83,18 @@ impl Links {
 
     /// Makes everything as wanted. Blocks: to be called on a thread of its own.
     pub fn pass(&mut self, wanted: &Wanted) -> Report {
+        self.look(wanted, |_| true)
+    }
+
+    /// As [`Links::pass`], but no link and no namespace goes: for a node that has not heard from its
+    /// controller yet, and cannot tell what is not wanted from what it does not remember.
+    pub fn pass_without_removal(&mut self, wanted: &Wanted) -> Report {
+        self.look(wanted, |step| {
+            !matches!(step, Step::RemoveLink(_) | Step::RemoveSpace(_))
+        })
+    }
+
+    fn look(&mut self, wanted: &Wanted, allowed: fn(&Step) -> bool) -> Report {
         let mut report = Report::default();
         let settings = self.settings.clone();
         let mut kernel = Kernel::new(&settings);
@@ -106,7 +118,7 @@ impl Links {
             .failures
             .iter()
             .for_each(|(key, text)| report.fail(*key, text.clone()));
-        self.make(&design, &seen, wanted, &mut kernel, &mut report);
+        self.make(&design, &seen, wanted, allowed, &mut kernel, &mut report);
         for (key, e) in self.heard.begin(&speech, &mut kernel) {
             report.fail(key, e);
         }
@@ -140,11 +152,12 @@ impl Links {
         design: &Design,
         seen: &Layout,
         wanted: &Wanted,
+        allowed: fn(&Step) -> bool,
         kernel: &mut Kernel<'_>,
         report: &mut Report,
     ) {
-        let steps = plan(&design.layout, seen);
-        let (ground, links): (Vec<_>, Vec<_>) = steps.into_iter().partition(Step::is_ground);
+        let steps = plan(&design.layout, seen).into_iter().filter(allowed);
+        let (ground, links): (Vec<_>, Vec<_>) = steps.partition(Step::is_ground);
         for step in &ground {
             report.record(step, kernel.apply(step), design, seen);
         }
