@@ -142,12 +142,13 @@ fn group_document(tx: &Tx<'_>, id: AddressGroupId) -> Result<Option<AddressGroup
 fn port_document(tx: &Tx<'_>, row: row::Port) -> Result<Port> {
     let view = port::view(tx, row)?;
     let row = view.port;
+    let network: row::Network = tx.get(&row.network_id)?;
     let pairs = row.allowed_address_pairs.0.iter();
     Ok(Port {
         id: row.id,
         network: row.network_id,
         mac: row.mac,
-        enabled: row.enabled,
+        enabled: row.enabled && network.enabled,
         addresses: view
             .addresses
             .iter()

@@ -1,7 +1,7 @@
 //! Identity domains.
 
 use model::{Caller, DomainId, Kind, Result, Scope};
-use store::row;
+use store::{Field, row};
 
 use crate::Cloud;
 use crate::list::{self, Page};
@@ -10,7 +10,9 @@ impl Cloud {
     /// A domain.
     pub fn get_domain(&self, caller: &Caller, id: &str) -> Result<row::Domain> {
         let domain: row::Domain = self.store().read(|tx| tx.get(&id))?;
-        let own = caller.scope == Scope::Domain(domain.id.clone());
+        let scoped = caller.scope == Scope::Domain(domain.id.clone());
+        let user: Option<row::User> = self.store().read(|tx| tx.find(caller.user.to_value()))?;
+        let own = scoped || user.is_some_and(|user| user.domain_id == domain.id);
         list::seen(own || caller.is_admin(), domain, Kind::Domain, id)
     }
 
@@ -83,12 +85,13 @@ impl Cloud {
                     "a domain must be disabled before it can be deleted".into(),
                 ));
             }
-            let of_it = store::Query::equal("domain_id", store::Field::to_value(&domain.id));
+            let of_it = store::Query::equal("domain_id", domain.id.to_value());
             if tx.exists::<row::User>(of_it.clone())? || tx.exists::<row::Project>(of_it)? {
                 return Err(model::Error::conflict(
                     "the domain still has users or projects: delete them first",
                 ));
             }
+            tx.delete_where::<row::Assignment>("target_id", &domain.id)?;
             tx.delete::<row::Domain>(&id).map(drop)
         })?;
         self.identity_changed();

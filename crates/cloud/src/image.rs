@@ -214,11 +214,15 @@ impl Cloud {
         for entry in std::fs::read_dir(&self.settings().images).map_err(failed)? {
             let entry = entry.map_err(failed)?;
             let name = entry.file_name().to_string_lossy().into_owned();
-            let known = name.parse::<ImageId>().is_ok()
-                && self
-                    .store()
-                    .read(|tx| tx.find::<row::Image>(Value::Text(name)))?
-                    .is_some();
+            // What does not have a name that we give is not ours to remove.
+            let id = name.split('.').next().unwrap_or_default();
+            if id.parse::<ImageId>().is_err() || !entry.file_type().map_err(failed)?.is_file() {
+                continue;
+            }
+            let known = self
+                .store()
+                .read(|tx| tx.find::<row::Image>(Value::Text(name.clone())))?
+                .is_some();
             if !known {
                 std::fs::remove_file(entry.path()).map_err(failed)?;
             }

@@ -9,6 +9,9 @@ use store::{Field, Query, Value, row};
 use crate::list::{self, Page};
 use crate::{Cloud, now_ms};
 
+/// Characters of a public key; an RSA key of 16384 bits has some 2,800.
+const MAX_KEY: usize = 16_384;
+
 /// A keypair to import.
 #[derive(Clone, Debug)]
 pub struct NewKeypair {
@@ -100,6 +103,9 @@ fn key_id(caller: &Caller, name: &str) -> String {
 fn fingerprint(public_key: &str) -> Result<String> {
     let wrong =
         |why: &str| Error::invalid(format!("public_key is not an OpenSSH public key: {why}"));
+    if public_key.len() > MAX_KEY {
+        return Err(wrong("it is too long"));
+    }
     let mut words = public_key.split_ascii_whitespace();
     let kind = words.next().ok_or_else(|| wrong("it is empty"))?;
     let blob = words

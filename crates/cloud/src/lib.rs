@@ -41,7 +41,10 @@ pub use port::{FixedIp, NewPort, PortUpdate, PortView};
 pub use project::{NewProject, ProjectUpdate};
 pub use router::{GatewayInfo, InterfaceBy, NewRouter, RouterUpdate, RouterView};
 pub use security_group::{NewRule, NewSecurityGroup, SecurityGroupUpdate, SecurityGroupView};
-pub use server::{NewServer, ServerAction, ServerNetwork, ServerView, host_id, vm_state};
+pub use server::{
+    NamePattern, NewServer, ServerAction, ServerFilter, ServerNetwork, ServerView, host_id,
+    vm_state,
+};
 pub use setup::{Account, set_up};
 pub use subnet::{NewSubnet, SubnetUpdate};
 pub use token::{Credentials, ScopeWish, Secret, Token, token_roles};

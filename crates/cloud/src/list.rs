@@ -93,11 +93,19 @@ pub(crate) fn check_name(what: &str, name: &str) -> Result<()> {
     Ok(())
 }
 
+/// As many as OpenStack's image API allows; its other APIs allow fewer.
+const MAX_TAGS: usize = 128;
+
 /// Tags as a client may give them.
 ///
 /// # Errors
 /// `Invalid` when one is empty, too long or holds control characters.
 pub(crate) fn check_tags(tags: &[String]) -> Result<()> {
+    if tags.len() > MAX_TAGS {
+        return Err(Error::invalid(format!(
+            "at most {MAX_TAGS} tags are allowed"
+        )));
+    }
     tags.iter()
         .try_for_each(|tag| check_required_name("a tag", tag))
 }

@@ -161,6 +161,12 @@ impl Cloud {
             check(&network)?;
             tx.update(&network)?;
             tx.touch(Key::Network(*id))?;
+            if update.enabled.is_some() {
+                let ports: Vec<row::Port> = tx.list(&Query::equal("network_id", id.to_value()))?;
+                ports
+                    .iter()
+                    .try_for_each(|port| tx.touch(Key::Port(port.id)))?;
+            }
             let subnets = tx.list(&Query::equal("network_id", id.to_value()))?;
             Ok((network, subnets))
         })

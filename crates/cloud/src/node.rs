@@ -214,8 +214,7 @@ impl Nodes {
         }
         let mut best = None;
         for (id, ram) in connected {
-            let servers: Vec<row::Server> = tx.list(&Query::equal("node_id", id.to_value()))?;
-            let used: u64 = servers.iter().map(|s| u64::from(s.flavor.0.ram_mib)).sum();
+            let used = tx.sum::<row::Server>("ram_mib", "node_id", id.to_value())?;
             let left = ram.saturating_sub(used);
             if left >= u64::from(ram_mib) && best.is_none_or(|(most, _)| left > most) {
                 best = Some((left, id));

@@ -12,6 +12,11 @@ use crate::list::{self, Page};
 use crate::token::owner_of;
 use crate::{Cloud, network, now_ms, password, security_group, subnet};
 
+/// Addresses that a port may hold, pairs beside them, and ports in one request: a document must
+/// stay small enough for every node.
+const MAX_FIXED_IPS: usize = 16;
+const MAX_PAIRS: usize = 10;
+const MAX_BULK: usize = 200;
 /// How often a random address or MAC is drawn before giving up.
 const DRAWS: usize = 32;
 
@@ -122,6 +127,11 @@ impl Cloud {
     /// New ports: all of them, or none.
     pub fn create_ports(&self, caller: &Caller, new: &[NewPort]) -> Result<Vec<PortView>> {
         caller.require_member()?;
+        if new.len() > MAX_BULK {
+            return Err(Error::invalid(format!(
+                "at most {MAX_BULK} ports can be made at once"
+            )));
+        }
         self.store()
             .write(|tx| new.iter().map(|one| create(tx, caller, one)).collect())
     }
@@ -135,8 +145,19 @@ impl Cloud {
     ) -> Result<PortView> {
         caller.require_member()?;
         self.store().write(|tx| {
-            let mut port = owned(tx, caller, id)?;
+            let mut port = visible(tx, caller, id)?;
             check_device(caller, &port, update.device_id.as_deref(), update.device_owner.as_deref())?;
+            let network: row::Network = tx.get(&port.network_id)?;
+            check_owner_only(caller, &network, &[
+                ("port_security_enabled", update.port_security.is_some_and(|p| p != port.port_security)),
+                ("allowed_address_pairs", update.allowed_address_pairs.as_ref().is_some_and(|p| !p.is_empty())),
+                ("an address of fixed_ips", names_address(update.fixed_ips.as_deref())),
+            ])?;
+            if update.fixed_ips.is_some() && port.device_owner.starts_with("network:router") {
+                return Err(Error::conflict(format!(
+                    "Port {id} is a router's: its addresses change with the router's interfaces and gateway"
+                )));
+            }
             let before: Vec<AddressGroupId> = groups_of(tx, id)?.into_iter().map(|g| AddressGroupId(g.0)).collect();
             port.name = update.name.clone().unwrap_or(port.name);
             port.description = update.description.clone().unwrap_or(port.description);
@@ -178,7 +199,7 @@ impl Cloud {
     pub fn delete_port(&self, caller: &Caller, id: &PortId) -> Result<()> {
         caller.require_member()?;
         self.store().write(|tx| {
-            let port = owned(tx, caller, id)?;
+            let port = visible(tx, caller, id)?;
             if port.device_owner.starts_with("network:router") {
                 return Err(Error::conflict(format!(
                     "Port {id} cannot be deleted directly via the port API: has device owner {}.",
@@ -203,7 +224,48 @@ fn create(tx: &mut Tx<'_>, caller: &Caller, new: &NewPort) -> Result<PortView> {
     if is_ours(&new.device_owner) && !caller.is_admin() {
         return Err(set_by_the_cloud());
     }
+    check_owner_only(
+        caller,
+        &network,
+        &[
+            (
+                "port_security_enabled",
+                new.port_security
+                    .is_some_and(|p| p != network.port_security),
+            ),
+            ("mac_address", new.mac.is_some()),
+            (
+                "allowed_address_pairs",
+                !new.allowed_address_pairs.is_empty(),
+            ),
+            (
+                "an address of fixed_ips",
+                names_address(new.fixed_ips.as_deref()),
+            ),
+        ],
+    )?;
     insert(tx, caller, &network, new)
+}
+
+/// On a network of another project a port takes what it is given: with these it could pass for
+/// another's, or for the gateway.
+pub(crate) fn check_owner_only(
+    caller: &Caller,
+    network: &row::Network,
+    asked: &[(&str, bool)],
+) -> Result<()> {
+    match asked.iter().find(|(_, asked)| *asked) {
+        Some((what, _)) if !caller.sees(&network.project_id) => Err(Error::Forbidden(format!(
+            "only the owner of network {} can choose {what} on it",
+            network.id
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a wish names an address, rather than a subnet to take one from.
+pub(crate) fn names_address(wishes: Option<&[FixedIp]>) -> bool {
+    wishes.is_some_and(|wishes| wishes.iter().any(|wish| wish.address.is_some()))
 }
 
 /// Makes a port with addresses and security groups: the part that servers and routers share.
@@ -329,10 +391,6 @@ pub(crate) fn visible(tx: &Tx<'_>, caller: &Caller, id: &PortId) -> Result<row::
     list::seen(seen, port, Kind::Port, id)
 }
 
-fn owned(tx: &Tx<'_>, caller: &Caller, id: &PortId) -> Result<row::Port> {
-    visible(tx, caller, id)
-}
-
 /// Whether a device owner says that a router or a server has the port.
 fn is_ours(device_owner: &str) -> bool {
     device_owner.starts_with("network:") || device_owner.starts_with("compute:")
@@ -407,6 +465,11 @@ pub(crate) fn allocate(
         Some(wishes) => wishes.to_vec(),
         None => default_wishes(subnets),
     };
+    if wishes.len() > MAX_FIXED_IPS {
+        return Err(Error::invalid(format!(
+            "a port takes at most {MAX_FIXED_IPS} fixed_ips"
+        )));
+    }
     for (place, address) in wishes.iter().map(|w| w.address).enumerate() {
         if let Some(address) = address
             && wishes[..place].iter().any(|w| w.address == Some(address))
@@ -570,7 +633,17 @@ fn check(port: &row::Port) -> Result<()> {
             "Port security must be enabled in order to have allowed address pairs on a port.",
         ));
     }
+    if port.allowed_address_pairs.0.len() > MAX_PAIRS {
+        return Err(Error::invalid(format!(
+            "a port takes at most {MAX_PAIRS} allowed_address_pairs"
+        )));
+    }
     for pair in &port.allowed_address_pairs.0 {
+        if pair.mac_address.is_some_and(|mac| mac != port.mac) {
+            return Err(Error::invalid(
+                "allowed_address_pairs with another mac_address are not available in this cloud yet",
+            ));
+        }
         let parsed = pair.ip_address.parse::<ipnet::IpNet>().is_ok()
             || pair.ip_address.parse::<std::net::IpAddr>().is_ok();
         if !parsed {

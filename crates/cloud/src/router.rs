@@ -249,6 +249,14 @@ fn set_gateway(
     }
     let Some(info) = wanted else { return Ok(()) };
     let network = network::visible(tx, caller, &info.network)?;
+    port::check_owner_only(
+        caller,
+        &network,
+        &[(
+            "an address of external_fixed_ips",
+            port::names_address(info.fixed_ips.as_deref()),
+        )],
+    )?;
     if !network.external {
         return Err(Error::invalid(format!(
             "Bad router request: Network {} is not an external network.",
@@ -277,9 +285,15 @@ fn add_by_subnet(
 ) -> Result<row::Port> {
     let s: row::Subnet = tx.get(id)?;
     let network = network::visible(tx, caller, &s.network_id)?;
-    let shared = network.shared || caller.sees(&network.project_id);
-    if !shared {
-        return Err(Error::not_found(Kind::Subnet, id));
+    if !caller.sees(&network.project_id) {
+        // Its gateway speaks for everybody there.
+        return match network.shared {
+            true => Err(Error::Forbidden(format!(
+                "only the owner of network {} can put a router's interface on it",
+                network.id
+            ))),
+            false => Err(Error::not_found(Kind::Subnet, id)),
+        };
     }
     let Some(gateway) = s.gateway.filter(|g| subnet::net(&s).contains(g)) else {
         return Err(Error::invalid(format!(
@@ -329,6 +343,9 @@ fn add_by_port(
     id: &PortId,
 ) -> Result<row::Port> {
     let mut leg = port::visible(tx, caller, id)?;
+    if leg.project_id != router.project_id && !caller.is_admin() {
+        return Err(Error::not_found(Kind::Port, id));
+    }
     if !leg.device_id.is_empty() {
         return Err(Error::conflict(format!(
             "Unable to complete operation on port {id} for network {}. Port already has an attached device {}.",

@@ -17,6 +17,11 @@ use crate::{Cloud, flavor, image, keypair, network, now_ms, security_group};
 pub(crate) const MAX_USER_DATA: usize = 65_535;
 const DEFAULT_ZONE: &str = "nova";
 
+/// As many as have a place on a guest's first PCI bus.
+const MAX_NETWORKS: usize = 26;
+/// Characters that an image may add to the kernel's command line, which holds 2048 in all.
+const MAX_KERNEL_ARGUMENTS: usize = 1024;
+
 /// A network interface a request asks for.
 #[derive(Clone, Debug)]
 pub enum ServerNetwork {
@@ -24,6 +29,51 @@ pub enum ServerNetwork {
     Network(NetworkId, Option<Ipv6Addr>),
     /// A port made before.
     Port(PortId),
+}
+
+/// What a list of servers can ask for beside columns.
+#[derive(Clone, Debug, Default)]
+pub struct ServerFilter {
+    pub name: Option<NamePattern>,
+    /// A fixed address it holds.
+    pub address: Option<Ipv6Addr>,
+    /// The name of the node it is on.
+    pub node: Option<String>,
+}
+
+/// Text that a name holds, begins with, ends with, or is.
+#[derive(Clone, Debug)]
+pub struct NamePattern {
+    pub text: String,
+    pub begins: bool,
+    pub ends: bool,
+}
+
+impl ServerFilter {
+    fn narrow(&self, mut query: Query) -> Query {
+        if let Some(pattern) = self.name.as_ref().filter(|p| !p.text.is_empty()) {
+            // Neither engine's LIKE is the other's; these words mean the same to both.
+            let (condition, count) = match (pattern.begins, pattern.ends) {
+                (true, true) => ("t.name = ?", 1),
+                (true, false) => ("substr(t.name, 1, length(?)) = ?", 2),
+                (false, true) => (
+                    "length(t.name) >= length(?) AND substr(t.name, length(t.name) - length(?) + 1) = ?",
+                    3,
+                ),
+                (false, false) => ("replace(t.name, ?, '') <> t.name", 1),
+            };
+            query = query.matching(condition, vec![Value::Text(pattern.text.clone()); count]);
+        }
+        if let Some(address) = self.address {
+            let condition = "t.id IN (SELECT p.device_id FROM port p JOIN allocation a ON a.port_id = p.id WHERE a.address = ?)";
+            query = query.matching(condition, vec![address.to_value()]);
+        }
+        if let Some(node) = &self.node {
+            let condition = "t.node_id IN (SELECT n.id FROM node n WHERE n.name = ?)";
+            query = query.matching(condition, vec![Value::Text(node.clone())]);
+        }
+        query
+    }
 }
 
 /// A server to make.
@@ -80,13 +130,14 @@ impl Cloud {
         &self,
         caller: &Caller,
         page: &Page,
+        filter: &ServerFilter,
         all_projects: bool,
     ) -> Result<Vec<ServerView>> {
         let mut page = page.clone();
         if page.order.is_empty() {
             page.order = vec![("created_ms".into(), store::Order::Descending)];
         }
-        let mut query = page.query::<row::Server>()?;
+        let mut query = filter.narrow(page.query::<row::Server>()?);
         if !(all_projects && caller.is_admin()) {
             let project = match &caller.scope {
                 Scope::Project(project) => project.to_value(),
@@ -242,6 +293,8 @@ impl Cloud {
             },
             description: new.description.clone(),
             node_id: placed.as_ref().ok().copied(),
+            ram_mib: flavor.ram_mib,
+            flavor_id: flavor.id.clone(),
             flavor: Json(row::ServerFlavor {
                 id: flavor.id.0.clone(),
                 name: flavor.name.clone(),
@@ -331,6 +384,18 @@ fn check(new: &NewServer) -> Result<()> {
         list::check_required_name("a metadata key", key)?;
         list::check_name("a metadata value", value)?;
     }
+    if new
+        .networks
+        .as_ref()
+        .is_some_and(|n| n.len() > MAX_NETWORKS)
+    {
+        return Err(Error::invalid(format!(
+            "a server takes at most {MAX_NETWORKS} networks"
+        )));
+    }
+    if let Some(description) = &new.description {
+        list::check_name("description", description)?;
+    }
     if new.count > 100 {
         return Err(Error::invalid("at most 100 servers can be made at once"));
     }
@@ -390,14 +455,25 @@ fn boot_of(tx: &Tx<'_>, caller: &Caller, id: &ImageId, flavor: &row::Flavor) -> 
     Ok(Boot {
         kernel: part("kernel_id")?,
         ramdisk: part("ramdisk_id")?,
-        kernel_args: disk
-            .properties
-            .0
-            .get("os_command_line")
-            .cloned()
-            .unwrap_or_default(),
+        kernel_args: kernel_arguments(&disk)?,
         disk: image_file(&disk)?,
     })
+}
+
+fn kernel_arguments(image: &row::Image) -> Result<String> {
+    let text = image
+        .properties
+        .0
+        .get("os_command_line")
+        .cloned()
+        .unwrap_or_default();
+    match text.len() > MAX_KERNEL_ARGUMENTS || text.chars().any(char::is_control) {
+        true => Err(Error::invalid(format!(
+            "Image {}: property os_command_line must be one line of at most {MAX_KERNEL_ARGUMENTS} characters",
+            image.id
+        ))),
+        false => Ok(text),
+    }
 }
 
 fn image_file(image: &row::Image) -> Result<ImageFile> {
@@ -499,6 +575,12 @@ fn new_port(
 fn given_port(tx: &Tx<'_>, caller: &Caller, id: &PortId) -> Result<row::Port> {
     let port = port::visible(tx, caller, id)
         .map_err(|_| Error::invalid(format!("Port {id} could not be found.")))?;
+    // The owner of a network sees the ports of others on it; they are not its to use.
+    if port.project_id != *caller.project()? {
+        return Err(Error::invalid(format!(
+            "Port {id} is not usable for this project's servers."
+        )));
+    }
     match port.device_id.is_empty() {
         true => Ok(port),
         false => Err(Error::conflict(format!("Port {id} is still in use."))),

@@ -14,6 +14,9 @@ use crate::network;
 use crate::token::owner_of;
 use crate::{Cloud, now_ms};
 
+/// Subnets of one network: its document must stay small enough for every node.
+const MAX_SUBNETS: usize = 64;
+
 /// A subnet to make.
 #[derive(Clone, Debug)]
 pub struct NewSubnet {
@@ -125,6 +128,7 @@ impl Cloud {
             subnet.host_routes.0 = update.host_routes.clone().unwrap_or(subnet.host_routes.0);
             subnet.revision += 1;
             subnet.updated_ms = now_ms();
+            check_modes(&subnet)?;
             check(&subnet)?;
             tx.update(&subnet)?;
             tx.touch(Key::Network(subnet.network_id))?;
@@ -249,6 +253,12 @@ fn place(network: &row::Network, others: &[row::Subnet], new: &NewSubnet) -> Res
         return Err(Error::invalid(format!(
             "Requested subnet with cidr: {} for network: {} overlaps with another subnet: {other}",
             new.prefix, network.id
+        )));
+    }
+    if others.len() >= MAX_SUBNETS {
+        return Err(Error::conflict(format!(
+            "Network {} has {MAX_SUBNETS} subnets, the most one can have.",
+            network.id
         )));
     }
     let now = now_ms();

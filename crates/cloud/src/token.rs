@@ -336,9 +336,12 @@ fn scope_of(tx: &Tx<'_>, user: &row::User, wish: &ScopeWish) -> Result<Option<Sc
             domain.filter(|d| d.enabled).map(|d| Scope::Domain(d.id))
         }
         ScopeWish::Project { id, name, domain } => {
-            find_project(tx, id.as_deref(), name.as_deref(), domain.as_deref())?
-                .filter(|p| p.enabled)
-                .map(|p| Scope::Project(p.id))
+            let project = find_project(tx, id.as_deref(), name.as_deref(), domain.as_deref())?;
+            let scope = project.map(|p| Scope::Project(p.id));
+            match scope {
+                Some(scope) if scope_enabled(tx, &scope)? => Some(scope),
+                _ => None,
+            }
         }
     })
 }

@@ -121,9 +121,14 @@ impl Cloud {
         if !token::heavy(|| password::verify(original, user.password_hash.as_deref())) {
             return Err(wrong());
         }
+        let known = user.password_hash;
         let hash = token::heavy(|| password::hash(new))?;
         self.store().write(|tx| {
             let mut user: row::User = tx.get(&id)?;
+            // Another change may have come first: its password stands.
+            if user.password_hash != known || !user.enabled {
+                return Err(wrong());
+            }
             user.password_hash = Some(hash.clone());
             user.tokens_after_ms = token::void_until_now();
             tx.update(&user)

@@ -64,6 +64,7 @@ fn max_image_gib() -> u64 {
 /// Where everything is.
 #[derive(Clone, Debug)]
 pub(crate) struct Places {
+    pub(crate) root: PathBuf,
     /// `DIR/etc/hextet`
     pub(crate) etc: PathBuf,
     /// `DIR/var/lib/hextet`
@@ -81,6 +82,7 @@ impl Places {
             etc: root.join("etc/hextet"),
             state: root.join("var/lib/hextet"),
             run: root.join("run/hextet"),
+            root,
         })
     }
 
@@ -135,6 +137,14 @@ pub(crate) fn load(places: &Places) -> Result<Config, Failure> {
         format!("{}, line {line}: {}", path.display(), e.message())
     })?;
     host_of(&config.url)?;
+    if !(1280..=65_535).contains(&config.mtu) {
+        return Err(format!(
+            "{}: mtu {} is not between 1280, the least an IPv6 link may have, and 65535",
+            path.display(),
+            config.mtu
+        )
+        .into());
+    }
     Ok(config)
 }
 

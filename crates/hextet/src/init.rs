@@ -73,7 +73,8 @@ pub(crate) fn init(places: &Places, wish: &Init) -> Result<(), Failure> {
     )?;
     let clouds = places.etc.join("clouds.yaml");
     eprintln!(
-        "hextet: {url} is set up; start it with `hextet up`, then use it with `OS_CLIENT_CONFIG_FILE={} openstack --os-cloud hextet ...`",
+        "hextet: {url} is set up; start it with `hextet --root {} up`, then use it with `OS_CLIENT_CONFIG_FILE={} openstack --os-cloud hextet ...`",
+        places.root.display(),
         clouds.display()
     );
     Ok(())

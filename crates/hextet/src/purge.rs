@@ -22,9 +22,14 @@ const LOCK_FREED: Duration = Duration::from_secs(5);
 /// When a hextet runs on this root, or something cannot be removed.
 pub(crate) fn purge(root: &Path, places: &Places) -> Result<(), Failure> {
     match Place::of(&std::path::absolute(root)?)? {
-        Some(place) => demo(&place, places),
-        None => node(places, Duration::ZERO),
+        Some(place) => demo(&place, places)?,
+        None => node(places, Duration::ZERO)?,
     }
+    eprintln!(
+        "hextet: guests, links, filters and the node's files are gone; settings, database and images are still below {}",
+        root.display()
+    );
+    Ok(())
 }
 
 /// Takes away what a demo made, but not its directory.

@@ -45,6 +45,7 @@ fn many_files() -> Result<(), Failure> {
 }
 
 async fn run(places: &Places, config: Config) -> Result<(), Failure> {
+    programs()?;
     net::check_certificate(&places.certificate(), &places.key(), &host_of(&config.url)?)?;
     let tls = net::server_config(&places.certificate(), &places.key())?;
     let listener = net::listen(config.listen)?;
@@ -82,7 +83,33 @@ pub(crate) fn lock(places: &Places) -> Result<File, Failure> {
     }
 }
 
+/// The programs that the node starts.
+fn programs() -> Result<(), Failure> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let there = |program: &str| std::env::split_paths(&path).any(|dir| dir.join(program).is_file());
+    for (program, package) in [
+        ("qemu-system-x86_64", "qemu-system-x86"),
+        ("nft", "nftables"),
+    ] {
+        if !there(program) {
+            return Err(format!(
+                "{program} is not on this host's PATH: install the package {package}"
+            )
+            .into());
+        }
+    }
+    Ok(())
+}
+
 fn open(places: &Places, config: &Config) -> Result<Cloud, Failure> {
+    // `init` made it. To make an empty one here would be to order every guest and image away.
+    if !places.database().is_file() {
+        return Err(format!(
+            "{} is not there: bring it back (is a file system not mounted?); without it this cloud's servers and images mean nothing",
+            places.database().display()
+        )
+        .into());
+    }
     let store = Store::open(&places.database())?;
     let path = places.token_key();
     let key = std::fs::read(&path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;

@@ -63,12 +63,11 @@ fn settled(wish: Wish, seen: Option<&GuestSeen>, fault: bool) -> (Status, TaskSt
         return (Status::Build, Some("spawning"));
     }
     match (wish.power, guest.power) {
-        (Power::Running, PowerSeen::Running) if guest.rebooted_epoch < wish.reboot_epoch => {
-            match wish.hard_reboot {
-                true => (Status::HardReboot, Some("rebooting_hard")),
-                false => (Status::Reboot, Some("rebooting")),
-            }
-        }
+        // A hard reboot ends one QEMU and starts another.
+        (Power::Running, _) if guest.rebooted_epoch < wish.reboot_epoch => match wish.hard_reboot {
+            true => (Status::HardReboot, Some("rebooting_hard")),
+            false => (Status::Reboot, Some("rebooting")),
+        },
         (Power::Running, PowerSeen::Running) => (Status::Active, None),
         (Power::Running, _) if guest.started_epoch < wish.start_epoch => {
             (Status::Shutoff, Some("powering-on"))
@@ -124,6 +123,12 @@ mod tests {
             (1, 0),
             Some((PowerSeen::Running, 1, 0)),
             (Status::Active, None),
+        );
+        check(
+            Running,
+            (1, 1),
+            Some((PowerSeen::Stopped, 1, 0)),
+            (Status::Reboot, Some("rebooting")),
         );
         check(
             Running,

@@ -12,7 +12,7 @@ use rustls::sign::CertifiedKey;
 /// Why a certificate cannot be used, and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    #[error("cannot read {file}: {source}; give hextet a readable PEM file", file = file.display())]
+    #[error("cannot read {file}; give hextet a readable PEM file", file = file.display())]
     Unreadable {
         file: PathBuf,
         source: std::io::Error,

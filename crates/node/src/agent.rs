@@ -15,14 +15,14 @@ use std::time::Duration;
 use lan::Lan;
 use link::{Answer, FromNode, Question, ToNode};
 use linux::netns::Netns;
-use model::{Change, Key, NodeFacts, NodeId, PortId, PortSeen, Seen, ServerId};
+use model::{Change, GuestSeen, Key, NodeFacts, NodeId, PortId, PortSeen, Seen, Server, ServerId};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::guest::{GuestSettings, Guests};
 use crate::image::{ImageCache, ImageSource};
 use crate::journal::Journal;
-use crate::links::{LinkSettings, Links};
+use crate::links::{LinkSettings, Links, Report};
 use crate::{Wanted, facts};
 
 /// How often the kernel is looked at when nothing was told.
@@ -102,6 +102,8 @@ struct State {
     up: BTreeSet<PortId>,
     /// The controller has yet to hear of every port.
     tell_ports: bool,
+    /// Why guests that wait for their ports wait in vain.
+    blocked: BTreeMap<ServerId, String>,
 }
 
 impl Agent {
@@ -134,6 +136,7 @@ impl Agent {
             ending: BTreeSet::new(),
             up: BTreeSet::new(),
             tell_ports: false,
+            blocked: BTreeMap::new(),
         };
         let state = Arc::new(Mutex::new(state));
         let known = state.clone();
@@ -250,6 +253,7 @@ impl Agent {
         let mut heard = self.inner.heard.subscribe();
         let _ = tokio::time::timeout(CONTROLLER_WITHIN, heard.wait_for(|heard| *heard)).await;
         let mut links = make_links();
+        let mut failures = Vec::new();
         loop {
             let heard = *self.inner.heard.borrow();
             let (wanted, generation, up) = {
@@ -270,9 +274,13 @@ impl Agent {
                 Ok((returned, report)) => {
                     links = returned;
                     let failed = !report.failures.is_empty();
-                    for (key, why) in &report.failures {
-                        tracing::warn!(?key, why, "a link is not as it should be");
+                    if report.failures != failures {
+                        for (key, why) in &report.failures {
+                            tracing::warn!(?key, why, "a link is not as it should be");
+                        }
+                        failures.clone_from(&report.failures);
                     }
+                    self.tell_blocked(&report, &wanted);
                     self.pass_guests(heard, &wanted, &report.up);
                     self.tell(report.up, &wanted, generation);
                     if failed { AGAIN_AFTER } else { LOOK_EVERY }
@@ -293,6 +301,36 @@ impl Agent {
         match heard {
             true => self.inner.guests.pass(wanted, up),
             false => self.inner.guests.pass_without_removal(wanted, up),
+        }
+    }
+
+    /// Tells of guests that cannot start because a port of theirs cannot be made, and why.
+    fn tell_blocked(&self, report: &Report, wanted: &Wanted) {
+        let why = |server: &Server| {
+            let ports = server.ports.iter().filter_map(|id| wanted.ports.get(id));
+            let keys: Vec<Key> = ports
+                .flat_map(|p| [Key::Port(p.id), Key::Network(p.network)])
+                .collect();
+            let failed = report.failures.iter().find(|(key, _)| keys.contains(key));
+            failed.map(|(_, why)| format!("its network cannot be made on this node: {why}"))
+        };
+        let mut seen = Vec::new();
+        for one in self.inner.guests.seen() {
+            let Seen::Guest(guest) = one else { continue };
+            let server = wanted.servers.get(&guest.server);
+            let failure = server.filter(|_| guest.started_epoch == 0).and_then(why);
+            let mut state = lock(&self.inner.state);
+            let before = match &failure {
+                Some(why) => state.blocked.insert(guest.server, why.clone()),
+                None => state.blocked.remove(&guest.server),
+            };
+            if failure != before {
+                let failure = failure.or_else(|| guest.failure.clone());
+                seen.push(Seen::Guest(GuestSeen { failure, ..guest }));
+            }
+        }
+        if !seen.is_empty() {
+            self.send(FromNode::Seen(seen));
         }
     }
 

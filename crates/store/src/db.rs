@@ -8,7 +8,7 @@ use model::{Error, Key, Result};
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 use tokio::sync::watch;
 
-use crate::field::Value;
+use crate::field::{Field, Value};
 use crate::query::{self, Query};
 use crate::rows::Row;
 use crate::schema;
@@ -55,6 +55,10 @@ impl Store {
                 connection: &writer,
                 generation: before,
             };
+            // A closure that panicked has left its transaction open.
+            if !writer.is_autocommit() {
+                execute(&writer, "ROLLBACK")?;
+            }
             execute(&writer, "BEGIN IMMEDIATE")?;
             let done = work(&mut tx).and_then(|result| {
                 let generation = tx.generation;
@@ -128,6 +132,19 @@ impl Tx<'_> {
     pub fn list<R: Row>(&self, query: &Query) -> Result<Vec<R>> {
         let (sql, arguments) = query::select::<R>(query);
         self.select(&sql, arguments, |value| R::from_values(value))
+    }
+
+    /// A column's sum over the rows in which another has a value.
+    pub fn sum<R: Row>(
+        &self,
+        column: &'static str,
+        filter: &'static str,
+        value: Value,
+    ) -> Result<u64> {
+        let table = R::TABLE;
+        let sql = format!("SELECT coalesce(sum({column}), 0) FROM \"{table}\" WHERE {filter} = ?");
+        let found = self.select(&sql, vec![value], |value| u64::from_value(value(0)?))?;
+        Ok(found.first().copied().unwrap_or(0))
     }
 
     /// Whether a row matches.
@@ -281,10 +298,9 @@ pub(crate) fn broken(sql: &str, error: rusqlite::Error) -> Error {
     use rusqlite::ErrorCode::ConstraintViolation;
     match &error {
         rusqlite::Error::SqliteFailure(f, text) if f.code == ConstraintViolation => {
-            Error::Conflict(
-                text.clone()
-                    .unwrap_or_else(|| "a rule of the schema forbids it".into()),
-            )
+            // The database's own words name tables, which mean nothing to a client.
+            tracing::debug!(?text, sql, "a rule of the schema was broken");
+            Error::Conflict("It is taken already, or something else still needs it.".into())
         }
         _ => Error::internal("running a statement", format!("{error}, in: {sql}")),
     }

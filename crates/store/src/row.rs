@@ -248,6 +248,9 @@ rows! {
         /// The node that runs it, once the scheduler has chosen.
         node_id: Option<NodeId>,
         flavor: Json<ServerFlavor>,
+        /// The flavor's memory, which placement adds up.
+        ram_mib: u32,
+        flavor_id: FlavorId,
         image_id: Option<ImageId>,
         boot: Json<model::Boot>,
         key_name: Option<String>,

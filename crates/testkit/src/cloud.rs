@@ -217,7 +217,9 @@ impl TestCloud {
     pub fn image_files(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.images()).unwrap();
         let names = entries.map(|e| e.unwrap().file_name().to_string_lossy().into_owned());
-        names.collect()
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        names
     }
 
     /// Where the data of images lies.

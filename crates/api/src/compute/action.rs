@@ -10,6 +10,34 @@ use crate::context::Context;
 use crate::reply::Reply;
 use crate::route::Later;
 
+/// Actions of the compute API that this cloud does not have.
+const NOT_YET: [&str; 24] = [
+    "addSecurityGroup",
+    "removeSecurityGroup",
+    "pause",
+    "unpause",
+    "suspend",
+    "resume",
+    "lock",
+    "unlock",
+    "rebuild",
+    "resize",
+    "confirmResize",
+    "revertResize",
+    "rescue",
+    "unrescue",
+    "shelve",
+    "unshelve",
+    "shelveOffload",
+    "createImage",
+    "createBackup",
+    "migrate",
+    "os-migrateLive",
+    "evacuate",
+    "restore",
+    "changePassword",
+];
+
 /// `POST /v2.1/servers/{id}/action`
 pub(super) fn act(ctx: Context) -> Later {
     Box::pin(async move {
@@ -27,6 +55,11 @@ pub(super) fn act(ctx: Context) -> Later {
             "forceDelete" => {
                 ctx.cloud.delete_server(&ctx.caller, &id)?;
                 return Ok(Reply::empty(StatusCode::ACCEPTED));
+            }
+            other if NOT_YET.contains(&other) => {
+                return Err(Error::invalid(format!(
+                    "{other} is not available in this cloud yet"
+                )));
             }
             other => return Err(Error::invalid(format!("There is no such action: {other}"))),
         };

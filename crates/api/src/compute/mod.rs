@@ -99,5 +99,6 @@ pub(crate) const ROUTES: Lines = &[
         "/v2.1/os-hypervisors/detail",
         Plain(node::detail),
     ),
+    (Method::GET, "/v2.1/os-hypervisors/{id}", Plain(node::show)),
     (Method::GET, "/v2.1/os-services", Plain(node::services)),
 ];

@@ -1,6 +1,6 @@
 //! Hosts, as the compute API shows them: availability zones, hypervisors, services.
 
-use model::Result;
+use model::{Error, Kind, Result};
 use serde_json::{Value, json};
 use store::row;
 
@@ -37,6 +37,19 @@ pub(super) fn detail(ctx: &Context) -> Result<Reply> {
         entries.push(long(ctx, place, node, *up)?);
     }
     Ok(Reply::ok(&json!({"hypervisors": entries})))
+}
+
+/// `GET /v2.1/os-hypervisors/{id}`
+pub(super) fn show(ctx: &Context) -> Result<Reply> {
+    ctx.caller.require_admin()?;
+    let nodes = ctx.cloud.nodes()?;
+    let id = ctx.param("id");
+    let mut all = (1..).zip(&nodes);
+    let found = all.find(|(place, _)| place.to_string() == id);
+    let (place, (node, up)) = found.ok_or_else(|| Error::not_found(Kind::Node, id))?;
+    Ok(Reply::ok(
+        &json!({"hypervisor": long(ctx, place, node, *up)?}),
+    ))
 }
 
 /// `GET /v2.1/os-services`

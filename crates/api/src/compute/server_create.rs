@@ -143,8 +143,10 @@ pub(super) fn check(wanted: Create) -> Result<NewServer> {
             .parse()
             .map_err(|_| Error::invalid("Invalid imageRef provided."))?,
         flavor,
+        // Before microversion 2.37 an empty list says no more than none.
         networks: wanted
             .networks
+            .filter(|networks| !networks.is_empty())
             .map(|n| n.into_iter().map(network).collect::<Result<_>>())
             .transpose()?,
         security_groups: wanted

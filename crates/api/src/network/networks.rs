@@ -59,6 +59,9 @@ struct Fields {
     #[serde(default, deserialize_with = "truth")]
     port_security_enabled: Option<bool>,
     tags: Option<Vec<String>>,
+    /// There is one zone, so every hint is followed.
+    #[serde(rename = "availability_zone_hints")]
+    _zones: Option<Vec<String>>,
 }
 
 /// `GET /v2.0/networks`

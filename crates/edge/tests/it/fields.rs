@@ -286,7 +286,7 @@ fn samples(world: &World) -> Vec<Sample> {
                 "admin_state_up": true, "mac_address": "fa:16:3e:00:00:01",
                 "fixed_ips": [{"subnet_id": of("subnets"), "ip_address": "2001:db8:a::77"}],
                 "security_groups": [of("security-groups")], "port_security_enabled": true,
-                "allowed_address_pairs": [{"ip_address": "2001:db8::/64", "mac_address": "fa:16:3e:00:00:02"}],
+                "allowed_address_pairs": [{"ip_address": "2001:db8::/64", "mac_address": "fa:16:3e:00:00:01"}],
                 "device_id": "d", "device_owner": "o", "binding:vnic_type": "normal", "tags": ["t"],
             }}),
             &["port/network_id", "port/allowed_address_pairs/0/ip_address"],

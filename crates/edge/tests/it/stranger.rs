@@ -227,7 +227,7 @@ async fn a_strangers_requests_cannot_name_what_is_not_its_own() {
     stranger.get(&own).await.expect(200);
 }
 
-/// A router port belongs to its router: it is no way into the network behind it.
+/// An image names its kernel by id: that must not be a way to another's data.
 #[tokio::test]
 async fn a_kernel_of_anothers_cannot_be_booted() {
     let world = World::new().await;

@@ -56,7 +56,6 @@ pub(super) fn private() -> Ipv6Net {
 }
 
 async fn networks(openstack: OpenStack<'_>) -> Result<Ipv6Addr, Failure> {
-    let words = |line: &'static str| line.split(' ').collect::<Vec<_>>();
     let public = "network create --external --provider-network-type flat --provider-physical-network public public";
     openstack.create(&words(public)).await?;
     let public6 = "subnet create --network public --ip-version 6 --no-dhcp --subnet-range";
@@ -82,52 +81,27 @@ async fn networks(openstack: OpenStack<'_>) -> Result<Ipv6Addr, Failure> {
 
 async fn images(openstack: OpenStack<'_>) -> Result<(), Failure> {
     let tools = openstack.tools;
-    let image = async |name: &str, format: &str, file: &str| {
-        let words = [
-            "image",
-            "create",
-            "--public",
-            "--disk-format",
-            format,
-            "--container-format",
-            format,
-            "--file",
-            file,
-            name,
-        ];
-        openstack.create_id(&words).await
-    };
-    let kernel = image("kernel", "aki", &tools.kernel.to_string_lossy()).await?;
-    let ramdisk = image("ramdisk", "ari", &tools.ramdisk.to_string_lossy()).await?;
+    let kernel = "image create --public --disk-format aki --container-format aki --file";
+    let file = tools.kernel.to_string_lossy();
+    let kernel = [words(kernel), vec![&file, "kernel"]].concat();
+    let kernel = openstack.create_id(&kernel).await?;
+    let ramdisk = "image create --public --disk-format ari --container-format ari --file";
+    let file = tools.ramdisk.to_string_lossy();
+    let ramdisk = [words(ramdisk), vec![&file, "ramdisk"]].concat();
+    let ramdisk = openstack.create_id(&ramdisk).await?;
     let blank = openstack.place.file("blank.raw");
     File::create(&blank)?.set_len(BLANK_DISK_BYTES)?;
-    let (kernel, ramdisk) = (
-        format!("kernel_id={kernel}"),
-        format!("ramdisk_id={ramdisk}"),
+    let guest = format!(
+        "image create --public --disk-format raw --container-format bare --property kernel_id={kernel} --property ramdisk_id={ramdisk} --file"
     );
-    let blank = blank.to_string_lossy();
-    let words = [
-        "image",
-        "create",
-        "--public",
-        "--disk-format",
-        "raw",
-        "--container-format",
-        "bare",
-    ];
-    let rest = [
-        "--property",
-        &kernel,
-        "--property",
-        &ramdisk,
-        "--file",
-        &blank,
-        "guest",
-    ];
-    openstack
-        .create_id(&[&words[..], &rest[..]].concat())
-        .await?;
-    Ok(())
+    let file = blank.to_string_lossy();
+    let guest = [words(&guest), vec![&file, "guest"]].concat();
+    openstack.create(&guest).await.map(drop)
+}
+
+/// A line's words, where none holds a space.
+fn words(line: &str) -> Vec<&str> {
+    line.split(' ').collect()
 }
 
 /// A key for SSH, and rules that let ping and SSH in.

@@ -131,13 +131,18 @@ fn run(facts: &Facts, wish: &Wish) -> Step {
     let start_due = facts.done.start < wish.epochs.start;
     let reboot_due = facts.done.reboot < wish.epochs.reboot;
     match facts.machine {
+        // What a hard reboot is asked for may lie outside the guest: it gets a new QEMU, on new
+        // descriptors.
+        machine if reboot_due && wish.reboot == Reboot::Hard && machine != Machine::Off => {
+            Step::End
+        }
         // It ran under these epochs, and ended by itself.
         Machine::Off if !start_due && !reboot_due => Step::Wait,
         Machine::Off if facts.failed == Some(wish.epochs) => Step::Wait,
         Machine::Off if !facts.disk => Step::Prepare,
         Machine::Off if !facts.ports_up => Step::Wait,
         Machine::Off => Step::Launch,
-        Machine::Running if reboot_due => reboot(facts.button, wish.reboot),
+        Machine::Running if reboot_due => soft_reboot(facts.button),
         // Stop, then start before the guest was down: the guest may be on its way down.
         Machine::Running if start_due => match facts.button {
             Button::Pressed(_) | Button::Unheard(_) => Step::Wait,
@@ -155,11 +160,11 @@ fn run(facts: &Facts, wish: &Wish) -> Step {
     }
 }
 
-fn reboot(button: Button, how: Reboot) -> Step {
-    match (how, button) {
-        (Reboot::Hard, _) | (_, Button::Ignored(For::Reboot)) => Step::Reset,
-        (_, Button::Pressed(For::Reboot)) => Step::Wait,
-        (Reboot::Soft, _) => Step::Press(For::Reboot),
+fn soft_reboot(button: Button) -> Step {
+    match button {
+        Button::Ignored(For::Reboot) => Step::Reset,
+        Button::Pressed(For::Reboot) => Step::Wait,
+        _ => Step::Press(For::Reboot),
     }
 }
 
@@ -315,8 +320,11 @@ mod tests {
     fn reboots() {
         let hard = wish(Power::Running, 1, 1, Reboot::Hard);
         let soft = wish(Power::Running, 1, 1, Reboot::Soft);
-        check(hard, Running, Untouched, Step::Reset);
-        check(hard, Running, Pressed(For::Reboot), Step::Reset);
+        for machine in [Running, PoweredOff, Prelaunch, Stalled, Silent] {
+            check(hard, machine, Untouched, Step::End);
+        }
+        check(hard, Running, Pressed(For::Reboot), Step::End);
+        check(hard, Off, Untouched, Step::Launch);
         check(soft, Running, Untouched, Step::Press(For::Reboot));
         check(soft, Running, Pressed(For::Reboot), Step::Wait);
         check(

@@ -196,7 +196,7 @@ impl Guest {
     async fn ended(&mut self) {
         let said = self.machine.take().and_then(|machine| machine.last_words());
         let said = said.unwrap_or_default();
-        tracing::warn!(server = %self.id, "QEMU has ended by itself {said}");
+        tracing::warn!(server = %self.id, said, "QEMU has ended by itself; the server is SHUTOFF until it is started");
         if let Err(e) = self.forget().await {
             tracing::error!(server = %self.id, "clearing up: {}", chain(&e));
         }

@@ -151,7 +151,8 @@ CREATE INDEX membership_group ON "membership" (security_group_id);
 
 CREATE TABLE "server" (
     id TEXT NOT NULL PRIMARY KEY, project_id TEXT NOT NULL, user_id TEXT NOT NULL,
-    name TEXT NOT NULL, description TEXT, node_id TEXT, flavor TEXT NOT NULL, image_id TEXT,
+    name TEXT NOT NULL, description TEXT, node_id TEXT, flavor TEXT NOT NULL,
+    ram_mib BIGINT NOT NULL, flavor_id TEXT NOT NULL, image_id TEXT,
     boot TEXT NOT NULL, key_name TEXT, public_keys TEXT NOT NULL, user_data TEXT NOT NULL,
     metadata TEXT NOT NULL, availability_zone TEXT NOT NULL, power TEXT NOT NULL,
     start_epoch BIGINT NOT NULL, reboot_epoch BIGINT NOT NULL, reboot TEXT NOT NULL,

@@ -49,7 +49,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// The directory and the namespaces, joined by a veth pair.
+    /// The directory and the namespaces.
     pub(crate) fn make(hextet: &Path, guest: &Path) -> Result<World, Failure> {
         let hextet = fs::canonicalize(hextet)
             .map_err(|e| format!("--hextet {}: {e}; build it first", hextet.display()))?;
@@ -61,7 +61,7 @@ impl World {
         DirBuilder::new().mode(0o700).create(&root)?;
         let node = Netns::ensure(&format!("{PREFIX}{id}-node"))?;
         let outside = Netns::ensure(&format!("{PREFIX}{id}-outside"))?;
-        let world = World {
+        Ok(World {
             id,
             uid,
             root,
@@ -70,26 +70,7 @@ impl World {
             outside,
             node,
             up: None,
-        };
-        world.lay_links()?;
-        Ok(world)
-    }
-
-    fn lay_links(&self) -> Result<(), Failure> {
-        let end = |ns, name| VethEnd {
-            ns,
-            name,
-            mac: None,
-        };
-        Netlink::ensure_veth(end(&self.node, "outside"), end(&self.outside, "eth0"))?;
-        let mut there = Netlink::open(&self.node)?;
-        there.ensure_bridge(BRIDGE, BRIDGE_MAC)?;
-        there.set_master("outside", Some(BRIDGE))?;
-        there.set_up("outside")?;
-        there.set_up(BRIDGE)?;
-        let mut here = Netlink::open(&self.outside)?;
-        here.set_up("eth0")?;
-        Ok(here.ensure_address("eth0", "2001:db8:ffff::1/64".parse()?)?)
+        })
     }
 
     /// Tells the outside by which router a prefix is reached.
@@ -112,7 +93,9 @@ impl World {
         self.root.join(name)
     }
 
+    /// Joins the namespaces, and sets up a cloud.
     pub(crate) async fn init(&self) -> Result<(), Failure> {
+        self.lay_links()?;
         let physical = format!("public={BRIDGE}");
         let netns = self.node.name();
         self.finish(&[
@@ -185,6 +168,23 @@ impl World {
         }
         purged?;
         Ok(fs::remove_dir_all(&self.root)?)
+    }
+
+    fn lay_links(&self) -> Result<(), Failure> {
+        let end = |ns, name| VethEnd {
+            ns,
+            name,
+            mac: None,
+        };
+        Netlink::ensure_veth(end(&self.node, "outside"), end(&self.outside, "eth0"))?;
+        let mut there = Netlink::open(&self.node)?;
+        there.ensure_bridge(BRIDGE, BRIDGE_MAC)?;
+        there.set_master("outside", Some(BRIDGE))?;
+        there.set_up("outside")?;
+        there.set_up(BRIDGE)?;
+        let mut here = Netlink::open(&self.outside)?;
+        here.set_up("eth0")?;
+        Ok(here.ensure_address("eth0", "2001:db8:ffff::1/64".parse()?)?)
     }
 
     fn target(&self) -> Result<Target, Failure> {
