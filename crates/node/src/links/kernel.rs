@@ -98,12 +98,21 @@ impl<'a> Kernel<'a> {
             Step::AddAddress((space, name), net) => {
                 self.open(*space)?.1.ensure_address(name, IpNet::V6(*net))?;
             }
-            Step::SetUp((space, name)) => self.open(*space)?.1.set_up(name)?,
+            Step::SetUp((space, name)) => self.set_up(*space, name)?,
             Step::SetDown((space, name)) => self.open(*space)?.1.set_down(name)?,
             Step::RemoveRoute(space, route) => self.open(*space)?.1.remove_route(route)?,
             Step::AddRoute(space, route) => self.open(*space)?.1.ensure_route(route)?,
         }
         Ok(())
+    }
+
+    fn set_up(&mut self, space: Space, name: &str) -> io::Result<()> {
+        let (ns, netlink) = self.open(space)?;
+        if matches!(space, Space::Router(_)) {
+            let knob = format!("net/ipv6/neigh/{name}/retrans_time_ms");
+            sysctl::set(ns, &knob, LEG_RETRANS_MS)?;
+        }
+        Ok(netlink.set_up(name)?)
     }
 
     fn contents(&mut self, space: Space) -> io::Result<Contents> {
@@ -203,6 +212,11 @@ const NETWORK_SYSCTLS: &[(&str, &str)] = &[
     ("net/bridge/bridge-nf-call-ip6tables", "1"),
     ("net/bridge/bridge-nf-call-iptables", "1"),
 ];
+
+/// How long a router waits before it asks again for a neighbour. By default it asks each second
+/// (RETRANS_TIMER, RFC 4861, section 10), so that the first packet to a guest that has just come up
+/// would wait for up to one.
+const LEG_RETRANS_MS: &str = "250";
 
 /// A leg keeps its addresses while it is down, and tells its neighbours when it comes up.
 const ROUTER_SYSCTLS: &[(&str, &str)] = &[
