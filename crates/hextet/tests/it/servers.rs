@@ -31,12 +31,22 @@ fn a_server_lives_through_everything_and_leaves_nothing() {
     host.python("unmapped");
     host.kill();
     assert_eq!(host.guests(), guests, "guests outlive hextet");
-    let (database, away) = (host.root.join("var/lib/hextet/hextet.db"), host.root.join("away"));
+    let (database, away) = (
+        host.root.join("var/lib/hextet/hextet.db"),
+        host.root.join("away"),
+    );
     std::fs::rename(&database, &away).unwrap();
     let without = host.hextet(&["up"]);
     let said = String::from_utf8_lossy(&without.stderr).into_owned();
-    assert!(!without.status.success() && said.contains("hextet.db is not there"), "{said}");
-    assert_eq!(host.guests(), guests, "a lost database is no order to remove");
+    assert!(
+        !without.status.success() && said.contains("hextet.db is not there"),
+        "{said}"
+    );
+    assert_eq!(
+        host.guests(),
+        guests,
+        "a lost database is no order to remove"
+    );
     std::fs::rename(&away, &database).unwrap();
     // What the node forgot is unknown to it, not unwanted.
     std::fs::write(host.root.join("var/lib/hextet/node/documents.jsonl"), "").unwrap();
