@@ -41,9 +41,11 @@ pub(super) fn detail(ctx: &Context) -> Result<Reply> {
 
 /// `GET /v2.1/os-hypervisors/{id}`
 pub(super) fn show(ctx: &Context) -> Result<Reply> {
-    ctx.caller.require_admin()?;
-    let nodes = ctx.cloud.nodes()?;
     let id = ctx.param("id");
+    if !ctx.caller.is_admin() {
+        return Err(Error::not_found(Kind::Node, id));
+    }
+    let nodes = ctx.cloud.nodes()?;
     let mut all = (1..).zip(&nodes);
     let found = all.find(|(place, _)| place.to_string() == id);
     let (place, (node, up)) = found.ok_or_else(|| Error::not_found(Kind::Node, id))?;

@@ -15,6 +15,8 @@ use crate::page::Names;
 use crate::reply::Reply;
 
 const FILTERS: Names = &[
+    ("name", "name"),
+    ("display_name", "name"),
     ("status", "status"),
     ("image", "image_id"),
     ("uuid", "id"),
@@ -231,6 +233,8 @@ fn listed(ctx: &Context, view: fn(&Context, &ServerView) -> Value) -> Result<Rep
             "servers cannot be filtered by {name} in this cloud yet"
         )));
     }
+    // As a filter it is a pattern, which `ServerFilter` holds.
+    page.take("name");
     if let Some(state) = ctx.query("vm_state") {
         let known = VM_STATES.iter().find(|(name, _)| *name == state);
         let statuses = known.map_or(&[][..], |(_, statuses)| statuses);

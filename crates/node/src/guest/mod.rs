@@ -149,7 +149,7 @@ impl Guests {
     /// What is here and not wanted goes. Never waits: it tells each guest's task what is wanted now.
     pub fn pass(&self, wanted: &Wanted, up: &BTreeSet<PortId>) {
         let mut tasks = lock(&self.tasks);
-        self.find(&mut tasks);
+        self.find(&mut tasks, wanted);
         for (server, handle) in &tasks.by_server {
             if !wanted.servers.contains_key(server) {
                 handle.order(Orders::default());
@@ -224,7 +224,7 @@ impl Guests {
     pub async fn remove_all(self) {
         let handles = {
             let mut tasks = lock(&self.tasks);
-            self.find(&mut tasks);
+            self.find(&mut tasks, &Wanted::default());
             std::mem::take(&mut tasks.by_server)
         };
         for handle in handles.values() {
@@ -236,8 +236,9 @@ impl Guests {
         remove::parents(&self.shared.settings);
     }
 
-    /// Gives each guest on the disk a task, once. Without a server it is there to be removed.
-    fn find(&self, tasks: &mut Tasks) {
+    /// Gives each guest on the disk that is not wanted a task, once: it is there to be removed. One
+    /// that is wanted gets its task with its orders, for a task does at once what its orders say.
+    fn find(&self, tasks: &mut Tasks, wanted: &Wanted) {
         if std::mem::replace(&mut tasks.found, true) {
             return;
         }
@@ -245,7 +246,10 @@ impl Guests {
             tracing::error!("looking for guests: {e}");
             Vec::new()
         });
-        for server in found {
+        let strays = found
+            .into_iter()
+            .filter(|server| !wanted.servers.contains_key(server));
+        for server in strays {
             tasks
                 .by_server
                 .entry(server)

@@ -1,0 +1,155 @@
+//! Servers: what is wanted of them, and how a client sees them.
+
+mod create;
+mod state;
+mod view;
+
+use model::{Caller, Error, Kind, NodeId, ProjectId, Result, ServerId};
+use store::{Field, Query, Tx, Value, row};
+
+use crate::{Cloud, image, list};
+
+pub use create::{NewServer, ServerNetwork};
+pub use state::{ServerAction, vm_state};
+pub use view::{NamePattern, ServerFilter, ServerView};
+
+use state::{remove, save};
+use view::views;
+
+impl Cloud {
+    /// Changes the name or the description.
+    pub fn update_server(
+        &self,
+        caller: &Caller,
+        id: &ServerId,
+        name: Option<String>,
+        description: Option<Option<String>>,
+    ) -> Result<ServerView> {
+        caller.require_member()?;
+        self.store().write(|tx| {
+            let mut server = visible(tx, caller, id)?;
+            if let Some(name) = &name {
+                list::check_required_name("name", name)?;
+                server.name.clone_from(name);
+            }
+            if let Some(description) = &description {
+                server.description.clone_from(description);
+            }
+            save(tx, &mut server)?;
+            views(tx, vec![server])?
+                .pop()
+                .ok_or_else(|| Error::not_found(Kind::Server, id))
+        })
+    }
+
+    /// Wants a server gone. It vanishes when its node has taken it away.
+    pub fn delete_server(&self, caller: &Caller, id: &ServerId) -> Result<()> {
+        caller.require_member()?;
+        self.store().write(|tx| {
+            let mut server = visible(tx, caller, id)?;
+            match server.node_id {
+                None => remove(tx, &server),
+                Some(_) => {
+                    server.deleting = true;
+                    save(tx, &mut server)
+                }
+            }
+        })
+    }
+
+    /// The newest lines of a server's console: the one question that waits for a node, because
+    /// only the node holds the answer.
+    pub async fn console(
+        &self,
+        caller: &Caller,
+        id: &ServerId,
+        lines: Option<usize>,
+    ) -> Result<String> {
+        caller.require_member()?;
+        let server = self.store().read(|tx| visible(tx, caller, id))?;
+        let node = server.node_id.ok_or_else(|| not_ready(id))?;
+        let started = server
+            .seen
+            .0
+            .as_ref()
+            .is_some_and(|seen| seen.started_epoch > 0);
+        if !started {
+            return Err(not_ready(id));
+        }
+        self.inner.nodes.console(node, *id, lines).await
+    }
+
+    /// The servers placed on a node.
+    pub fn servers_on(&self, node: NodeId) -> Result<Vec<row::Server>> {
+        self.store()
+            .read(|tx| tx.list(&Query::equal("node_id", node.to_value())))
+    }
+
+    /// The servers of the caller's project.
+    pub fn servers_of(&self, caller: &Caller) -> Result<Vec<row::Server>> {
+        let project = caller.project()?;
+        self.store()
+            .read(|tx| tx.list(&Query::equal("project_id", project.to_value())))
+    }
+}
+
+/// A server's ports in the guest's order.
+pub(crate) fn ports_of(tx: &Tx<'_>, id: &ServerId) -> Result<Vec<row::Port>> {
+    let mut ports: Vec<row::Port> =
+        tx.list(&Query::equal("device_id", Value::Text(id.to_string())))?;
+    ports.retain(|p| p.device_owner.starts_with("compute:"));
+    ports.sort_by_key(|p| p.device_index);
+    Ok(ports)
+}
+
+/// A name for a node that tells a project when two of its servers share one, and nothing else.
+pub fn host_id(project: &ProjectId, node: NodeId) -> String {
+    use sha2::{Digest, Sha224};
+    image::hex(&Sha224::digest(format!("{project}{node}")))
+}
+
+/// A host name (RFC 1123) made of a server's name.
+pub(crate) fn hostname(name: &str, id: &ServerId) -> String {
+    let spaced = name.chars().map(|c| {
+        if c.is_ascii_alphanumeric() {
+            c.to_ascii_lowercase()
+        } else {
+            '-'
+        }
+    });
+    let joined: String = spaced.collect();
+    let parts: Vec<_> = joined.split('-').filter(|part| !part.is_empty()).collect();
+    let mut host = parts.join("-");
+    host.truncate(63);
+    match host.trim_end_matches('-') {
+        "" => format!("server-{id}"),
+        host => host.to_owned(),
+    }
+}
+
+pub(super) fn visible(tx: &Tx<'_>, caller: &Caller, id: &ServerId) -> Result<row::Server> {
+    let server: row::Server = tx.get(id)?;
+    list::seen(caller.sees(&server.project_id), server, Kind::Server, id)
+}
+
+fn not_ready(id: &ServerId) -> Error {
+    Error::conflict(format!(
+        "Instance {id} is not ready: it has not been started yet"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn host_names_are_made_of_names() {
+        let id = ServerId::random();
+        let check =
+            |name: &str, expected: &str| assert_eq!(hostname(name, &id), expected, "{name}");
+        check("web 1", "web-1");
+        check("Grüße.example", "gr-e-example");
+        check("---", &format!("server-{id}"));
+        check(&"a".repeat(200), &"a".repeat(63));
+    }
+}
