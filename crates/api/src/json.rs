@@ -46,6 +46,23 @@ impl Context {
     }
 }
 
+/// A part of a body as a type; `path` is where it stands there.
+///
+/// # Errors
+/// `Invalid`: what is wrong, and with which field.
+pub(crate) fn parse_value<T: DeserializeOwned>(path: &str, value: Value) -> Result<T> {
+    serde_path_to_error::deserialize(value).map_err(|e| {
+        let below = e.path().to_string().replace('.', "/");
+        let why = plain(&e.into_inner().to_string());
+        let field = if below == "/" {
+            path.to_owned()
+        } else {
+            format!("{path}/{below}")
+        };
+        Error::invalid(format!("Invalid input for field/attribute {field}: {why}"))
+    })
+}
+
 /// serde's words without the place in the text, which says nothing to one who gave an object.
 fn plain(why: &str) -> String {
     match why.rfind(" at line ") {

@@ -6,6 +6,14 @@ use store::{ColumnType, Order, Query, Row, Tx, Value, value_of};
 /// The largest page, whatever a client asks for.
 pub const MAX_PAGE: u64 = 1000;
 
+/// Things in one request that makes several.
+pub(crate) const MAX_BULK: usize = 200;
+
+/// A request that makes more than [`MAX_BULK`].
+pub(crate) fn too_many(what: &str) -> Error {
+    Error::invalid(format!("at most {MAX_BULK} {what} can be made at once"))
+}
+
 /// One page of a list, in the client's words.
 #[derive(Clone, Debug, Default)]
 pub struct Page {

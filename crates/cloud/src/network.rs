@@ -78,52 +78,19 @@ impl Cloud {
         })
     }
 
-    /// A new network.
-    pub fn create_network(&self, caller: &Caller, new: &NewNetwork) -> Result<row::Network> {
+    /// New networks: all of them, or none.
+    pub fn create_networks(
+        &self,
+        caller: &Caller,
+        new: &[NewNetwork],
+    ) -> Result<Vec<row::Network>> {
         caller.require_member()?;
-        let privileged = new.shared
-            || new.external
-            || new.network_type.is_some()
-            || new.physical_network.is_some();
-        if privileged && !caller.is_admin() {
-            return Err(Error::Forbidden(
-                "shared, external and provider networks are made by administrators".into(),
-            ));
+        if new.len() > list::MAX_BULK {
+            return Err(list::too_many("networks"));
         }
-        let now = now_ms();
-        let network = row::Network {
-            id: NetworkId::random(),
-            project_id: owner_of(caller, new.project.as_ref())?,
-            name: new.name.clone(),
-            description: new.description.clone(),
-            enabled: new.enabled.unwrap_or(true),
-            shared: new.shared,
-            external: new.external,
-            mtu: new.mtu.unwrap_or(self.settings().mtu),
-            network_type: network_type(new)?,
-            physical_network: new.physical_network.clone(),
-            port_security: new.port_security.unwrap_or(true),
-            tags: Json(new.tags.clone()),
-            revision: 1,
-            created_ms: now,
-            updated_ms: now,
-        };
-        check(&network)?;
-        self.store().write(|tx| {
-            if let Some(name) = &network.physical_network
-                && tx.exists::<row::Network>(Query::equal(
-                    "physical_network",
-                    Value::Text(name.clone()),
-                ))?
-            {
-                return Err(Error::conflict(format!(
-                    "Physical network {name} carries a flat network already, which owns it whole."
-                )));
-            }
-            tx.insert(&network)?;
-            tx.touch(Key::Network(network.id))
-        })?;
-        Ok(network)
+        let mtu = self.settings().mtu;
+        self.store()
+            .write(|tx| new.iter().map(|one| create(tx, caller, one, mtu)).collect())
     }
 
     /// Changes what is given.
@@ -190,6 +157,46 @@ impl Cloud {
             tx.touch(Key::Network(*id))
         })
     }
+}
+
+fn create(tx: &mut Tx<'_>, caller: &Caller, new: &NewNetwork, mtu: u32) -> Result<row::Network> {
+    let privileged =
+        new.shared || new.external || new.network_type.is_some() || new.physical_network.is_some();
+    if privileged && !caller.is_admin() {
+        return Err(Error::Forbidden(
+            "shared, external and provider networks are made by administrators".into(),
+        ));
+    }
+    let now = now_ms();
+    let network = row::Network {
+        id: NetworkId::random(),
+        project_id: owner_of(caller, new.project.as_ref())?,
+        name: new.name.clone(),
+        description: new.description.clone(),
+        enabled: new.enabled.unwrap_or(true),
+        shared: new.shared,
+        external: new.external,
+        mtu: new.mtu.unwrap_or(mtu),
+        network_type: network_type(new)?,
+        physical_network: new.physical_network.clone(),
+        port_security: new.port_security.unwrap_or(true),
+        tags: Json(new.tags.clone()),
+        revision: 1,
+        created_ms: now,
+        updated_ms: now,
+    };
+    check(&network)?;
+    if let Some(name) = &network.physical_network {
+        let same = Query::equal("physical_network", Value::Text(name.clone()));
+        if tx.exists::<row::Network>(same)? {
+            return Err(Error::conflict(format!(
+                "Physical network {name} carries a flat network already, which owns it whole."
+            )));
+        }
+    }
+    tx.insert(&network)?;
+    tx.touch(Key::Network(network.id))?;
+    Ok(network)
 }
 
 /// A network the caller may see: its own, a shared or an external one.

@@ -12,11 +12,10 @@ use crate::list::{self, Page};
 use crate::token::owner_of;
 use crate::{Cloud, network, now_ms, password, security_group, subnet};
 
-/// Addresses that a port may hold, pairs beside them, and ports in one request: a document must
-/// stay small enough for every node.
+/// Addresses that a port may hold, and pairs beside them: a document must stay small enough for
+/// every node.
 const MAX_FIXED_IPS: usize = 16;
 const MAX_PAIRS: usize = 10;
-const MAX_BULK: usize = 200;
 /// How often a random address or MAC is drawn before giving up.
 const DRAWS: usize = 32;
 
@@ -118,19 +117,11 @@ impl Cloud {
         })
     }
 
-    /// A new port.
-    pub fn create_port(&self, caller: &Caller, new: &NewPort) -> Result<PortView> {
-        caller.require_member()?;
-        self.store().write(|tx| create(tx, caller, new))
-    }
-
     /// New ports: all of them, or none.
     pub fn create_ports(&self, caller: &Caller, new: &[NewPort]) -> Result<Vec<PortView>> {
         caller.require_member()?;
-        if new.len() > MAX_BULK {
-            return Err(Error::invalid(format!(
-                "at most {MAX_BULK} ports can be made at once"
-            )));
+        if new.len() > list::MAX_BULK {
+            return Err(list::too_many("ports"));
         }
         self.store()
             .write(|tx| new.iter().map(|one| create(tx, caller, one)).collect())

@@ -70,24 +70,14 @@ impl Cloud {
         self.store().read(|tx| list::run(tx, &query))
     }
 
-    /// A new subnet.
-    pub fn create_subnet(&self, caller: &Caller, new: &NewSubnet) -> Result<row::Subnet> {
+    /// New subnets: all of them, or none.
+    pub fn create_subnets(&self, caller: &Caller, new: &[NewSubnet]) -> Result<Vec<row::Subnet>> {
         caller.require_member()?;
-        self.store().write(|tx| {
-            let network = network::owned(tx, caller, &new.network)?;
-            if new.project.is_some() {
-                owner_of(caller, new.project.as_ref())?;
-            }
-            let others: Vec<row::Subnet> =
-                tx.list(&Query::equal("network_id", new.network.to_value()))?;
-            let subnet = place(&network, &others, new)?;
-            tx.insert(&subnet)?;
-            tx.touch(Key::Network(network.id))?;
-            if is_auto(&subnet) {
-                give_to_ports(tx, &subnet)?;
-            }
-            Ok(subnet)
-        })
+        if new.len() > list::MAX_BULK {
+            return Err(list::too_many("subnets"));
+        }
+        self.store()
+            .write(|tx| new.iter().map(|one| create(tx, caller, one)).collect())
     }
 
     /// Changes what is given.
@@ -162,6 +152,21 @@ impl Cloud {
             tx.touch(Key::Network(subnet.network_id))
         })
     }
+}
+
+fn create(tx: &mut Tx<'_>, caller: &Caller, new: &NewSubnet) -> Result<row::Subnet> {
+    let network = network::owned(tx, caller, &new.network)?;
+    if new.project.is_some() {
+        owner_of(caller, new.project.as_ref())?;
+    }
+    let others: Vec<row::Subnet> = tx.list(&Query::equal("network_id", new.network.to_value()))?;
+    let subnet = place(&network, &others, new)?;
+    tx.insert(&subnet)?;
+    tx.touch(Key::Network(network.id))?;
+    if is_auto(&subnet) {
+        give_to_ports(tx, &subnet)?;
+    }
+    Ok(subnet)
 }
 
 /// Whether hosts make their own addresses here.

@@ -8,11 +8,12 @@ mod security_group;
 mod subnet;
 
 use http::Method;
-use model::Result;
+use model::{Error, Result};
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use crate::context::Context;
-use crate::json::only;
+use crate::json::{self, only};
 use crate::reply::Reply;
 use crate::route::{Handler::Open, Handler::Plain, Lines};
 use crate::version;
@@ -132,6 +133,40 @@ fn collection(ctx: &Context, name: &str, limit: Option<u64>, entries: Vec<Value>
         entries.into_iter().map(|e| only(e, &fields)).collect(),
     );
     Ok(Reply::ok(&Value::Object(body)))
+}
+
+/// What a request that makes one thing or several asks for, and whether it is several.
+///
+/// # Errors
+/// `Invalid`, naming the field.
+fn wanted<T: DeserializeOwned>(ctx: &Context, one: &str, many: &str) -> Result<(Vec<T>, bool)> {
+    let body: Map<String, Value> = ctx.json()?;
+    let several = body.contains_key(many);
+    let name = if several { many } else { one };
+    if let Some(other) = body.keys().find(|key| *key != name) {
+        return Err(Error::invalid(format!(
+            "Unrecognized attribute(s) '{other}': the body must hold {one} or {many}"
+        )));
+    }
+    let missing = || Error::invalid(format!("{one} is missing from the request body"));
+    let value = body.get(name).cloned().ok_or_else(missing)?;
+    match several {
+        true => json::parse_value(name, value).map(|things| (things, true)),
+        false => json::parse_value(name, value).map(|thing| (vec![thing], false)),
+    }
+}
+
+/// 201 with what was made: the one, or all.
+fn made(ctx: &Context, one: &str, many: &str, several: bool, views: Vec<Value>) -> Reply {
+    let mut views = views;
+    match several {
+        true => {
+            let mut body = Map::new();
+            body.insert(many.to_owned(), Value::Array(views));
+            Reply::created(&Value::Object(body))
+        }
+        false => Reply::created(&single(ctx, one, views.pop().unwrap_or_default())),
+    }
 }
 
 /// One thing under its name, with the fields the client asked for.

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use store::row;
 
-use super::{collection, single};
+use super::{collection, made, single, wanted};
 use crate::context::Context;
 use crate::json::{number, truth};
 use crate::page::Names;
@@ -91,37 +91,13 @@ pub(super) fn show(ctx: &Context) -> Result<Reply> {
     )))
 }
 
-/// `POST /v2.0/networks`
+/// `POST /v2.0/networks`, one or several.
 pub(super) fn create(ctx: &Context) -> Result<Reply> {
-    let wanted = ctx.json::<Body>()?.network;
-    if wanted
-        .segmentation_id
-        .as_ref()
-        .is_some_and(|s| !s.is_null())
-    {
-        return Err(Error::invalid(
-            "provider:segmentation_id is for network types this cloud does not have: use flat or local",
-        ));
-    }
-    let new = NewNetwork {
-        project: wanted.project_id.or(wanted.tenant_id).map(Into::into),
-        name: wanted.name.unwrap_or_default(),
-        description: wanted.description.unwrap_or_default(),
-        enabled: wanted.admin_state_up,
-        shared: wanted.shared.unwrap_or(false),
-        external: wanted.external.unwrap_or(false),
-        mtu: wanted.mtu,
-        network_type: wanted.network_type,
-        physical_network: wanted.physical_network,
-        port_security: wanted.port_security_enabled,
-        tags: wanted.tags.unwrap_or_default(),
-    };
-    let network = ctx.cloud.create_network(&ctx.caller, &new)?;
-    Ok(Reply::created(&single(
-        ctx,
-        "network",
-        view(ctx, &network, &[]),
-    )))
+    let (wanted, several) = wanted(ctx, "network", "networks")?;
+    let new = wanted.into_iter().map(check).collect::<Result<Vec<_>>>()?;
+    let networks = ctx.cloud.create_networks(&ctx.caller, &new)?;
+    let views = networks.iter().map(|n| view(ctx, n, &[])).collect();
+    Ok(made(ctx, "network", "networks", several, views))
 }
 
 /// `PUT /v2.0/networks/{id}`
@@ -156,6 +132,31 @@ pub(super) fn delete(ctx: &Context) -> Result<Reply> {
     ctx.cloud
         .delete_network(&ctx.caller, &ctx.id("id", Kind::Network)?)?;
     Ok(Reply::no_content())
+}
+
+fn check(wanted: Fields) -> Result<NewNetwork> {
+    if wanted
+        .segmentation_id
+        .as_ref()
+        .is_some_and(|s| !s.is_null())
+    {
+        return Err(Error::invalid(
+            "provider:segmentation_id is for network types this cloud does not have: use flat or local",
+        ));
+    }
+    Ok(NewNetwork {
+        project: wanted.project_id.or(wanted.tenant_id).map(Into::into),
+        name: wanted.name.unwrap_or_default(),
+        description: wanted.description.unwrap_or_default(),
+        enabled: wanted.admin_state_up,
+        shared: wanted.shared.unwrap_or(false),
+        external: wanted.external.unwrap_or(false),
+        mtu: wanted.mtu,
+        network_type: wanted.network_type,
+        physical_network: wanted.physical_network,
+        port_security: wanted.port_security_enabled,
+        tags: wanted.tags.unwrap_or_default(),
+    })
 }
 
 fn view(ctx: &Context, network: &row::Network, subnets: &[row::Subnet]) -> Value {

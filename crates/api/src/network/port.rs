@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use store::row;
 
 use super::subnet::v6;
-use super::{collection, single};
+use super::{collection, made, single, wanted};
 use crate::context::Context;
 use crate::json::{parse, truth};
 use crate::page::Names;
@@ -37,12 +37,6 @@ const MAX_WISHES: usize = 32;
 #[serde(deny_unknown_fields)]
 struct Body {
     port: Fields,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ManyBody {
-    ports: Vec<Fields>,
 }
 
 #[derive(Deserialize)]
@@ -144,25 +138,11 @@ pub(super) fn show(ctx: &Context) -> Result<Reply> {
 
 /// `POST /v2.0/ports`, one or several.
 pub(super) fn create(ctx: &Context) -> Result<Reply> {
-    match ctx.json::<Value>()?.get("ports") {
-        None => {
-            let port = ctx
-                .cloud
-                .create_port(&ctx.caller, &check(ctx.json::<Body>()?.port)?)?;
-            Ok(Reply::created(&single(ctx, "port", view(ctx, &port))))
-        }
-        Some(_) => {
-            let wanted = ctx
-                .json::<ManyBody>()?
-                .ports
-                .into_iter()
-                .map(check)
-                .collect::<Result<Vec<_>>>()?;
-            let made = ctx.cloud.create_ports(&ctx.caller, &wanted)?;
-            let entries: Vec<Value> = made.iter().map(|p| view(ctx, p)).collect();
-            Ok(Reply::created(&json!({"ports": entries})))
-        }
-    }
+    let (wanted, several) = wanted(ctx, "port", "ports")?;
+    let new = wanted.into_iter().map(check).collect::<Result<Vec<_>>>()?;
+    let ports = ctx.cloud.create_ports(&ctx.caller, &new)?;
+    let views = ports.iter().map(|p| view(ctx, p)).collect();
+    Ok(made(ctx, "port", "ports", several, views))
 }
 
 /// `PUT /v2.0/ports/{id}`

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use store::row;
 
-use super::{collection, single};
+use super::{collection, made, single, wanted};
 use crate::context::Context;
 use crate::json::{nullable, number, parse, truth};
 use crate::page::Names;
@@ -26,12 +26,6 @@ const NAMES: Names = &[
     ("enable_dhcp", "enable_dhcp"),
     ("created_at", "created_ms"),
 ];
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct CreateBody {
-    subnet: Create,
-}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -128,11 +122,13 @@ pub(super) fn show(ctx: &Context) -> Result<Reply> {
     Ok(Reply::ok(&single(ctx, "subnet", view(&subnet))))
 }
 
-/// `POST /v2.0/subnets`
+/// `POST /v2.0/subnets`, one or several.
 pub(super) fn create(ctx: &Context) -> Result<Reply> {
-    let wanted = ctx.json::<CreateBody>()?.subnet;
-    let subnet = ctx.cloud.create_subnet(&ctx.caller, &check(wanted)?)?;
-    Ok(Reply::created(&single(ctx, "subnet", view(&subnet))))
+    let (wanted, several) = wanted(ctx, "subnet", "subnets")?;
+    let new = wanted.into_iter().map(check).collect::<Result<Vec<_>>>()?;
+    let subnets = ctx.cloud.create_subnets(&ctx.caller, &new)?;
+    let views = subnets.iter().map(view).collect();
+    Ok(made(ctx, "subnet", "subnets", several, views))
 }
 
 /// `PUT /v2.0/subnets/{id}`

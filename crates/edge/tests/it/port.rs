@@ -234,3 +234,85 @@ async fn fields_pick_what_is_shown() {
         .expect(200);
     assert_eq!(one, json!({"network": {"mtu": 1500}}));
 }
+
+#[tokio::test]
+async fn on_a_shared_network_others_take_what_they_are_given() {
+    let cloud = TestCloud::start().await;
+    let (admin, member) = (cloud.admin().await, cloud.member().await);
+    let shared = json!({"network": {"name": "shared", "shared": true}});
+    let net = id(&admin
+        .post("/network/v2.0/networks", shared)
+        .await
+        .expect(201));
+    let within = subnet(&admin, &net, json!({"cidr": "2001:db8:5::/64"})).await;
+    let make = async |mut port: serde_json::Value| {
+        port["network_id"] = json!(net);
+        member
+            .post("/network/v2.0/ports", json!({"port": port}))
+            .await
+    };
+    for (wish, what) in [
+        (json!({"mac_address": "fa:16:3e:00:00:09"}), "a MAC"),
+        (json!({"port_security_enabled": false}), "no filters"),
+        (
+            json!({"allowed_address_pairs": [{"ip_address": "::/0"}]}),
+            "any address",
+        ),
+        (
+            json!({"fixed_ips": [{"ip_address": "2001:db8:5::1"}]}),
+            "the gateway's address",
+        ),
+    ] {
+        shape::error(&make(wish).await, 403, what);
+    }
+    let port = id(&make(json!({"fixed_ips": [{"subnet_id": within}]}))
+        .await
+        .expect(201));
+    let path = format!("/network/v2.0/ports/{port}");
+    let change = json!({"port": {"port_security_enabled": false}});
+    shape::error(&member.put(&path, change).await, 403, "no filters later");
+    let router = json!({"router": {"name": "r"}});
+    let router = id(&member
+        .post("/network/v2.0/routers", router)
+        .await
+        .expect(201));
+    let path = format!("/network/v2.0/routers/{router}/add_router_interface");
+    let leg = member.put(&path, json!({"subnet_id": within})).await;
+    shape::error(&leg, 403, "to speak for everybody there");
+}
+
+#[tokio::test]
+async fn several_are_made_by_one_request_or_none() {
+    let cloud = TestCloud::start().await;
+    let member = cloud.member().await;
+    let two = json!({"networks": [{"name": "a"}, {"name": "b"}]});
+    let made = member.post("/network/v2.0/networks", two).await.expect(201);
+    let ids: Vec<_> = made["networks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|n| n["id"].clone())
+        .collect();
+    assert_eq!(ids.len(), 2);
+    let subnets = |second: &str| {
+        let one = |net: &serde_json::Value, cidr: &str| json!({"network_id": net, "ip_version": 6, "cidr": cidr});
+        json!({"subnets": [one(&ids[0], "2001:db8:1::/64"), one(&ids[1], second)]})
+    };
+    let before = cloud.dump();
+    let wrong = member
+        .post("/network/v2.0/subnets", subnets("2001:db8:2::1/64"))
+        .await;
+    shape::error(&wrong, 400, "host bits in the second");
+    let both = json!({"network": {"name": "c"}, "networks": []});
+    shape::error(
+        &member.post("/network/v2.0/networks", both).await,
+        400,
+        "one and several",
+    );
+    assert_eq!(cloud.dump(), before);
+    let made = member
+        .post("/network/v2.0/subnets", subnets("2001:db8:2::/64"))
+        .await
+        .expect(201);
+    assert_eq!(made["subnets"].as_array().unwrap().len(), 2);
+}
