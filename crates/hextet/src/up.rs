@@ -25,7 +25,6 @@ pub(crate) fn up(places: &Places) -> Result<(), Failure> {
     let config = load(places)?;
     directory(&places.run, Readers::Owner)?;
     let _lock = lock(places)?;
-    linux::memory::give_back();
     many_files()?;
     // Before any thread: each inherits it, and so does all that they start.
     linux::seccomp::deny_inet4()

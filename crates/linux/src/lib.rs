@@ -2,7 +2,6 @@
 //! lacks, each repeatable and with an error that names its object. The only crate with `unsafe`.
 #![allow(unsafe_code)]
 
-pub mod memory;
 pub mod netlink;
 pub mod netns;
 pub mod nft;
