@@ -54,6 +54,12 @@ pub(super) fn show(ctx: &Context) -> Result<Reply> {
     ))
 }
 
+/// `GET /v2.1/os-aggregates`: hosts are not grouped here, and clients ask before they show one.
+pub(super) fn aggregates(ctx: &Context) -> Result<Reply> {
+    ctx.caller.require_admin()?;
+    Ok(Reply::ok(&json!({"aggregates": []})))
+}
+
 /// `GET /v2.1/os-services`
 pub(super) fn services(ctx: &Context) -> Result<Reply> {
     ctx.caller.require_admin()?;
