@@ -23,12 +23,12 @@ impl Context {
                 .map(|(_, column)| (*column).to_owned())
         };
         let mut page = Page {
-            limit: Some(MAX_PAGE),
+            limit: Some(self.limit()?),
             ..Page::default()
         };
         for (name, value) in &self.query {
             match name.as_str() {
-                "limit" => page.limit = limit(value)?.min(MAX_PAGE).into(),
+                "limit" => {}
                 "marker" => page.marker = Some(value.clone()),
                 _ => {
                     let Some(column) = column(name) else { continue };
@@ -41,6 +41,17 @@ impl Context {
         }
         page.order = self.order(&column)?;
         Ok(page)
+    }
+
+    /// How much a page holds at most.
+    ///
+    /// # Errors
+    /// `Invalid` for a limit that is no number.
+    pub(crate) fn limit(&self) -> Result<u64> {
+        match self.query("limit") {
+            Some(text) => Ok(limit(text)?.min(MAX_PAGE)),
+            None => Ok(MAX_PAGE),
+        }
     }
 
     fn order(&self, column: &dyn Fn(&str) -> Option<String>) -> Result<Vec<(String, Order)>> {

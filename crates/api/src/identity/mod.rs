@@ -148,8 +148,8 @@ fn href(ctx: &Context, path: &str) -> String {
 /// A collection as the identity API writes it; `next` when the page may not be the last.
 fn collection(ctx: &Context, name: &str, entries: Vec<Value>) -> Value {
     let path = href(ctx, name);
-    let limit = ctx.page(&[]).ok().and_then(|page| page.limit);
-    let full = limit.is_some_and(|limit| entries.len() as u64 >= limit);
+    // Lists that take no limit are short, and never full.
+    let full = ctx.limit().is_ok_and(|limit| entries.len() as u64 >= limit);
     let last = entries.last().and_then(|e| e["id"].as_str());
     let next = last.filter(|_| full).map(|id| ctx.next_page(&path, id));
     let mut body = Map::new();

@@ -309,3 +309,24 @@ async fn keypairs_are_paged_by_name() {
     assert_eq!(names("limit=2").await, ["a", "b"]);
     assert_eq!(names("limit=2&marker=b").await, ["c", "d"]);
 }
+
+#[tokio::test]
+async fn a_sorted_page_of_identity_leads_to_the_next() {
+    let cloud = TestCloud::start().await;
+    let admin = cloud.admin().await;
+    let first = admin
+        .get("/identity/v3/roles?sort_key=name&limit=2")
+        .await
+        .expect(200);
+    let next = first["links"]["next"].as_str().unwrap();
+    let path = &next[next.find("/identity").unwrap()..];
+    let second = admin.get(path).await.expect(200);
+    let names = |page: &serde_json::Value| {
+        let roles = page["roles"].as_array().unwrap().iter();
+        roles
+            .map(|r| r["name"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(names(&first), ["admin", "manager"]);
+    assert_eq!(names(&second), ["member", "reader"]);
+}

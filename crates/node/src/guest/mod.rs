@@ -18,6 +18,9 @@
 //! A guest that powers itself off leaves QEMU waiting, so that its last words can be read; then QEMU
 //! is ended. It has fulfilled its `start_epoch` and stays off until there is a newer one.
 //!
+//! A hard reboot is End and Launch: what is wrong may lie outside the guest. Reset is for a guest
+//! that did not answer a soft one.
+//!
 //! A guest's files: `DIR/var/lib/hextet/guests/SERVER/{state.json,disk.raw,console.log}` and
 //! `DIR/run/hextet/guests/SERVER/qmp.sock`. QEMU can enter neither directory: what it needs it gets
 //! as open descriptors.
