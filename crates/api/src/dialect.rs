@@ -98,6 +98,7 @@ fn compute_name(error: &Error) -> &'static str {
         Error::TooLarge(_) => "overLimit",
         Error::UnsupportedMedia(_) => "badMediaType",
         Error::MethodNotAllowed(_) => "badMethod",
+        Error::NotImplemented(_) => "notImplemented",
         Error::Unavailable(_) => "serviceUnavailable",
         Error::Internal { .. } => "computeFault",
     }
@@ -120,6 +121,7 @@ fn network_type(error: &Error) -> String {
         Error::TooLarge(_) => "HTTPRequestEntityTooLarge".into(),
         Error::UnsupportedMedia(_) => "HTTPUnsupportedMediaType".into(),
         Error::MethodNotAllowed(_) => "HTTPMethodNotAllowed".into(),
+        Error::NotImplemented(_) => "HTTPNotImplemented".into(),
         Error::Unavailable(_) => "HTTPServiceUnavailable".into(),
         Error::Internal { .. } => "HTTPInternalServerError".into(),
     }

@@ -83,6 +83,9 @@ pub enum Error {
     /// 405: the path exists, the method does not.
     #[error("{0}")]
     MethodNotAllowed(String),
+    /// 501: the API has it and this cloud does not; clients go on without.
+    #[error("{0}")]
+    NotImplemented(String),
     /// 503: not now; the text says what to wait for.
     #[error("{0}")]
     Unavailable(String),
@@ -148,6 +151,7 @@ impl Error {
             Error::OverQuota(_) | Error::TooLarge(_) => 413,
             Error::UnsupportedMedia(_) => 415,
             Error::MethodNotAllowed(_) => 405,
+            Error::NotImplemented(_) => 501,
             Error::Unavailable(_) => 503,
             Error::Internal { .. } => 500,
         }

@@ -100,6 +100,11 @@ pub(crate) const ROUTES: Lines = &[
         Plain(node::detail),
     ),
     (Method::GET, "/v2.1/os-hypervisors/{id}", Plain(node::show)),
+    (
+        Method::GET,
+        "/v2.1/os-hypervisors/{id}/uptime",
+        Plain(node::uptime),
+    ),
     (Method::GET, "/v2.1/os-aggregates", Plain(node::aggregates)),
     (Method::GET, "/v2.1/os-services", Plain(node::services)),
 ];

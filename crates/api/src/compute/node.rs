@@ -41,17 +41,19 @@ pub(super) fn detail(ctx: &Context) -> Result<Reply> {
 
 /// `GET /v2.1/os-hypervisors/{id}`
 pub(super) fn show(ctx: &Context) -> Result<Reply> {
-    let id = ctx.param("id");
-    if !ctx.caller.is_admin() {
-        return Err(Error::not_found(Kind::Node, id));
-    }
-    let nodes = ctx.cloud.nodes()?;
-    let mut all = (1..).zip(&nodes);
-    let found = all.find(|(place, _)| place.to_string() == id);
-    let (place, (node, up)) = found.ok_or_else(|| Error::not_found(Kind::Node, id))?;
+    let (place, node, up) = found(ctx)?;
     Ok(Reply::ok(
-        &json!({"hypervisor": long(ctx, place, node, *up)?}),
+        &json!({"hypervisor": long(ctx, place, &node, up)?}),
     ))
+}
+
+/// `GET /v2.1/os-hypervisors/{id}/uptime`
+pub(super) fn uptime(ctx: &Context) -> Result<Reply> {
+    let (_, node, _) = found(ctx)?;
+    Err(Error::NotImplemented(format!(
+        "Node {} does not tell this cloud its uptime.",
+        node.name
+    )))
 }
 
 /// `GET /v2.1/os-aggregates`: hosts are not grouped here, and clients ask before they show one.
@@ -73,6 +75,19 @@ pub(super) fn services(ctx: &Context) -> Result<Reply> {
     };
     let entries: Vec<Value> = (1..).zip(&nodes).map(view).collect();
     Ok(Reply::ok(&json!({"services": entries})))
+}
+
+/// The node a path names, by its place among the nodes.
+fn found(ctx: &Context) -> Result<(u32, row::Node, bool)> {
+    let id = ctx.param("id");
+    let missing = || Error::not_found(Kind::Node, id);
+    if !ctx.caller.is_admin() {
+        return Err(missing());
+    }
+    let all = (1..).zip(ctx.cloud.nodes()?);
+    let mut all = all.map(|(place, (node, up))| (place, node, up));
+    all.find(|(place, _, _)| place.to_string() == id)
+        .ok_or_else(missing)
 }
 
 fn short(place: u32, node: &row::Node, up: bool) -> Value {

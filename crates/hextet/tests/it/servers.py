@@ -108,6 +108,9 @@ def make():
     assert ssh("one", "ping -6 -c 1 -W 2 " + address("two")).returncode == 0
     listed = subprocess.run([os.environ["OPENSTACK"], "--os-cloud", "hextet", "server", "list", "--all-projects",
                              "-f", "json"], capture_output=True, text=True, check=True)
+    shown = subprocess.run([os.environ["OPENSTACK"], "--os-cloud", "hextet", "hypervisor", "show", "1", "-f", "json"],
+                           capture_output=True, text=True, check=True)
+    assert json.loads(shown.stdout)["state"] == "up", shown.stdout
     assert {entry["Name"]: entry["Status"] for entry in json.loads(listed.stdout)} == {"one": "ACTIVE", "two": "ACTIVE"}
 
 
