@@ -33,6 +33,8 @@ pub(crate) fn change(tx: &Tx<'_>, node: NodeId, key: Key) -> Result<Change> {
                 .transpose()?
                 .map(Desired::Port)
         }
+        // No rule makes volumes yet.
+        Key::Volume(_) => None,
         Key::Server(id) => {
             let here = tx.find::<row::Server>(id.to_value())?;
             let here = here.filter(|s| s.node_id == Some(node) && !s.deleting);
@@ -85,12 +87,13 @@ fn network_document(tx: &Tx<'_>, network: row::Network) -> Result<Network> {
 
 fn subnet_document(s: row::Subnet) -> Subnet {
     Subnet {
-        prefix: subnet::net(&s),
+        prefix: IpNet::V6(subnet::net(&s)),
         id: s.id,
-        gateway: s.gateway,
+        gateway: s.gateway.map(IpAddr::V6),
+        enable_dhcp: s.enable_dhcp,
         ra_mode: s.ra_mode.0,
         address_mode: s.address_mode.0,
-        dns_nameservers: s.dns_nameservers.0,
+        dns_nameservers: s.dns_nameservers.0.into_iter().map(IpAddr::V6).collect(),
         host_routes: s.host_routes.0,
     }
 }
@@ -120,7 +123,12 @@ fn router_document(tx: &Tx<'_>, router: row::Router) -> Result<Router> {
         enabled: router.enabled,
         ports,
         routes: router.routes.0,
-        default_nexthop: router::default_nexthop(tx, &router.id)?,
+        default_nexthops: router::default_nexthop(tx, &router.id)?
+            .into_iter()
+            .map(IpAddr::V6)
+            .collect(),
+        snat: true,
+        floating_ips: Vec::new(),
     })
 }
 
@@ -257,5 +265,7 @@ fn server_document(tx: &Tx<'_>, row: row::Server) -> Result<Server> {
         user_data: row.user_data.0,
         metadata: row.metadata.0.into_iter().collect(),
         created_ms: row.created_ms,
+        attachments: Vec::new(),
+        config_drive: false,
     })
 }

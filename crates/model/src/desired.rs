@@ -2,14 +2,14 @@
 //!
 //! A document holds everything a node needs for its own work, so that a node never asks back.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddrV6};
 
-use ipnet::{IpNet, Ipv6Net};
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AddressGroupId, ImageId, Mac, NetworkId, PortId, ProjectId, RouterId, ServerId, SubnetId,
-    UserData,
+    AddressGroupId, AttachmentId, FloatingIpId, ImageId, Mac, NetworkId, PortId, ProjectId,
+    RouterId, ServerId, SubnetId, UserData, VolumeId,
 };
 
 /// Names one document.
@@ -20,6 +20,7 @@ pub enum Key {
     Router(RouterId),
     AddressGroup(AddressGroupId),
     Port(PortId),
+    Volume(VolumeId),
     Server(ServerId),
 }
 
@@ -31,6 +32,7 @@ pub enum Desired {
     Router(Router),
     AddressGroup(AddressGroup),
     Port(Port),
+    Volume(Volume),
     Server(Box<Server>),
 }
 
@@ -42,6 +44,7 @@ impl Desired {
             Desired::Router(d) => Key::Router(d.id),
             Desired::AddressGroup(d) => Key::AddressGroup(d.id),
             Desired::Port(d) => Key::Port(d.id),
+            Desired::Volume(d) => Key::Volume(d.id),
             Desired::Server(d) => Key::Server(d.id),
         }
     }
@@ -65,16 +68,20 @@ pub struct Network {
     pub subnets: Vec<Subnet>,
 }
 
-/// An IPv6 subnet.
+/// A subnet of either family.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Subnet {
     pub id: SubnetId,
-    pub prefix: Ipv6Net,
-    pub gateway: Option<Ipv6Addr>,
+    pub prefix: IpNet,
+    /// Of the prefix's family.
+    pub gateway: Option<IpAddr>,
+    /// For IPv4: whether DHCP is answered.
+    pub enable_dhcp: bool,
+    /// For IPv6 only, as the next one.
     pub ra_mode: Option<RaMode>,
     pub address_mode: Option<AddressMode>,
-    /// Announced by RDNSS (RFC 8106).
-    pub dns_nameservers: Vec<Ipv6Addr>,
+    /// Of the prefix's family; announced by RDNSS (RFC 8106), or DHCP's option 6.
+    pub dns_nameservers: Vec<IpAddr>,
     pub host_routes: Vec<Route>,
 }
 
@@ -104,8 +111,21 @@ pub struct Router {
     pub enabled: bool,
     pub ports: Vec<RouterPort>,
     pub routes: Vec<Route>,
-    /// Where packets for elsewhere go: the gateway of the external subnet.
-    pub default_nexthop: Option<Ipv6Addr>,
+    /// Where packets for elsewhere go: the gateways of the external subnets, at most one a family.
+    pub default_nexthops: Vec<IpAddr>,
+    /// Whether IPv4 packets that leave by the external leg take its address (`enable_snat`).
+    pub snat: bool,
+    pub floating_ips: Vec<FloatingIp>,
+}
+
+/// An IPv4 address of the external network that stands for a port's address behind the router.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FloatingIp {
+    pub id: FloatingIpId,
+    /// The external address.
+    pub floating: Ipv4Addr,
+    /// The port's own.
+    pub fixed: Ipv4Addr,
 }
 
 /// A router's leg in a network. Its link-local address is made of its MAC, the same on every node.
@@ -216,6 +236,51 @@ pub struct Server {
     pub user_data: Option<UserData>,
     pub metadata: Vec<(String, String)>,
     pub created_ms: i64,
+    /// Volumes it is to have, in the order in which they were attached.
+    pub attachments: Vec<Attachment>,
+    /// Whether it has a disk with its metadata.
+    pub config_drive: bool,
+}
+
+/// A volume that a server is to have, and all that reaching it needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attachment {
+    pub id: AttachmentId,
+    pub volume: VolumeId,
+    /// Where its volume is served; each is tried.
+    pub portals: Vec<SocketAddrV6>,
+    pub target: String,
+    pub chap: Chap,
+    /// The guest boots from it; it stands where the root disk would.
+    pub root: bool,
+    pub read_only: bool,
+}
+
+/// Name and secret of one attachment (RFC 7143, section 12.1.3).
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chap {
+    pub user: String,
+    pub secret: String,
+}
+
+/// Never shows the secret.
+impl std::fmt::Debug for Chap {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Chap {{ user: {:?}, .. }}", self.user)
+    }
+}
+
+/// A volume that this node keeps and serves.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Volume {
+    pub id: VolumeId,
+    pub size_gib: u32,
+    /// What it is made of; blank without one.
+    pub image: Option<ImageFile>,
+    /// The iSCSI qualified name (RFC 7143, section 4.2.7.3).
+    pub target: String,
+    /// Who may log in: one for each attachment.
+    pub chaps: Vec<Chap>,
 }
 
 /// What should run.
@@ -239,13 +304,75 @@ pub enum Reboot {
 /// What a guest boots from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Boot {
-    /// Copied to the root disk, which the guest may write.
-    pub disk: ImageFile,
+    /// Copied to the root disk, which the guest may write; without one it boots from the
+    /// attachment that is its `root`.
+    pub disk: Option<ImageFile>,
     /// Kernel and ramdisk loaded by QEMU itself; without a kernel the firmware boots the disk.
     pub kernel: Option<ImageFile>,
     pub ramdisk: Option<ImageFile>,
     /// Added to hextet's own kernel command line.
     pub kernel_args: String,
+    pub hardware: Hardware,
+}
+
+/// What an image's properties ask of the machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Hardware {
+    /// `hw_firmware_type`
+    pub firmware: Firmware,
+    /// `hw_disk_bus`
+    pub disk_bus: DiskBus,
+    /// `hw_vif_model`
+    pub vif_model: VifModel,
+    /// `hw_machine_type`
+    pub machine: MachineType,
+}
+
+/// What starts the boot disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Firmware {
+    /// SeaBIOS.
+    #[default]
+    Bios,
+    /// OVMF.
+    Uefi,
+}
+
+/// How the guest sees its disks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DiskBus {
+    #[default]
+    Virtio,
+    Scsi,
+    Sata,
+    Ide,
+    Usb,
+}
+
+/// How the guest sees its network cards.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VifModel {
+    #[default]
+    Virtio,
+    E1000,
+    E1000e,
+    Rtl8139,
+    Ne2kPci,
+    Pcnet,
+    Vmxnet3,
+}
+
+/// The board.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MachineType {
+    #[default]
+    Pc,
+    Q35,
 }
 
 /// An image's data, which a node may hold in its cache.

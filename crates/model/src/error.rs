@@ -27,6 +27,10 @@ pub enum Kind {
     SecurityGroup,
     SecurityGroupRule,
     Node,
+    FloatingIp,
+    Volume,
+    Attachment,
+    ServerGroup,
     Path,
 }
 
@@ -48,6 +52,10 @@ impl fmt::Display for Kind {
             Kind::SecurityGroup => "security group",
             Kind::SecurityGroupRule => "security group rule",
             Kind::Node => "node",
+            Kind::FloatingIp => "floating IP",
+            Kind::Volume => "volume",
+            Kind::Attachment => "attachment",
+            Kind::ServerGroup => "server group",
             Kind::Path => "resource",
         })
     }

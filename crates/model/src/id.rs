@@ -68,6 +68,14 @@ uuid_id! {
     ImageId
     /// A host that runs guests.
     NodeId
+    /// An address of an external network that stands for a port's.
+    FloatingIpId
+    /// A volume of the volume API.
+    VolumeId
+    /// A volume's attachment to a server.
+    AttachmentId
+    /// A set of servers that are placed with regard to each other.
+    ServerGroupId
 }
 
 macro_rules! text_id {

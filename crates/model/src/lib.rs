@@ -13,15 +13,17 @@ mod user_data;
 
 pub use caller::{Caller, Scope};
 pub use desired::{
-    AddressGroup, AddressMode, Boot, Change, Desired, Direction, ImageFile, Key, Network, Peer,
-    Port, Power, Protocol, RaMode, Reboot, Route, Router, RouterPort, Rule, Server, Subnet,
+    AddressGroup, AddressMode, Attachment, Boot, Change, Chap, Desired, Direction, DiskBus,
+    Firmware, FloatingIp, Hardware, ImageFile, Key, MachineType, Network, Peer, Port, Power,
+    Protocol, RaMode, Reboot, Route, Router, RouterPort, Rule, Server, Subnet, VifModel, Volume,
 };
 pub use error::{BoxError, Error, Kind, Result};
 pub use id::{
-    AddressGroupId, DomainId, FlavorId, ImageId, KeypairId, Mac, NetworkId, NodeId, PortId,
-    ProjectId, RoleId, RouterId, RuleId, SecurityGroupId, ServerId, SubnetId, UserId,
+    AddressGroupId, AttachmentId, DomainId, FlavorId, FloatingIpId, ImageId, KeypairId, Mac,
+    NetworkId, NodeId, PortId, ProjectId, RoleId, RouterId, RuleId, SecurityGroupId, ServerGroupId,
+    ServerId, SubnetId, UserId, VolumeId,
 };
-pub use observed::{GuestSeen, NodeFacts, PortSeen, PowerSeen, Seen};
+pub use observed::{AttachmentSeen, GuestSeen, NodeFacts, PortSeen, PowerSeen, Seen, VolumeSeen};
 pub use status::{Status, TaskState, Wish, status};
 pub use text::{host_in_url, parse_host_port, parse_ip};
 pub use user_data::UserData;

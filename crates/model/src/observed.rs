@@ -1,8 +1,10 @@
 //! What is: what nodes report.
 
+use std::net::SocketAddrV6;
+
 use serde::{Deserialize, Serialize};
 
-use crate::{NodeId, PortId, ServerId};
+use crate::{AttachmentId, NodeId, PortId, ServerId, VolumeId};
 
 /// One thing a node saw change.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -14,6 +16,9 @@ pub enum Seen {
     Port(PortSeen),
     /// The port's tap and filters are gone from this node.
     PortGone(PortId),
+    Volume(VolumeSeen),
+    /// The volume's target and data are gone from this node.
+    VolumeGone(VolumeId),
 }
 
 /// A guest as its node sees it.
@@ -29,6 +34,30 @@ pub struct GuestSeen {
     pub failure: Option<String>,
     /// Milliseconds since 1970 when it was last started.
     pub launched_ms: Option<i64>,
+    /// The attachments that QEMU has, or could not be given. One that is neither wanted nor here
+    /// has been detached.
+    #[serde(default)]
+    pub attachments: Vec<AttachmentSeen>,
+}
+
+/// An attachment as the server's node sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttachmentSeen {
+    pub id: AttachmentId,
+    /// Why the guest does not have it: which portal, and what it said. `None`: it has it.
+    pub failure: Option<String>,
+}
+
+/// A volume as the node that keeps it sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeSeen {
+    pub volume: VolumeId,
+    /// Its data is whole and its target serves it.
+    pub ready: bool,
+    /// The size that is served, in GiB; it follows a wish to extend.
+    pub size_gib: u32,
+    /// What failed, why, what to do.
+    pub failure: Option<String>,
 }
 
 /// Whether a guest's QEMU runs.
@@ -64,4 +93,7 @@ pub struct NodeFacts {
     pub qemu_version: String,
     /// Names of the physical networks that the node's settings map to a bridge.
     pub physical_networks: Vec<String>,
+    /// Where this node serves volumes; none when it keeps no volumes.
+    #[serde(default)]
+    pub portals: Vec<SocketAddrV6>,
 }

@@ -104,6 +104,7 @@ mod tests {
             rebooted_epoch,
             failure: None,
             launched_ms: None,
+            attachments: Vec::new(),
         });
         assert_eq!(status(wish, seen.as_ref(), false), expected);
     }

@@ -35,6 +35,7 @@ pub(crate) async fn gather(
         accelerator_why: why,
         qemu_version: version,
         physical_networks: settings.physical.keys().cloned().collect(),
+        portals: Vec::new(),
     })
 }
 

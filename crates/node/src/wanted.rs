@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use model::{
     AddressGroup, AddressGroupId, Change, Desired, Key, Network, NetworkId, Port, PortId, Router,
-    RouterId, Server, ServerId,
+    RouterId, Server, ServerId, Volume, VolumeId,
 };
 
 /// The documents in force.
@@ -15,6 +15,8 @@ pub struct Wanted {
     pub groups: BTreeMap<AddressGroupId, AddressGroup>,
     /// Only ports bound to this node.
     pub ports: BTreeMap<PortId, Port>,
+    /// Only volumes kept here.
+    pub volumes: BTreeMap<VolumeId, Volume>,
     /// Only servers placed on this node.
     pub servers: BTreeMap<ServerId, Server>,
 }
@@ -27,11 +29,13 @@ impl Wanted {
             (Some(Desired::Router(d)), _) => drop(self.routers.insert(d.id, d)),
             (Some(Desired::AddressGroup(d)), _) => drop(self.groups.insert(d.id, d)),
             (Some(Desired::Port(d)), _) => drop(self.ports.insert(d.id, d)),
+            (Some(Desired::Volume(d)), _) => drop(self.volumes.insert(d.id, d)),
             (Some(Desired::Server(d)), _) => drop(self.servers.insert(d.id, *d)),
             (None, Key::Network(id)) => drop(self.networks.remove(&id)),
             (None, Key::Router(id)) => drop(self.routers.remove(&id)),
             (None, Key::AddressGroup(id)) => drop(self.groups.remove(&id)),
             (None, Key::Port(id)) => drop(self.ports.remove(&id)),
+            (None, Key::Volume(id)) => drop(self.volumes.remove(&id)),
             (None, Key::Server(id)) => drop(self.servers.remove(&id)),
         }
     }

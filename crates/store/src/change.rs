@@ -1,6 +1,8 @@
 //! What changed since when: the feed that nodes follow.
 
-use model::{AddressGroupId, Error, Key, NetworkId, NodeId, PortId, Result, RouterId, ServerId};
+use model::{
+    AddressGroupId, Error, Key, NetworkId, NodeId, PortId, Result, RouterId, ServerId, VolumeId,
+};
 
 use crate::db::Tx;
 use crate::field::Field;
@@ -55,6 +57,7 @@ fn key_text(key: Key) -> (&'static str, String) {
         Key::Router(id) => ("router", id.to_string()),
         Key::AddressGroup(id) => ("address_group", id.to_string()),
         Key::Port(id) => ("port", id.to_string()),
+        Key::Volume(id) => ("volume", id.to_string()),
         Key::Server(id) => ("server", id.to_string()),
     }
 }
@@ -69,6 +72,7 @@ fn parse_key(kind: &str, id: &str) -> Result<Key> {
         "router" => parse::<RouterId>(id).map(Key::Router),
         "address_group" => parse::<AddressGroupId>(id).map(Key::AddressGroup),
         "port" => parse::<PortId>(id).map(Key::Port),
+        "volume" => parse::<VolumeId>(id).map(Key::Volume),
         "server" => parse::<ServerId>(id).map(Key::Server),
         other => Err(Error::internal(
             "reading the change feed",

@@ -3,8 +3,9 @@
 use std::net::Ipv6Addr;
 
 use model::{
-    AddressGroupId, DomainId, Error, FlavorId, ImageId, Mac, NetworkId, NodeId, PortId, ProjectId,
-    Result, RoleId, RouterId, RuleId, SecurityGroupId, ServerId, SubnetId, UserId,
+    AddressGroupId, AttachmentId, DomainId, Error, FlavorId, FloatingIpId, ImageId, Mac, NetworkId,
+    NodeId, PortId, ProjectId, Result, RoleId, RouterId, RuleId, SecurityGroupId, ServerGroupId,
+    ServerId, SubnetId, UserId, VolumeId,
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -126,7 +127,7 @@ macro_rules! parsed_field {
         }
     )*};
 }
-parsed_field!(NetworkId SubnetId PortId RouterId SecurityGroupId RuleId AddressGroupId ServerId ImageId NodeId Mac);
+parsed_field!(NetworkId SubnetId PortId RouterId SecurityGroupId RuleId AddressGroupId ServerId ImageId NodeId Mac FloatingIpId VolumeId AttachmentId ServerGroupId);
 
 macro_rules! text_field {
     ($($id:ident)*) => {$(

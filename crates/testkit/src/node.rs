@@ -68,6 +68,7 @@ impl FakeNode {
             accelerator_why: Some("it is a fake".to_owned()),
             qemu_version: "7.2.22".to_owned(),
             physical_networks: vec!["physnet1".to_owned()],
+            portals: vec!["[2001:db8:5::1]:3260".parse().expect("a socket address")],
         };
         let mut node = FakeNode {
             facts,
@@ -323,6 +324,7 @@ fn running(server: &Server) -> GuestSeen {
         rebooted_epoch: server.reboot_epoch,
         failure: None,
         launched_ms: Some(server.created_ms + 1000),
+        attachments: Vec::new(),
     }
 }
 

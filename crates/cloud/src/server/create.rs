@@ -3,8 +3,8 @@
 use std::net::Ipv6Addr;
 
 use model::{
-    Boot, Caller, Error, ImageFile, ImageId, Key, NetworkId, PortId, Power, ProjectId, Reboot,
-    Result, SecurityGroupId, ServerId, UserData,
+    Boot, Caller, Error, Hardware, ImageFile, ImageId, Key, NetworkId, PortId, Power, ProjectId,
+    Reboot, Result, SecurityGroupId, ServerId, UserData,
 };
 use store::{Field, Json, Query, Tx, Value, row};
 
@@ -225,7 +225,8 @@ fn boot_of(tx: &Tx<'_>, caller: &Caller, id: &ImageId, flavor: &row::Flavor) -> 
         kernel: part("kernel_id")?,
         ramdisk: part("ramdisk_id")?,
         kernel_args: kernel_arguments(&disk)?,
-        disk: image_file(&disk)?,
+        disk: Some(image_file(&disk)?),
+        hardware: Hardware::default(),
     })
 }
 

@@ -142,6 +142,8 @@ fn take_in(tx: &mut Tx<'_>, node: NodeId, seen: &Seen) -> Result<()> {
             if port.up { "ACTIVE" } else { "DOWN" },
         ),
         Seen::PortGone(id) => set_port_status(tx, node, id, "DOWN"),
+        // No rule makes volumes yet.
+        Seen::Volume(_) | Seen::VolumeGone(_) => Ok(()),
     }
 }
 

@@ -174,8 +174,8 @@ async fn a_gateway_gives_the_default_next_hop() {
     );
     let wanted = s.wanted().await;
     assert_eq!(
-        wanted.default_nexthop,
-        Some("2001:db8:e::1".parse().unwrap())
+        wanted.default_nexthops,
+        ["2001:db8:e::1".parse::<std::net::IpAddr>().unwrap()]
     );
     assert!(wanted.ports.iter().all(|p| p.external));
     // The same again keeps the address.
@@ -185,8 +185,8 @@ async fn a_gateway_gives_the_default_next_hop() {
     let body = json!({"subnet": {"gateway_ip": "2001:db8:e::fe", "allocation_pools": pool}});
     s.admin.put(&path, body).await.expect(200);
     assert_eq!(
-        s.wanted().await.default_nexthop,
-        Some("2001:db8:e::fe".parse().unwrap())
+        s.wanted().await.default_nexthops,
+        ["2001:db8:e::fe".parse::<std::net::IpAddr>().unwrap()]
     );
     let body = json!({"network": {"router:external": false}});
     let answer = s
@@ -204,7 +204,7 @@ async fn a_gateway_gives_the_default_next_hop() {
     assert_eq!(legs(&s.wanted().await), ["2001:db8:e::77/64 external"]);
     s.change(json!({"external_gateway_info": null}), 200).await;
     let wanted = s.wanted().await;
-    assert_eq!((wanted.ports.len(), wanted.default_nexthop), (0, None));
+    assert_eq!((wanted.ports.len(), wanted.default_nexthops.len()), (0, 0));
     s.change(json!({"external_gateway_info": {"network_id": ext}}), 200)
         .await;
     assert_eq!(

@@ -259,6 +259,7 @@ async fn a_late_report_of_a_deleted_guest_changes_nothing() {
         rebooted_epoch: 0,
         failure: None,
         launched_ms: Some(7),
+        attachments: Vec::new(),
     };
     s.node.sees(vec![model::Seen::Guest(late.clone())]).await;
     assert_eq!(s.status(&id).await, "ACTIVE deleting");
@@ -543,7 +544,7 @@ async fn a_server_keeps_what_it_was_made_of() {
     assert_eq!(wanted.user_data.unwrap().0, b"#cloud-config");
     assert_eq!(wanted.metadata, [("role".to_owned(), "web".to_owned())]);
     assert_eq!(
-        wanted.boot.disk.sha512,
+        wanted.boot.disk.unwrap().sha512,
         file["os_hash_value"].as_str().unwrap()
     );
     assert_eq!(wanted.project.as_str(), s.cloud.project_id(Person::Member));

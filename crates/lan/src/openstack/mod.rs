@@ -175,6 +175,7 @@ pub(crate) mod tests {
             gateway: Some(format!("2001:db8:{n}::1").parse().unwrap()),
             ra_mode: address_mode,
             address_mode,
+            enable_dhcp: true,
             dns_nameservers: vec!["2001:db8::53".parse().unwrap()],
             host_routes: vec![model::Route {
                 destination: "fd00:9::/32".parse().unwrap(),
@@ -203,10 +204,11 @@ pub(crate) mod tests {
             ram_mib: 64,
             disk_gib: 0,
             boot: Boot {
-                disk,
+                disk: Some(disk),
                 kernel: None,
                 ramdisk: None,
                 kernel_args: String::new(),
+                hardware: Default::default(),
             },
             ports: Vec::new(),
             availability_zone: "nova".to_owned(),
@@ -214,6 +216,8 @@ pub(crate) mod tests {
             user_data: Some(UserData(b"#cloud-config\n".to_vec())),
             metadata: vec![("role".to_owned(), "web".to_owned())],
             created_ms: 0,
+            attachments: Vec::new(),
+            config_drive: false,
         }
     }
 

@@ -1,7 +1,7 @@
 //! `network_data.json`: the guest's links, its addresses and its DNS servers.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 use model::{AddressMode, Network, Port, Subnet};
@@ -13,7 +13,7 @@ pub(super) fn render(ports: &[(Port, Network)]) -> Value {
     let links: Vec<Value> = ports.iter().map(link).collect();
     let with_subnets = ports.iter().flat_map(|(port, network)| {
         let addresses = port.addresses.iter().filter_map(|address| match address {
-            IpAddr::V6(address) => Some(*address),
+            IpAddr::V6(_) => Some(*address),
             IpAddr::V4(_) => None,
         });
         addresses.filter_map(move |address| {
@@ -40,7 +40,7 @@ pub(super) fn render(ports: &[(Port, Network)]) -> Value {
             })
         })
         .collect();
-    let servers: BTreeSet<Ipv6Addr> = with_subnets
+    let servers: BTreeSet<IpAddr> = with_subnets
         .flat_map(|(.., subnet)| subnet.dns_nameservers.iter().copied())
         .collect();
     let services = services(&servers.into_iter().collect::<Vec<_>>());
@@ -90,8 +90,8 @@ fn routes(subnet: &Subnet) -> Vec<Value> {
     default.into_iter().chain(host).collect()
 }
 
-fn services(servers: &[Ipv6Addr]) -> Vec<Value> {
-    let service = |server: &Ipv6Addr| json!({"type": "dns", "address": server.to_string()});
+fn services(servers: &[IpAddr]) -> Vec<Value> {
+    let service = |server: &IpAddr| json!({"type": "dns", "address": server.to_string()});
     servers.iter().map(service).collect()
 }
 

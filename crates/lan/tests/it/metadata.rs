@@ -21,9 +21,9 @@ fn instance(hostname: &str) -> Arc<Instance> {
         "id": id, "name": hostname, "hostname": hostname, "project": "p1", "power": "running",
         "start_epoch": 1, "reboot_epoch": 0, "reboot": "soft", "vcpus": 1, "ram_mib": 64,
         "disk_gib": 0, "ports": [], "availability_zone": "nova",
-        "boot": {"disk": image, "kernel": null, "ramdisk": null, "kernel_args": ""},
+        "boot": {"disk": image, "kernel": null, "ramdisk": null, "kernel_args": "", "hardware": {}},
         "public_keys": [["laptop", "ssh-ed25519 AAAA"]], "user_data": null, "metadata": [],
-        "created_ms": 0,
+        "created_ms": 0, "attachments": [], "config_drive": false,
     });
     Arc::new(Instance {
         server: serde_json::from_value(server).unwrap(),

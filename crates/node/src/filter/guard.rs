@@ -205,7 +205,10 @@ fn local(scene: &Scene<'_>) -> Vec<String> {
         .network
         .subnets
         .iter()
-        .map(|s| s.prefix.trunc())
+        .filter_map(|s| match s.prefix {
+            IpNet::V6(prefix) => Some(prefix.trunc()),
+            IpNet::V4(_) => None,
+        })
         .collect();
     let prefixes = Ipv6Net::aggregate(&prefixes)
         .into_iter()
@@ -226,7 +229,11 @@ fn services(scene: &Scene<'_>) -> Vec<Ipv6Addr> {
         .iter()
         .flat_map(|(port, _)| assigned(port))
         .collect();
-    let gateways = scene.network.subnets.iter().filter_map(|s| s.gateway);
+    let gateways = scene
+        .network
+        .subnets
+        .iter()
+        .filter_map(|s| s.gateway.and_then(ipv6));
     found.extend(gateways.filter(|g| !given.contains(g)));
     found
 }

@@ -225,6 +225,7 @@ impl Guest {
             rebooted_epoch: self.state.done.reboot,
             failure: trouble.or_else(|| failure.map(|failure| failure.text.clone())),
             launched_ms: self.state.launched_ms,
+            attachments: Vec::new(),
         };
         let news = lock(&self.shared.picture).insert(self.id, seen.clone());
         if news.as_ref() != Some(&seen) {

@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use lan::{Advert, AdvertKey, Instance, Interval, Lan, Prefix};
 use model::{Key, Network, NetworkId, PortId, RaMode, Router, RouterPort, Server, Subnet};
 
@@ -123,7 +125,7 @@ impl Speech {
             .iter()
             .filter(|(key, _)| key.network == network);
         let mut prefixes = voices.flat_map(|(_, voice)| &voice.advert.prefixes);
-        prefixes.any(|p| p.prefix == subnet.prefix)
+        prefixes.any(|p| IpNet::V6(p.prefix) == subnet.prefix)
     }
 }
 
@@ -141,16 +143,22 @@ fn advert(mtu: u32, subnets: &[(&Subnet, RaMode)]) -> Advert {
         .iter()
         .flat_map(|(subnet, _)| &subnet.dns_nameservers)
     {
-        if !rdnss.contains(server) {
-            rdnss.push(*server);
+        match server {
+            IpAddr::V6(server) if !rdnss.contains(server) => rdnss.push(*server),
+            _ => {}
         }
     }
-    let prefix = |(subnet, mode): &(&Subnet, RaMode)| Prefix {
-        prefix: subnet.prefix,
-        autonomous: *mode != RaMode::Dhcpv6Stateful,
-        on_link: true,
-        valid_s: VALID_S,
-        preferred_s: PREFERRED_S,
+    let prefix = |(subnet, mode): &(&Subnet, RaMode)| {
+        let IpNet::V6(prefix) = subnet.prefix else {
+            return None;
+        };
+        Some(Prefix {
+            prefix,
+            autonomous: *mode != RaMode::Dhcpv6Stateful,
+            on_link: true,
+            valid_s: VALID_S,
+            preferred_s: PREFERRED_S,
+        })
     };
     Advert {
         source: SERVICE,
@@ -161,7 +169,7 @@ fn advert(mtu: u32, subnets: &[(&Subnet, RaMode)]) -> Advert {
             .iter()
             .any(|(_, mode)| *mode == RaMode::Dhcpv6Stateful),
         other: subnets.iter().any(|(_, mode)| *mode != RaMode::Slaac),
-        prefixes: subnets.iter().map(prefix).collect(),
+        prefixes: subnets.iter().filter_map(prefix).collect(),
         rdnss,
         dnssl: Vec::new(),
         routes: Vec::new(),
@@ -271,11 +279,12 @@ mod tests {
     use model::{Mac, RouterId, SubnetId};
 
     fn subnet(number: u16, mode: RaMode) -> Subnet {
-        let prefix: ipnet::Ipv6Net = format!("2001:db8:{number:x}::/64").parse().unwrap();
+        let prefix: IpNet = format!("2001:db8:{number:x}::/64").parse().unwrap();
         Subnet {
             id: SubnetId::random(),
             prefix,
             gateway: Some(format!("2001:db8:{number:x}::1").parse().unwrap()),
+            enable_dhcp: true,
             ra_mode: Some(mode),
             address_mode: Some(mode),
             dns_nameservers: vec!["2001:db8::53".parse().unwrap()],
@@ -303,7 +312,9 @@ mod tests {
             enabled: true,
             ports: vec![leg],
             routes: Vec::new(),
-            default_nexthop: None,
+            default_nexthops: Vec::new(),
+            snat: true,
+            floating_ips: Vec::new(),
         };
         let port = model::Port {
             id: PortId::random(),

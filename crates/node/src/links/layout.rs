@@ -1,6 +1,7 @@
 //! Namespaces and links as values: what should be there, and what is.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv6Net};
 use linux::netlink::Route;
@@ -228,7 +229,10 @@ impl Draft<'_> {
 
     fn routes(&mut self, router: &Router) {
         let mut found = BTreeSet::new();
-        if let Some(nexthop) = router.default_nexthop {
+        if let Some(nexthop) = router.default_nexthops.iter().find_map(|n| match n {
+            IpAddr::V6(nexthop) => Some(*nexthop),
+            IpAddr::V4(_) => None,
+        }) {
             match router.ports.iter().find(|leg| leg.external) {
                 Some(leg) => {
                     let link = names::leg_in_router(leg.id);

@@ -270,9 +270,10 @@ async fn a_guest_that_cannot_start_says_why() {
     assert_eq!((seen.started_epoch, seen.failure), (2, None));
 
     let mut wrong = host.server(Sector::Deaf);
-    wrong.boot.disk.sha512 = "0123456789abcdef".into();
-    wrong.boot.disk.id = ImageId::random();
-    fs::write(host.store().join(wrong.boot.disk.id.to_string()), b"x").unwrap();
+    let image = wrong.boot.disk.as_mut().unwrap();
+    image.sha512 = "0123456789abcdef".into();
+    image.id = ImageId::random();
+    fs::write(host.store().join(image.id.to_string()), b"x").unwrap();
     node.want_all(&[&server, &wrong]);
     let seen = node.until_that(&wrong, |seen| seen.failure.is_some()).await;
     assert!(seen.failure.unwrap().contains("SHA-512"));
@@ -649,10 +650,11 @@ impl Host {
             ram_mib: 16,
             disk_gib: 1,
             boot: Boot {
-                disk,
+                disk: Some(disk),
                 kernel: None,
                 ramdisk: None,
                 kernel_args: String::new(),
+                hardware: Default::default(),
             },
             ports: Vec::new(),
             availability_zone: "nova".into(),
@@ -660,6 +662,8 @@ impl Host {
             user_data: None,
             metadata: Vec::new(),
             created_ms: 0,
+            attachments: Vec::new(),
+            config_drive: false,
         }
     }
 

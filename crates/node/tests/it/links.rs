@@ -40,7 +40,9 @@ fn sample() -> Wanted {
             destination: "2001:db8:7::/48".parse().unwrap(),
             nexthop: "2001:db8:1::7".parse().unwrap(),
         }],
-        default_nexthop: Some("2001:db8:ffff::1".parse().unwrap()),
+        default_nexthops: vec!["2001:db8:ffff::1".parse().unwrap()],
+        snat: true,
+        floating_ips: Vec::new(),
     };
     wanted.ports.insert(port.id, port);
     wanted

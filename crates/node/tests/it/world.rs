@@ -97,7 +97,9 @@ impl World {
             enabled: true,
             ports,
             routes: Vec::new(),
-            default_nexthop: None,
+            default_nexthops: Vec::new(),
+            snat: true,
+            floating_ips: Vec::new(),
         };
         self.wanted.routers.insert(id, router);
         id
@@ -296,13 +298,15 @@ pub(crate) fn eventually(what: &str, mut done: impl FnMut() -> bool) {
 
 pub(crate) fn network(prefix: &str) -> Network {
     let prefix: ipnet::Ipv6Net = prefix.parse().unwrap();
+    let gateway = Ipv6Addr::from_bits(prefix.network().to_bits() | 1);
     let subnet = Subnet {
         id: SubnetId::random(),
-        prefix,
-        gateway: Some(Ipv6Addr::from_bits(prefix.network().to_bits() | 1)),
+        prefix: prefix.into(),
+        gateway: Some(gateway.into()),
         ra_mode: None,
         address_mode: None,
         dns_nameservers: Vec::new(),
+        enable_dhcp: true,
         host_routes: Vec::new(),
     };
     Network {
@@ -356,10 +360,11 @@ fn server(id: ServerId, port: PortId) -> Server {
         disk_format: "raw".into(),
     };
     let boot = Boot {
-        disk,
+        disk: Some(disk),
         kernel: None,
         ramdisk: None,
         kernel_args: String::new(),
+        hardware: Default::default(),
     };
     Server {
         id,
@@ -380,5 +385,7 @@ fn server(id: ServerId, port: PortId) -> Server {
         user_data: None,
         metadata: Vec::new(),
         created_ms: 0,
+        attachments: Vec::new(),
+        config_drive: false,
     }
 }

@@ -55,7 +55,13 @@ impl Guest {
     async fn prepare(&mut self, server: &Server) -> io::Result<()> {
         self.save().await?;
         let boot = &server.boot;
-        disk::check(&boot.disk)?;
+        let Some(image) = &boot.disk else {
+            return Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "this node cannot boot from a volume",
+            ));
+        };
+        disk::check(image)?;
         let images = &self.shared.images;
         let fetched = async {
             let fetch = async |image: &Option<_>| match image {
@@ -63,7 +69,7 @@ impl Guest {
                 None => Ok(None),
             };
             tokio::try_join!(
-                images.fetch(&boot.disk),
+                images.fetch(image),
                 fetch(&boot.kernel),
                 fetch(&boot.ramdisk)
             )
