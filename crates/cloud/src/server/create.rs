@@ -1,37 +1,18 @@
 //! New servers: what is asked for, checked, and made in one transaction.
 
-use std::net::Ipv6Addr;
+use model::{Caller, Error, ImageId, Key, Power, Reboot, Result, ServerId, UserData};
+use store::{Json, Tx, row};
 
-use model::{
-    Boot, Caller, Error, Hardware, ImageFile, ImageId, Key, NetworkId, PortId, Power, ProjectId,
-    Reboot, Result, SecurityGroupId, ServerId, UserData,
-};
-use store::{Field, Json, Query, Tx, Value, row};
-
+use super::boot::boot_of;
+use super::interface::{MAX_NETWORKS, ServerNetwork, attach_ports};
 use super::state::set_status;
 use crate::list;
-use crate::port::{self, FixedIp, NewPort};
-use crate::{Cloud, flavor, image, keypair, network, now_ms, security_group};
+use crate::{Cloud, flavor, keypair, now_ms};
 
 /// The most user data a server takes, in octets before base64.
 pub(crate) const MAX_USER_DATA: usize = 65_535;
 
 const DEFAULT_ZONE: &str = "nova";
-
-/// As many as have a place on a guest's first PCI bus.
-const MAX_NETWORKS: usize = 26;
-
-/// Characters that an image may add to the kernel's command line, which holds 2048 in all.
-const MAX_KERNEL_ARGUMENTS: usize = 1024;
-
-/// A network interface a request asks for.
-#[derive(Clone, Debug)]
-pub enum ServerNetwork {
-    /// A new port on a network.
-    Network(NetworkId, Option<Ipv6Addr>),
-    /// A port made before.
-    Port(PortId),
-}
 
 /// A server to make.
 #[derive(Clone, Debug)]
@@ -178,181 +159,4 @@ fn public_keys(tx: &Tx<'_>, caller: &Caller, name: Option<&str>) -> Result<Vec<(
     let key = keypair::find(tx, caller, name)?;
     let key = key.ok_or_else(|| Error::invalid("Invalid key_name provided."))?;
     Ok(vec![(key.name, key.public_key)])
-}
-
-/// What a server boots from, once the image is known to be usable.
-fn boot_of(tx: &Tx<'_>, caller: &Caller, id: &ImageId, flavor: &row::Flavor) -> Result<Boot> {
-    let usable = |id: &ImageId| -> Result<row::Image> {
-        let image = image::visible(tx, caller, id)
-            .map_err(|_| Error::invalid(format!("Image {id} could not be found.")))?;
-        match image.status.as_str() {
-            "active" => Ok(image),
-            other => Err(Error::invalid(format!(
-                "Image {id} is not active: it is {other}."
-            ))),
-        }
-    };
-    let disk = usable(id)?;
-    if disk.min_ram > flavor.ram_mib {
-        return Err(Error::invalid(
-            "Flavor's memory is too small for requested image.",
-        ));
-    }
-    let least = u64::from(disk.min_disk).max(disk.size_bytes.unwrap_or(0).div_ceil(1 << 30));
-    if flavor.disk_gib > 0 && least > u64::from(flavor.disk_gib) {
-        return Err(Error::invalid(format!(
-            "Flavor's disk is too small for requested image: {} GiB, and the image needs {least} GiB.",
-            flavor.disk_gib
-        )));
-    }
-    let part = |name: &str| -> Result<Option<ImageFile>> {
-        let Some(text) = disk.properties.0.get(name) else {
-            return Ok(None);
-        };
-        let id = text.parse().map_err(|_| {
-            Error::invalid(format!(
-                "Image {id}: property {name} '{text}' is not the id of an image"
-            ))
-        })?;
-        usable(&id).and_then(|i| image_file(&i)).map(Some)
-    };
-    if matches!(disk.disk_format.as_deref(), Some("aki" | "ari")) {
-        return Err(Error::invalid(format!(
-            "Image {id} is a kernel or a ramdisk: boot the image whose kernel_id and ramdisk_id name it"
-        )));
-    }
-    Ok(Boot {
-        kernel: part("kernel_id")?,
-        ramdisk: part("ramdisk_id")?,
-        kernel_args: kernel_arguments(&disk)?,
-        disk: Some(image_file(&disk)?),
-        hardware: Hardware::default(),
-    })
-}
-
-fn kernel_arguments(image: &row::Image) -> Result<String> {
-    let text = image
-        .properties
-        .0
-        .get("os_command_line")
-        .cloned()
-        .unwrap_or_default();
-    match text.len() > MAX_KERNEL_ARGUMENTS || text.chars().any(char::is_control) {
-        true => Err(Error::invalid(format!(
-            "Image {}: property os_command_line must be one line of at most {MAX_KERNEL_ARGUMENTS} characters",
-            image.id
-        ))),
-        false => Ok(text),
-    }
-}
-
-fn image_file(image: &row::Image) -> Result<ImageFile> {
-    let no_data = || {
-        Error::internal(
-            "reading an image's record",
-            "an active image without size or checksum",
-        )
-    };
-    Ok(ImageFile {
-        id: image.id,
-        size_bytes: image.size_bytes.ok_or_else(no_data)?,
-        sha512: image.sha512.clone().ok_or_else(no_data)?,
-        disk_format: image.disk_format.clone().unwrap_or_default(),
-    })
-}
-
-fn attach_ports(
-    tx: &mut Tx<'_>,
-    caller: &Caller,
-    server: &row::Server,
-    new: &NewServer,
-) -> Result<()> {
-    let mut groups = Vec::new();
-    for name in &new.security_groups {
-        groups.push(security_group::by_name_or_id(tx, caller, name)?);
-    }
-    let networks = match &new.networks {
-        Some(networks) => networks.clone(),
-        None => default_network(tx, &server.project_id)?,
-    };
-    for (index, wish) in (0..).zip(networks) {
-        let mut port = match wish {
-            ServerNetwork::Network(id, address) => {
-                new_port(tx, caller, server, &id, address, &groups)?
-            }
-            ServerNetwork::Port(id) => given_port(tx, caller, &id)?,
-        };
-        port.device_id = server.id.to_string();
-        port.device_owner = format!("compute:{}", server.availability_zone);
-        port.device_index = index;
-        port.node_id = server.node_id;
-        tx.update(&port)?;
-        port::touch(tx, &port.id)?;
-    }
-    Ok(())
-}
-
-fn default_network(tx: &Tx<'_>, project: &ProjectId) -> Result<Vec<ServerNetwork>> {
-    let own = Query::equal("project_id", project.to_value()).and("external", Value::Integer(0));
-    let own: Vec<row::Network> = tx.list(&own)?;
-    match own.as_slice() {
-        [] => Ok(Vec::new()),
-        [one] => Ok(vec![ServerNetwork::Network(one.id, None)]),
-        _ => Err(Error::conflict(
-            "Multiple possible networks found, use a Network ID to be more specific.",
-        )),
-    }
-}
-
-fn new_port(
-    tx: &mut Tx<'_>,
-    caller: &Caller,
-    server: &row::Server,
-    id: &NetworkId,
-    address: Option<Ipv6Addr>,
-    groups: &[SecurityGroupId],
-) -> Result<row::Port> {
-    let network = network::visible(tx, caller, id)
-        .map_err(|_| Error::invalid(format!("Network {id} could not be found.")))?;
-    if network.external && !network.shared && !caller.is_admin() {
-        return Err(Error::Forbidden(format!(
-            "It is not allowed to create an interface on external network {id}"
-        )));
-    }
-    let subnets = port::subnets_of(tx, id)?;
-    if subnets.is_empty() {
-        return Err(Error::invalid(format!(
-            "Network {id} requires a subnet in order to boot instances on."
-        )));
-    }
-    let new = NewPort {
-        network: Some(*id),
-        project: Some(server.project_id.clone()),
-        fixed_ips: address.map(|a| {
-            vec![FixedIp {
-                subnet: None,
-                address: Some(a),
-            }]
-        }),
-        security_groups: (!groups.is_empty() && network.port_security).then(|| groups.to_vec()),
-        ..NewPort::default()
-    };
-    let mut port = port::insert(tx, caller, &network, &new)?.port;
-    port.server_made = true;
-    Ok(port)
-}
-
-fn given_port(tx: &Tx<'_>, caller: &Caller, id: &PortId) -> Result<row::Port> {
-    let port = port::visible(tx, caller, id)
-        .map_err(|_| Error::invalid(format!("Port {id} could not be found.")))?;
-    // The owner of a network sees the ports of others on it; they are not its to use.
-    if port.project_id != *caller.project()? {
-        return Err(Error::invalid(format!(
-            "Port {id} is not usable for this project's servers."
-        )));
-    }
-    match port.device_id.is_empty() {
-        true => Ok(port),
-        false => Err(Error::conflict(format!("Port {id} is still in use."))),
-    }
 }

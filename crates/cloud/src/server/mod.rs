@@ -1,6 +1,8 @@
 //! Servers: what is wanted of them, and how a client sees them.
 
+mod boot;
 mod create;
+mod interface;
 mod state;
 mod view;
 
@@ -9,7 +11,8 @@ use store::{Field, Query, Tx, Value, row};
 
 use crate::{Cloud, image, list};
 
-pub use create::{NewServer, ServerNetwork};
+pub use create::NewServer;
+pub use interface::ServerNetwork;
 pub use state::{ServerAction, vm_state};
 pub use view::{NamePattern, ServerFilter, ServerView};
 
