@@ -21,8 +21,8 @@ use tokio::sync::{Notify, mpsc, watch};
 
 use crate::guest::{GuestSettings, Guests};
 use crate::image::{ImageCache, ImageSource};
-use crate::journal::Journal;
 use crate::links::{LinkSettings, Links, Report};
+use crate::memory::Memory;
 use crate::{Wanted, facts};
 
 /// How often the kernel is looked at when nothing was told.
@@ -92,11 +92,7 @@ struct Inner {
 }
 
 struct State {
-    wanted: Arc<Wanted>,
-    generation: u64,
-    journal: Journal,
-    /// A whole picture that is still coming in.
-    incoming: Option<Wanted>,
+    memory: Memory,
     /// Servers whose end the controller waits to hear of.
     ending: BTreeSet<ServerId>,
     up: BTreeSet<PortId>,
@@ -114,7 +110,7 @@ impl Agent {
     pub fn start(settings: NodeSettings) -> io::Result<Agent> {
         let dir = settings.state.join("node");
         std::fs::create_dir_all(&dir)?;
-        let (journal, wanted, generation) = Journal::open(&dir.join("documents.jsonl"))?;
+        let memory = Memory::open(&dir.join("documents.jsonl"))?;
         let lan = Lan::start()?;
         let link_settings = LinkSettings {
             short: settings.short(),
@@ -129,10 +125,7 @@ impl Agent {
         );
         let (seen, reports) = mpsc::unbounded_channel();
         let state = State {
-            wanted: Arc::new(wanted),
-            generation,
-            journal,
-            incoming: None,
+            memory,
             ending: BTreeSet::new(),
             up: BTreeSet::new(),
             tell_ports: false,
@@ -141,7 +134,12 @@ impl Agent {
         let state = Arc::new(Mutex::new(state));
         let known = state.clone();
         let open = move |port: PortId| {
-            let network = lock(&known).wanted.ports.get(&port).map(|p| p.network);
+            let network = lock(&known)
+                .memory
+                .wanted()
+                .ports
+                .get(&port)
+                .map(|p| p.network);
             taps.open(network.ok_or(io::ErrorKind::NotFound)?, port)
         };
         let guests = Guests::new(settings.guests(), images, Arc::new(open), seen);
@@ -173,13 +171,13 @@ impl Agent {
         let (mut reader, mut writer) = tokio::io::split(stream);
         let facts = self.facts().await?;
         let (out, mut outgoing) = mpsc::unbounded_channel();
-        let generation = lock(&self.inner.state).generation;
+        let generation = lock(&self.inner.state).memory.generation();
         let _ = out.send(FromNode::Hello { facts, generation });
         let _ = out.send(FromNode::Seen(self.inner.guests.seen()));
         *lock(&self.inner.controller) = Some(out.clone());
         {
             let mut state = lock(&self.inner.state);
-            state.incoming = None;
+            state.memory.connected();
             state.tell_ports = true;
         }
         self.inner.wake.notify_one();
@@ -210,7 +208,7 @@ impl Agent {
 
     fn hear(&self, message: ToNode, out: &mpsc::UnboundedSender<FromNode>) -> io::Result<()> {
         match message {
-            ToNode::Forget => lock(&self.inner.state).incoming = Some(Wanted::default()),
+            ToNode::Forget => lock(&self.inner.state).memory.forget(),
             ToNode::Changes {
                 changes,
                 generation,
@@ -258,7 +256,12 @@ impl Agent {
             let heard = *self.inner.heard.borrow();
             let (wanted, generation, up) = {
                 let state = lock(&self.inner.state);
-                (state.wanted.clone(), state.generation, state.up.clone())
+                let memory = &state.memory;
+                (
+                    memory.wanted().clone(),
+                    memory.generation(),
+                    state.up.clone(),
+                )
             };
             // Guests that go must go before their links; those that come can prepare meanwhile.
             self.pass_guests(heard, &wanted, &up);
@@ -391,28 +394,7 @@ impl State {
                 self.ending.insert(id);
             }
         }
-        match &mut self.incoming {
-            // Nothing is torn down for a picture that is only half here.
-            Some(picture) => {
-                changes.into_iter().for_each(|change| picture.apply(change));
-                if let Some(generation) = generation {
-                    // First the journal: if it fails, the old picture and its generation stand.
-                    self.journal.rewrite(picture, generation)?;
-                    self.wanted = Arc::new(self.incoming.take().unwrap_or_default());
-                    self.generation = generation;
-                }
-            }
-            None => {
-                self.journal.append(&changes, generation)?;
-                let wanted = Arc::make_mut(&mut self.wanted);
-                changes.into_iter().for_each(|change| wanted.apply(change));
-                self.generation = generation.unwrap_or(self.generation);
-                if self.journal.is_long() {
-                    self.journal.rewrite(&self.wanted, self.generation)?;
-                }
-            }
-        }
-        Ok(())
+        self.memory.take_in(changes, generation)
     }
 }
 

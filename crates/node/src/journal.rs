@@ -120,6 +120,7 @@ fn documents(wanted: &Wanted) -> impl Iterator<Item = Desired> {
     let routers = wanted.routers.values().cloned().map(Desired::Router);
     let groups = wanted.groups.values().cloned().map(Desired::AddressGroup);
     let ports = wanted.ports.values().cloned().map(Desired::Port);
+    let volumes = wanted.volumes.values().cloned().map(Desired::Volume);
     let servers = wanted
         .servers
         .values()
@@ -129,6 +130,7 @@ fn documents(wanted: &Wanted) -> impl Iterator<Item = Desired> {
         .chain(routers)
         .chain(groups)
         .chain(ports)
+        .chain(volumes)
         .chain(servers)
 }
 

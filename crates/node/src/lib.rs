@@ -7,6 +7,7 @@ pub mod guest;
 pub mod image;
 mod journal;
 pub mod links;
+mod memory;
 mod wanted;
 
 pub use agent::{Agent, NodeSettings};
