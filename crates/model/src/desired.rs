@@ -327,6 +327,17 @@ pub struct Hardware {
     pub vif_model: VifModel,
     /// `hw_machine_type`
     pub machine: MachineType,
+    /// `os_type`: Windows takes the hardware clock for local time.
+    pub clock: Clock,
+}
+
+/// What the guest's hardware clock shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Clock {
+    #[default]
+    Utc,
+    LocalTime,
 }
 
 /// What starts the boot disk.

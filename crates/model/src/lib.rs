@@ -13,7 +13,7 @@ mod user_data;
 
 pub use caller::{Caller, Scope};
 pub use desired::{
-    AddressGroup, AddressMode, Attachment, Boot, Change, Chap, Desired, Direction, DiskBus,
+    AddressGroup, AddressMode, Attachment, Boot, Change, Chap, Clock, Desired, Direction, DiskBus,
     Firmware, FloatingIp, Hardware, ImageFile, Key, MachineType, Network, Peer, Port, Power,
     Protocol, RaMode, Reboot, Route, Router, RouterPort, Rule, Server, Subnet, VifModel, Volume,
 };

@@ -2,8 +2,10 @@
 //! lasts; `node::guest` owns the processes.
 
 mod accelerator;
+mod hardware;
 mod machine;
 pub mod qmp;
 
 pub use accelerator::{Accelerator, accelerator, version};
+pub use hardware::{HOT_PLUG_PORTS, OVMF_CODE, OVMF_VARIABLES, hot_plug_bus};
 pub use machine::{CONSOLE, KERNEL_ARGUMENTS, Kernel, Machine, Nic};

@@ -5,9 +5,9 @@
 
 use std::os::fd::RawFd;
 
-use model::{Mac, ServerId};
+use model::{Hardware, Mac, ServerId};
 
-use crate::Accelerator;
+use crate::{Accelerator, hardware};
 
 /// The character device that keeps what the guest writes to its serial port.
 pub const CONSOLE: &str = "console";
@@ -32,8 +32,13 @@ pub struct Machine {
     pub accelerator: Accelerator,
     pub vcpus: u32,
     pub ram_mib: u32,
+    pub hardware: Hardware,
+    /// OVMF's variables, open for reading and writing; without them SeaBIOS starts the guest.
+    pub variables: Option<RawFd>,
     /// The raw root disk, open for reading and writing.
-    pub disk: RawFd,
+    pub disk: Option<RawFd>,
+    /// The disk with the guest's metadata, open for reading.
+    pub config_drive: Option<RawFd>,
     /// Without one the firmware boots the disk.
     pub kernel: Option<Kernel>,
     /// In the order in which the guest sees them.
@@ -66,12 +71,12 @@ impl Machine {
         self.base(&mut out);
         self.identity(&mut out);
         self.control(&mut out);
-        self.root_disk(&mut out);
+        self.disks(&mut out);
         if let Some(kernel) = &self.kernel {
             kernel.add(&mut out);
         }
         for (index, nic) in self.nics.iter().enumerate() {
-            nic.add(index, &mut out);
+            hardware::card(&self.hardware, nic, index, &mut out);
         }
         out.0
     }
@@ -83,12 +88,11 @@ impl Machine {
             Accelerator::Tcg { .. } => (format!("tcg,thread=multi,tb-size={TCG_CODE_MIB}"), "max"),
         };
         out.flag("-nodefaults").flag("-no-user-config");
-        // `pc` boots as fast as `q35`, and takes hot-plugged devices without prepared ports.
-        out.pair("-machine", "pc,usb=off,vmport=off,dump-guest-core=off");
+        hardware::board(&self.hardware, self.variables, out);
         out.pair("-accel", accelerator).pair("-cpu", cpu);
         out.pair("-smp", self.vcpus)
             .pair("-m", format!("{}M", self.ram_mib));
-        out.pair("-display", "none").pair("-rtc", "base=utc");
+        out.pair("-display", "none");
         out.pair("-object", "rng-builtin,id=rng")
             .pair("-device", "virtio-rng-pci,rng=rng");
         out.pair(
@@ -124,15 +128,14 @@ impl Machine {
         out.pair("-serial", format!("chardev:{CONSOLE}"));
     }
 
-    fn root_disk(&self, out: &mut Arguments) {
-        out.pair("-add-fd", format!("fd={},set=1", self.disk));
-        let file = "file.driver=file,file.filename=/dev/fdset/1,file.aio=threads";
-        out.pair(
-            "-blockdev",
-            format!("driver=raw,node-name=root,discard=unmap,{file}"),
-        );
-        // QEMU itself takes index 0 for a kernel that it loads.
-        out.pair("-device", "virtio-blk-pci,drive=root,bootindex=1");
+    fn disks(&self, out: &mut Arguments) {
+        hardware::controller(&self.hardware, out);
+        if let Some(disk) = self.disk {
+            hardware::root_disk(&self.hardware, disk, out);
+        }
+        if let Some(config) = self.config_drive {
+            hardware::config_drive(&self.hardware, config, out);
+        }
     }
 }
 
@@ -146,23 +149,8 @@ impl Kernel {
     }
 }
 
-impl Nic {
-    fn add(&self, index: usize, out: &mut Arguments) {
-        out.pair(
-            "-netdev",
-            format!("tap,id=net{index},fd={},vhost=off", self.tap),
-        );
-        let device = format!("virtio-net-pci,netdev=net{index},mac={}", self.mac);
-        // Nobody boots from the network, and loading the firmware for it takes time.
-        out.pair(
-            "-device",
-            format!("{device},host_mtu={},romfile=", self.mtu),
-        );
-    }
-}
-
 #[derive(Default)]
-struct Arguments(Vec<String>);
+pub(crate) struct Arguments(Vec<String>);
 
 impl Arguments {
     fn flag(&mut self, name: &str) -> &mut Self {
@@ -170,7 +158,7 @@ impl Arguments {
         self
     }
 
-    fn pair(&mut self, name: &str, value: impl ToString) -> &mut Self {
+    pub(crate) fn pair(&mut self, name: &str, value: impl ToString) -> &mut Self {
         self.0.push(name.to_owned());
         self.0.push(value.to_string());
         self
@@ -179,6 +167,8 @@ impl Arguments {
 
 #[cfg(test)]
 mod tests {
+    use model::{Clock, DiskBus, MachineType, VifModel};
+
     use super::*;
 
     fn machine() -> Machine {
@@ -187,27 +177,37 @@ mod tests {
             accelerator: Accelerator::Tcg { why: String::new() },
             vcpus: 2,
             ram_mib: 512,
-            disk: 7,
+            hardware: Hardware::default(),
+            variables: None,
+            disk: Some(7),
+            config_drive: None,
             kernel: None,
             nics: Vec::new(),
             qmp: 8,
         }
     }
 
+    fn nic(tap: u8) -> Nic {
+        Nic {
+            tap: tap.into(),
+            mac: Mac([0xfa, 0x16, 0x3e, 0, 0, tap]),
+            mtu: 1430,
+        }
+    }
+
     /// One option a line, as a person would write it.
     fn check(machine: &Machine, golden: &str) {
-        let lines: Vec<_> = machine
-            .arguments()
-            .join(" ")
-            .split(" -")
-            .map(str::to_owned)
-            .collect();
-        assert_eq!(lines.join("\n-"), golden.trim());
+        let path = format!("{}/tests/golden/{golden}.txt", env!("CARGO_MANIFEST_DIR"));
+        let lines = machine.arguments().join(" ").replace(" -", "\n-");
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            std::fs::write(&path, format!("{lines}\n")).unwrap();
+        }
+        assert_eq!(lines, std::fs::read_to_string(path).unwrap().trim_end());
     }
 
     #[test]
     fn firmware_boots_the_disk() {
-        check(&machine(), include_str!("../tests/golden/disk.txt"));
+        check(&machine(), "disk");
     }
 
     #[test]
@@ -217,17 +217,73 @@ mod tests {
             ramdisk: Some(10),
             command_line: format!("{KERNEL_ARGUMENTS} root=/dev/vda"),
         };
-        let nic = |tap| Nic {
-            tap,
-            mac: Mac([0xfa, 0x16, 0x3e, 0, 0, tap as u8]),
-            mtu: 1430,
-        };
         let machine = Machine {
             accelerator: Accelerator::Kvm,
             kernel: Some(kernel),
             nics: vec![nic(11), nic(12)],
+            config_drive: Some(13),
             ..machine()
         };
-        check(&machine, include_str!("../tests/golden/kernel.txt"));
+        check(&machine, "kernel");
+    }
+
+    #[test]
+    fn ovmf_boots_a_disk_of_q35() {
+        let hardware = Hardware {
+            machine: MachineType::Q35,
+            clock: Clock::LocalTime,
+            ..Hardware::default()
+        };
+        let machine = Machine {
+            hardware,
+            variables: Some(9),
+            config_drive: Some(13),
+            nics: vec![nic(11)],
+            ..machine()
+        };
+        check(&machine, "uefi");
+    }
+
+    /// Only what depends on the bus.
+    #[test]
+    fn every_bus_and_card_has_its_devices() {
+        let mut all = String::new();
+        for board in [MachineType::Pc, MachineType::Q35] {
+            for (disk_bus, vif_model) in [
+                (DiskBus::Virtio, VifModel::Virtio),
+                (DiskBus::Scsi, VifModel::E1000),
+                (DiskBus::Sata, VifModel::E1000e),
+                (DiskBus::Ide, VifModel::Rtl8139),
+                (DiskBus::Usb, VifModel::Ne2kPci),
+                (DiskBus::Virtio, VifModel::Pcnet),
+                (DiskBus::Virtio, VifModel::Vmxnet3),
+            ] {
+                let hardware = Hardware {
+                    machine: board,
+                    disk_bus,
+                    vif_model,
+                    ..Hardware::default()
+                };
+                let machine = Machine {
+                    hardware,
+                    config_drive: Some(13),
+                    nics: vec![nic(11)],
+                    ..machine()
+                };
+                all += &format!("{board:?} {disk_bus:?} {vif_model:?}\n");
+                let arguments = machine.arguments();
+                let devices = arguments.iter().skip_while(|a| *a != "chardev:console");
+                for device in devices
+                    .filter(|a| a.contains("drive=") || a.contains(",id=") || a.contains("mac="))
+                {
+                    all += &format!("  {device}\n");
+                }
+            }
+        }
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/buses.txt");
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            std::fs::write(path, &all).unwrap();
+        }
+        assert_eq!(all, std::fs::read_to_string(path).unwrap());
     }
 }

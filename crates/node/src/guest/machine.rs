@@ -2,13 +2,13 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use linux::process::ProcessId;
 use linux::spawn::{self, Program};
-use model::{Mac, ServerId};
+use model::{Hardware, Mac, ServerId};
 use nix::sys::signal::Signal;
 use qemu::qmp::{self, Event, Qmp, RunState};
 use qemu::{Accelerator, Kernel, Nic};
@@ -56,7 +56,11 @@ pub(super) struct Parts {
     pub accelerator: Accelerator,
     pub vcpus: u32,
     pub ram_mib: u32,
-    pub disk: PathBuf,
+    pub hardware: Hardware,
+    /// OVMF's variables, for a guest that it starts.
+    pub variables: Option<PathBuf>,
+    pub disk: Option<PathBuf>,
+    pub config_drive: Option<PathBuf>,
     pub kernel: Option<KernelParts>,
     /// Taps with their MAC and MTU.
     pub taps: Vec<(OwnedFd, Mac, u32)>,
@@ -74,19 +78,29 @@ impl Parts {
     /// Starts QEMU. Blocks for as long as a fork takes.
     pub(super) fn start(self) -> io::Result<Started> {
         let listener = qmp::listen(&self.run_dir)?;
-        let disk = open(&self.disk, true)?;
         let stderr = spawn::bounded_file(c"qemu-stderr", STDERR)?;
         let mut machine = qemu::Machine {
             server: self.server,
             accelerator: self.accelerator.clone(),
             vcpus: self.vcpus,
             ram_mib: self.ram_mib,
-            disk: disk.as_raw_fd(),
+            hardware: self.hardware,
+            variables: None,
+            disk: None,
+            config_drive: None,
             kernel: None,
             nics: Vec::new(),
             qmp: listener.as_raw_fd(),
         };
-        let mut descriptors = vec![listener.into(), OwnedFd::from(disk)];
+        let mut descriptors = vec![listener.into()];
+        let mut opened = |path: Option<PathBuf>, write| -> io::Result<Option<RawFd>> {
+            let Some(path) = path else { return Ok(None) };
+            descriptors.push(open(&path, write)?.into());
+            Ok(descriptors.last().map(AsRawFd::as_raw_fd))
+        };
+        machine.variables = opened(self.variables, true)?;
+        machine.disk = opened(self.disk, true)?;
+        machine.config_drive = opened(self.config_drive, false)?;
         if let Some(parts) = self.kernel {
             machine.kernel = Some(parts.open(&mut descriptors)?);
         }

@@ -21,7 +21,7 @@
 //! A hard reboot is End and Launch: what is wrong may lie outside the guest. Reset is for a guest
 //! that did not answer a soft one.
 //!
-//! A guest's files: `DIR/var/lib/hextet/guests/SERVER/{state.json,disk.raw,console.log}` and
+//! A guest's files: `DIR/var/lib/hextet/guests/SERVER/{state.json,disk.raw,firmware.vars,console.log}` and
 //! `DIR/run/hextet/guests/SERVER/qmp.sock`. QEMU can enter neither directory: what it needs it gets
 //! as open descriptors.
 
@@ -35,6 +35,7 @@ mod remove;
 pub(crate) mod scratch;
 mod state;
 mod task;
+mod variables;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;

@@ -11,7 +11,7 @@ use super::{Guest, Nic, Orders, Pressed, wish};
 use crate::guest::machine::{KernelParts, Machine, Parts};
 use crate::guest::plan::{Epochs, For, Step};
 use crate::guest::state::Failure;
-use crate::guest::{blocking, cgroup, chain, console, disk, lock, remove};
+use crate::guest::{blocking, cgroup, chain, console, disk, lock, remove, variables};
 use crate::image::private_dir;
 
 /// How long a guest may take to hear its power button before that is pressed again.
@@ -79,7 +79,12 @@ impl Guest {
             _ = self.orders.wait_for(|orders| orders.server.is_none()) => return Ok(()),
         };
         let (dir, size_gib, uid) = (self.dir.clone(), server.disk_gib, self.state.uid);
-        blocking(move || disk::make(&dir, &data, size_gib, uid)).await
+        let firmware = boot.hardware.firmware;
+        blocking(move || {
+            variables::make(&dir, firmware, uid)?;
+            disk::make(&dir, &data, size_gib, uid)
+        })
+        .await
     }
 
     async fn launch(&mut self, server: &Server, nics: &[Nic]) -> io::Result<()> {
@@ -127,7 +132,10 @@ impl Guest {
             accelerator: self.shared.accelerator().await,
             vcpus: server.vcpus,
             ram_mib: server.ram_mib,
-            disk: disk::path(&self.dir),
+            hardware: server.boot.hardware,
+            variables: variables::path(&self.dir, server.boot.hardware.firmware),
+            disk: Some(disk::path(&self.dir)),
+            config_drive: None,
             kernel,
             taps: Vec::new(),
             run_dir: self.run_dir.clone(),

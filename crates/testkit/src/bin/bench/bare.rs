@@ -14,7 +14,7 @@ use linux::netns::Netns;
 use linux::process::{self, ProcessId};
 use linux::spawn::{self, Program};
 use linux::{sysctl, tap};
-use model::{Mac, NetworkId, RouterId, ServerId};
+use model::{Hardware, Mac, NetworkId, RouterId, ServerId};
 use nix::sys::signal::Signal;
 use qemu::qmp::{self, Qmp, RunState};
 use qemu::{Accelerator, KERNEL_ARGUMENTS, Kernel, Machine, Nic};
@@ -129,7 +129,10 @@ impl Bare {
             accelerator: self.accelerator.clone(),
             vcpus: 1,
             ram_mib: 128,
-            disk: disk.as_raw_fd(),
+            hardware: Hardware::default(),
+            variables: None,
+            disk: Some(disk.as_raw_fd()),
+            config_drive: None,
             kernel: Some(Kernel {
                 image: kernel.as_raw_fd(),
                 ramdisk: Some(ramdisk.as_raw_fd()),
