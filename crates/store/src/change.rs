@@ -12,10 +12,10 @@ impl Tx<'_> {
     pub fn changes_since(&self, generation: u64) -> Result<Vec<(Key, u64)>> {
         let sql =
             "SELECT kind, id, generation FROM change WHERE generation > ? ORDER BY generation";
-        self.select(sql, vec![generation.to_value()], |value| {
-            let kind = String::from_value(value(0)?)?;
-            let id = String::from_value(value(1)?)?;
-            let at = u64::from_value(value(2)?)?;
+        self.select(sql, vec![generation.to_value()], |found| {
+            let kind = String::from_column(found.column(0)?)?;
+            let id = String::from_column(found.column(1)?)?;
+            let at = u64::from_column(found.column(2)?)?;
             Ok((parse_key(&kind, &id)?, at))
         })
     }
@@ -23,7 +23,9 @@ impl Tx<'_> {
     /// The newest generation in this transaction's picture.
     pub fn newest_generation(&self) -> Result<u64> {
         let sql = "SELECT value FROM meta WHERE name = 'generation'";
-        let found = self.select(sql, Vec::new(), |value| String::from_value(value(0)?))?;
+        let found = self.select(sql, Vec::new(), |found| {
+            String::from_column(found.column(0)?)
+        })?;
         Ok(found
             .first()
             .and_then(|text| text.parse().ok())

@@ -8,7 +8,7 @@ use model::{Error, Key, Result};
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 use tokio::sync::watch;
 
-use crate::field::{Field, Value};
+use crate::field::{Column, Field, Value};
 use crate::query::{self, Query};
 use crate::rows::Row;
 use crate::schema;
@@ -105,6 +105,21 @@ impl Store {
     }
 }
 
+/// One row that a statement found.
+#[derive(Clone, Copy)]
+pub struct Found<'a>(&'a rusqlite::Row<'a>);
+
+impl<'a> Found<'a> {
+    /// A column by its place.
+    ///
+    /// # Errors
+    /// `Internal` when the statement has fewer.
+    pub fn column(&self, place: usize) -> Result<Column<'a>> {
+        let read = |e| Error::internal("reading a row of the database", e);
+        self.0.get_ref(place).map_err(read)
+    }
+}
+
 /// An open transaction.
 pub struct Tx<'a> {
     connection: &'a Connection,
@@ -131,7 +146,7 @@ impl Tx<'_> {
     /// The rows a query asks for, in its order.
     pub fn list<R: Row>(&self, query: &Query) -> Result<Vec<R>> {
         let (sql, arguments) = query::select::<R>(query);
-        self.select(&sql, arguments, |value| R::from_values(value))
+        self.select(&sql, arguments, R::from_found)
     }
 
     /// A column's sum over the rows in which another has a value.
@@ -143,7 +158,9 @@ impl Tx<'_> {
     ) -> Result<u64> {
         let table = R::TABLE;
         let sql = format!("SELECT coalesce(sum({column}), 0) FROM \"{table}\" WHERE {filter} = ?");
-        let found = self.select(&sql, vec![value], |value| u64::from_value(value(0)?))?;
+        let found = self.select(&sql, vec![value], |found| {
+            u64::from_column(found.column(0)?)
+        })?;
         Ok(found.first().copied().unwrap_or(0))
     }
 
@@ -221,7 +238,7 @@ impl Tx<'_> {
         &self,
         sql: &str,
         arguments: Vec<Value>,
-        mut read: impl FnMut(&mut dyn FnMut(usize) -> Result<Value>) -> Result<T>,
+        read: impl Fn(Found<'_>) -> Result<T>,
     ) -> Result<Vec<T>> {
         let mut statement = self
             .connection
@@ -232,7 +249,7 @@ impl Tx<'_> {
             .map_err(|e| broken(sql, e))?;
         let mut found = Vec::new();
         while let Some(row) = rows.next().map_err(|e| broken(sql, e))? {
-            found.push(read(&mut |i| row.get(i).map_err(|e| broken(sql, e)))?);
+            found.push(read(Found(row))?);
         }
         Ok(found)
     }

@@ -9,8 +9,11 @@ use model::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-/// A column's value on its way in or out.
+/// A column's value on its way in.
 pub type Value = rusqlite::types::Value;
+
+/// A column's value on its way out, still in the database's memory.
+pub type Column<'a> = rusqlite::types::ValueRef<'a>;
 
 /// What a column holds, which decides how a filter's text is compared with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +35,18 @@ pub trait Field: Sized {
     ///
     /// # Errors
     /// `Internal` when the column holds what this type never writes.
-    fn from_value(value: Value) -> Result<Self>;
+    fn from_column(column: Column<'_>) -> Result<Self>;
+}
+
+/// The text of a column.
+///
+/// # Errors
+/// `Internal` when it holds no text.
+fn text(column: Column<'_>) -> Result<&str> {
+    match column {
+        Column::Text(octets) => std::str::from_utf8(octets).map_err(|_| corrupt("text")),
+        _ => Err(corrupt("text")),
+    }
 }
 
 fn corrupt(what: &'static str) -> Error {
@@ -47,11 +61,8 @@ impl Field for String {
     fn to_value(&self) -> Value {
         Value::Text(self.clone())
     }
-    fn from_value(value: Value) -> Result<Self> {
-        match value {
-            Value::Text(text) => Ok(text),
-            _ => Err(corrupt("text")),
-        }
+    fn from_column(column: Column<'_>) -> Result<Self> {
+        text(column).map(str::to_owned)
     }
 }
 
@@ -60,9 +71,9 @@ impl Field for bool {
     fn to_value(&self) -> Value {
         Value::Integer(i64::from(*self))
     }
-    fn from_value(value: Value) -> Result<Self> {
-        match value {
-            Value::Integer(n) => Ok(n != 0),
+    fn from_column(column: Column<'_>) -> Result<Self> {
+        match column {
+            Column::Integer(n) => Ok(n != 0),
             _ => Err(corrupt("boolean")),
         }
     }
@@ -76,9 +87,9 @@ macro_rules! int_field {
                 // Counters and sizes here stay far below 2^63.
                 Value::Integer(i64::try_from(*self).unwrap_or(i64::MAX))
             }
-            fn from_value(value: Value) -> Result<Self> {
-                match value {
-                    Value::Integer(n) => n.try_into().map_err(|_| corrupt("integer")),
+            fn from_column(column: Column<'_>) -> Result<Self> {
+                match column {
+                    Column::Integer(n) => n.try_into().map_err(|_| corrupt("integer")),
                     _ => Err(corrupt("integer")),
                 }
             }
@@ -92,10 +103,10 @@ impl<T: Field> Field for Option<T> {
     fn to_value(&self) -> Value {
         self.as_ref().map_or(Value::Null, Field::to_value)
     }
-    fn from_value(value: Value) -> Result<Self> {
-        match value {
-            Value::Null => Ok(None),
-            value => T::from_value(value).map(Some),
+    fn from_column(column: Column<'_>) -> Result<Self> {
+        match column {
+            Column::Null => Ok(None),
+            column => T::from_column(column).map(Some),
         }
     }
 }
@@ -106,9 +117,8 @@ impl Field for Ipv6Addr {
     fn to_value(&self) -> Value {
         Value::Text(format!("{:032x}", self.to_bits()))
     }
-    fn from_value(value: Value) -> Result<Self> {
-        let text = String::from_value(value)?;
-        u128::from_str_radix(&text, 16)
+    fn from_column(column: Column<'_>) -> Result<Self> {
+        u128::from_str_radix(text(column)?, 16)
             .map(Ipv6Addr::from_bits)
             .map_err(|_| corrupt("address"))
     }
@@ -121,8 +131,8 @@ macro_rules! parsed_field {
             fn to_value(&self) -> Value {
                 Value::Text(self.to_string())
             }
-            fn from_value(value: Value) -> Result<Self> {
-                String::from_value(value)?.parse().map_err(|_| corrupt(stringify!($id)))
+            fn from_column(column: Column<'_>) -> Result<Self> {
+                text(column)?.parse().map_err(|_| corrupt(stringify!($id)))
             }
         }
     )*};
@@ -136,8 +146,8 @@ macro_rules! text_field {
             fn to_value(&self) -> Value {
                 Value::Text(self.0.clone())
             }
-            fn from_value(value: Value) -> Result<Self> {
-                String::from_value(value).map($id)
+            fn from_column(column: Column<'_>) -> Result<Self> {
+                String::from_column(column).map($id)
             }
         }
     )*};
@@ -154,9 +164,8 @@ impl<T: Serialize + DeserializeOwned> Field for Json<T> {
         // Only maps with keys that are no strings fail to serialise; no column holds one.
         Value::Text(serde_json::to_string(&self.0).unwrap_or_default())
     }
-    fn from_value(value: Value) -> Result<Self> {
-        let text = String::from_value(value)?;
-        serde_json::from_str(&text)
+    fn from_column(column: Column<'_>) -> Result<Self> {
+        serde_json::from_str(text(column)?)
             .map(Json)
             .map_err(|e| Error::internal("reading a JSON column of the database", e))
     }

@@ -13,7 +13,7 @@ mod rows;
 mod schema;
 mod token;
 
-pub use db::{Store, Tx};
-pub use field::{ColumnType, Field, Json, Value};
+pub use db::{Found, Store, Tx};
+pub use field::{Column, ColumnType, Field, Json, Value};
 pub use query::{Order, Query, value_of};
 pub use rows::Row;

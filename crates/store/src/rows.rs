@@ -2,6 +2,7 @@
 
 use model::{Kind, Result};
 
+use crate::db::Found;
 use crate::field::{ColumnType, Value};
 
 /// A struct that is a table's row. Its first column is the key.
@@ -14,8 +15,11 @@ pub trait Row: Sized {
     const KIND: Kind;
     /// The values in the order of [`Row::COLUMNS`].
     fn values(&self) -> Vec<Value>;
-    /// A row from values in that order.
-    fn from_values(values: impl FnMut(usize) -> Result<Value>) -> Result<Self>;
+    /// A row from columns in that order.
+    ///
+    /// # Errors
+    /// `Internal` when a column holds what its field never writes.
+    fn from_found(found: Found<'_>) -> Result<Self>;
 }
 
 /// Declares row structs: `Name in "table" as Kind { column: Type, .. }`.
@@ -35,12 +39,10 @@ macro_rules! rows {
                 vec![$($crate::Field::to_value(&self.$column),)*]
             }
 
-            fn from_values(
-                mut value: impl FnMut(usize) -> model::Result<$crate::Value>,
-            ) -> model::Result<Self> {
+            fn from_found(found: $crate::Found<'_>) -> model::Result<Self> {
                 let mut next = 0..;
-                let mut value = || value(next.next().unwrap_or(usize::MAX));
-                Ok($name { $($column: $crate::Field::from_value(value()?)?,)* })
+                let mut column = || found.column(next.next().unwrap_or(usize::MAX));
+                Ok($name { $($column: $crate::Field::from_column(column()?)?,)* })
             }
         }
     )*};

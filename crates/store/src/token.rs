@@ -43,6 +43,8 @@ impl Tx<'_> {
             Value::Text(target_kind.to_owned()),
             Value::Text(target.to_owned()),
         ];
-        self.select(sql, arguments, |value| String::from_value(value(0)?))
+        self.select(sql, arguments, |found| {
+            String::from_column(found.column(0)?)
+        })
     }
 }
