@@ -266,6 +266,6 @@ fn server_document(tx: &Tx<'_>, row: row::Server) -> Result<Server> {
         metadata: row.metadata.0.into_iter().collect(),
         created_ms: row.created_ms,
         attachments: Vec::new(),
-        config_drive: false,
+        config_drive: row.config_drive,
     })
 }

@@ -1,21 +1,21 @@
 //! Images: their records, and the files their data lies in.
 
+mod upload;
+
 use std::io;
 use std::path::PathBuf;
 
-use md5::{Digest, Md5};
 use model::{Caller, Error, ImageId, Kind, ProjectId, Result, Scope};
-use sha2::Sha512;
-use store::{Field, Json, Query, Tx, Value, row};
-use tokio::fs::File;
-use tokio::io::AsyncWriteExt;
+use store::{Field, Json, Tx, Value, row};
+
+pub use upload::ImageWriter;
 
 use crate::list::{self, Page};
 use crate::token::owner_of;
 use crate::{Cloud, now_ms};
 
 /// Formats whose data hextet can boot from, or load as kernel and ramdisk.
-pub(crate) const DISK_FORMATS: [&str; 4] = ["raw", "aki", "ari", "ami"];
+pub(crate) const DISK_FORMATS: [&str; 5] = ["raw", "qcow2", "aki", "ari", "ami"];
 const CONTAINER_FORMATS: [&str; 5] = ["bare", "aki", "ari", "ami", "ovf"];
 const VISIBILITIES: [&str; 4] = ["public", "community", "shared", "private"];
 
@@ -84,6 +84,7 @@ impl Cloud {
             disk_format: new.disk_format.clone(),
             container_format: new.container_format.clone(),
             size_bytes: None,
+            virtual_size_bytes: None,
             checksum: None,
             sha512: None,
             min_disk: new.min_disk,
@@ -150,184 +151,6 @@ impl Cloud {
     pub fn image_file(&self, id: &ImageId) -> PathBuf {
         self.settings().images.join(id.to_string())
     }
-
-    /// Begins to take an image's data in. Nothing of it is visible until [`ImageWriter::finish`].
-    ///
-    /// # Errors
-    /// `Conflict` unless the image is `queued`; `Invalid` without formats.
-    pub async fn upload_image(&self, caller: &Caller, id: &ImageId) -> Result<ImageWriter> {
-        self.store().write(|tx| {
-            let mut image = owned(tx, caller, id)?;
-            if image.status != "queued" {
-                return Err(Error::conflict(format!(
-                    "Image status transition from {} to saving is not allowed",
-                    image.status
-                )));
-            }
-            if image.disk_format.is_none() || image.container_format.is_none() {
-                return Err(Error::invalid(
-                    "Properties disk_format, container_format must be set prior to saving data.",
-                ));
-            }
-            image.status = "saving".into();
-            image.updated_ms = now_ms();
-            tx.update(&image)
-        })?;
-        // Each upload has a file of its own: one whose image was deleted and made anew under the
-        // same id may still be under way. Nothing waits before the writer is there, because a
-        // request that is dropped while it waits would leave the image `saving`.
-        let name = format!("{id}.{}.part", ImageId::random().short());
-        let part = self.settings().images.join(name);
-        let file = std::fs::File::create(&part)
-            .map(File::from_std)
-            .map_err(|e| Error::internal("making an image's file", e));
-        if file.is_err() {
-            self.settle_upload(id, None)?;
-        }
-        Ok(ImageWriter {
-            cloud: self.clone(),
-            id: *id,
-            part,
-            file: file?,
-            size: 0,
-            md5: Md5::new(),
-            sha512: Sha512::new(),
-            done: false,
-        })
-    }
-
-    /// Uploads that a stop interrupted are void, files without a record go.
-    ///
-    /// # Errors
-    /// `Internal` when the directory or the database fails.
-    pub fn recover_images(&self) -> Result<()> {
-        let failed = |e| Error::internal("looking through the images' directory", e);
-        self.store().write(|tx| {
-            let saving: Vec<row::Image> =
-                tx.list(&Query::equal("status", Value::Text("saving".into())))?;
-            for mut image in saving {
-                image.status = "queued".into();
-                tx.update(&image)?;
-            }
-            Ok(())
-        })?;
-        for entry in std::fs::read_dir(&self.settings().images).map_err(failed)? {
-            let entry = entry.map_err(failed)?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            // What does not have a name that we give is not ours to remove.
-            let id = name.split('.').next().unwrap_or_default();
-            if id.parse::<ImageId>().is_err() || !entry.file_type().map_err(failed)?.is_file() {
-                continue;
-            }
-            let known = self
-                .store()
-                .read(|tx| tx.find::<row::Image>(Value::Text(name.clone())))?
-                .is_some();
-            if !known {
-                std::fs::remove_file(entry.path()).map_err(failed)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn settle_upload(&self, id: &ImageId, data: Option<(u64, String, String)>) -> Result<()> {
-        self.store().write(|tx| {
-            let mut image: row::Image = tx.get(id)?;
-            match &data {
-                Some((size, md5, sha512)) => {
-                    image.status = "active".into();
-                    image.size_bytes = Some(*size);
-                    image.checksum = Some(md5.clone());
-                    image.sha512 = Some(sha512.clone());
-                }
-                None => image.status = "queued".into(),
-            }
-            image.updated_ms = now_ms();
-            tx.update(&image)
-        })
-    }
-}
-
-/// An upload under way. Dropped unfinished, it leaves the image `queued` and no file.
-pub struct ImageWriter {
-    cloud: Cloud,
-    id: ImageId,
-    part: PathBuf,
-    file: File,
-    size: u64,
-    md5: Md5,
-    sha512: Sha512,
-    done: bool,
-}
-
-impl ImageWriter {
-    /// Takes the next octets.
-    ///
-    /// # Errors
-    /// `TooLarge` past the limit, `Internal` when the disk fails (full, say).
-    pub async fn write(&mut self, octets: &[u8]) -> Result<()> {
-        self.size += octets.len() as u64;
-        let limit = self.cloud.settings().max_image_bytes;
-        if self.size > limit {
-            return Err(Error::TooLarge(format!(
-                "The image is larger than {limit} bytes, the most this cloud takes."
-            )));
-        }
-        self.md5.update(octets);
-        self.sha512.update(octets);
-        self.file
-            .write_all(octets)
-            .await
-            .map_err(|e| storage_error(&e))
-    }
-
-    /// Makes the data durable and the image `active`.
-    ///
-    /// # Errors
-    /// `Internal` when the disk fails; `NotFound` when the image was deleted meanwhile.
-    pub async fn finish(mut self) -> Result<()> {
-        self.file.flush().await.map_err(|e| storage_error(&e))?;
-        self.file.sync_all().await.map_err(|e| storage_error(&e))?;
-        let path = self.cloud.image_file(&self.id);
-        // From here on nothing waits: a request dropped between these steps would leave the file
-        // under its name and the image `queued`.
-        std::fs::rename(&self.part, &path).map_err(|e| storage_error(&e))?;
-        sync_directory(&self.cloud.settings().images).map_err(|e| storage_error(&e))?;
-        self.done = true;
-        let md5 = hex(&self.md5.finalize_reset());
-        let sha512 = hex(&self.sha512.finalize_reset());
-        let settled = self
-            .cloud
-            .settle_upload(&self.id, Some((self.size, md5, sha512)));
-        if settled.is_err() {
-            let _ = std::fs::remove_file(&path);
-        }
-        settled
-    }
-}
-
-impl Drop for ImageWriter {
-    fn drop(&mut self) {
-        if !self.done {
-            let _ = std::fs::remove_file(&self.part);
-            if let Err(e) = self.cloud.settle_upload(&self.id, None) {
-                tracing::warn!(image = %self.id, error = %e, "could not set an interrupted upload back to queued");
-            }
-        }
-    }
-}
-
-fn storage_error(e: &io::Error) -> Error {
-    match e.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            Error::TooLarge("There is not enough disk space on the image storage media.".into())
-        }
-        _ => Error::internal("writing an image's data", e.to_string()),
-    }
-}
-
-fn sync_directory(path: &std::path::Path) -> io::Result<()> {
-    std::fs::File::open(path)?.sync_all()
 }
 
 pub(crate) fn hex(octets: &[u8]) -> String {

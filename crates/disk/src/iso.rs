@@ -233,7 +233,11 @@ impl Tree {
             out.extend(text("", 37));
         }
         for set in [true, true, false, false] {
-            out.extend(if set { b"1970010100000000\0" } else { b"0000000000000000\0" });
+            out.extend(if set {
+                b"1970010100000000\0"
+            } else {
+                b"0000000000000000\0"
+            });
         }
         out.push(1);
         padded(out)

@@ -68,7 +68,9 @@ impl Header<'_> {
     fn cluster_bits(&self) -> Result<u32, Malformed> {
         match self.u32(20)? {
             bits @ 9..=21 => Ok(bits),
-            bits => refuse(format!("its clusters of 2^{bits} octets are none QEMU makes")),
+            bits => refuse(format!(
+                "its clusters of 2^{bits} octets are none QEMU makes"
+            )),
         }
     }
 
@@ -149,7 +151,9 @@ impl Header<'_> {
             ("L1", self.u64(40)?, l1_size),
             ("refcount", self.u64(48)?, refcount_size),
         ] {
-            let within = at.checked_add(length).is_some_and(|end| end <= self.file_size);
+            let within = at
+                .checked_add(length)
+                .is_some_and(|end| end <= self.file_size);
             if length > 0 && !(within && at >= cluster && at % cluster == 0) {
                 return refuse(format!("its {what} table lies outside the file"));
             }

@@ -76,6 +76,8 @@ rows! {
         disk_format: Option<String>,
         container_format: Option<String>,
         size_bytes: Option<u64>,
+        /// The size of the disk in the data: for raw data its own.
+        virtual_size_bytes: Option<u64>,
         /// MD5, which old clients compare with.
         checksum: Option<String>,
         sha512: Option<String>,
@@ -256,6 +258,8 @@ rows! {
         key_name: Option<String>,
         public_keys: Json<Vec<(String, String)>>,
         user_data: Json<Option<UserData>>,
+        /// It has a disk with its metadata: it asked for one, or has no IPv4 address.
+        config_drive: bool,
         metadata: Json<Metadata>,
         availability_zone: String,
         /// Desired: `running` or `stopped`.

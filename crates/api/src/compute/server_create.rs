@@ -87,9 +87,6 @@ pub(super) fn check(wanted: Create) -> Result<NewServer> {
             "{what} is not available in this cloud yet: leave it out"
         ))
     };
-    if wanted.config_drive == Some(true) {
-        return Err(not_yet("config_drive"));
-    }
     if wanted.personality.is_some_and(|p| !p.is_empty()) {
         return Err(not_yet("personality"));
     }
@@ -157,6 +154,7 @@ pub(super) fn check(wanted: Create) -> Result<NewServer> {
             .collect(),
         key_name: wanted.key_name,
         user_data: wanted.user_data.map(user_data).transpose()?,
+        config_drive: wanted.config_drive.unwrap_or(false),
         metadata: wanted.metadata.unwrap_or_default(),
         availability_zone: wanted.availability_zone.filter(|z| !z.is_empty()),
         count: most.unwrap_or(least),

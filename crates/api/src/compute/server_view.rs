@@ -42,7 +42,7 @@ pub(super) fn view(ctx: &Context, view: &ServerView) -> Value {
         "hostId": host_id(server), "accessIPv4": "", "accessIPv6": "",
         "flavor": {"id": server.flavor.0.id, "links": bookmark(ctx, "flavors", &server.flavor.0.id)},
         "image": image(ctx, server), "links": links(ctx, "servers", &id),
-        "metadata": server.metadata.0, "key_name": server.key_name, "config_drive": "",
+        "metadata": server.metadata.0, "key_name": server.key_name, "config_drive": if server.config_drive { "True" } else { "" },
         "addresses": address_view(view),
         "OS-DCF:diskConfig": "MANUAL",
         "OS-EXT-AZ:availability_zone": server.availability_zone,

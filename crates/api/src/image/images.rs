@@ -206,7 +206,7 @@ fn view(image: &row::Image) -> Value {
         "owner": image.owner, "protected": image.protected, "os_hidden": image.hidden,
         "disk_format": image.disk_format, "container_format": image.container_format,
         "min_disk": image.min_disk, "min_ram": image.min_ram,
-        "size": image.size_bytes, "virtual_size": image.size_bytes,
+        "size": image.size_bytes, "virtual_size": image.virtual_size_bytes,
         "checksum": image.checksum,
         "os_hash_algo": image.sha512.as_ref().map(|_| "sha512"), "os_hash_value": image.sha512,
         "tags": image.tags.0,

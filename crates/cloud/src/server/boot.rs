@@ -1,8 +1,9 @@
 //! What a server boots from: its image, and the kernel and ramdisk that the image names.
 
-use model::{Boot, Caller, Error, Hardware, ImageFile, ImageId, Result};
+use model::{Boot, Caller, Error, ImageFile, ImageId, Result};
 use store::{Tx, row};
 
+use super::hardware::hardware;
 use crate::image;
 
 /// Characters that an image may add to the kernel's command line, which holds 2048 in all.
@@ -31,7 +32,8 @@ pub(super) fn boot_of(
             "Flavor's memory is too small for requested image.",
         ));
     }
-    let least = u64::from(disk.min_disk).max(disk.size_bytes.unwrap_or(0).div_ceil(1 << 30));
+    let size = disk.virtual_size_bytes.unwrap_or(0);
+    let least = u64::from(disk.min_disk).max(size.div_ceil(1 << 30));
     if flavor.disk_gib > 0 && least > u64::from(flavor.disk_gib) {
         return Err(Error::invalid(format!(
             "Flavor's disk is too small for requested image: {} GiB, and the image needs {least} GiB.",
@@ -59,7 +61,7 @@ pub(super) fn boot_of(
         ramdisk: part("ramdisk_id")?,
         kernel_args: kernel_arguments(&disk)?,
         disk: Some(image_file(&disk)?),
-        hardware: Hardware::default(),
+        hardware: hardware(&disk)?,
     })
 }
 

@@ -4,7 +4,7 @@ use model::{Caller, Error, ImageId, Key, Power, Reboot, Result, ServerId, UserDa
 use store::{Json, Tx, row};
 
 use super::boot::boot_of;
-use super::interface::{MAX_NETWORKS, ServerNetwork, attach_ports};
+use super::interface::{MAX_NETWORKS, ServerNetwork, attach_ports, has_ipv4};
 use super::state::set_status;
 use crate::list;
 use crate::{Cloud, flavor, keypair, now_ms};
@@ -27,6 +27,8 @@ pub struct NewServer {
     pub security_groups: Vec<String>,
     pub key_name: Option<String>,
     pub user_data: Option<UserData>,
+    /// Asks for a disk with the server's metadata; one without an IPv4 address has it anyway.
+    pub config_drive: bool,
     pub metadata: row::Metadata,
     pub availability_zone: Option<String>,
     /// How many to make, at least one.
@@ -92,6 +94,7 @@ impl Cloud {
             key_name: new.key_name.clone(),
             public_keys: Json(public_keys(tx, caller, new.key_name.as_deref())?),
             user_data: Json(new.user_data.clone()),
+            config_drive: new.config_drive,
             metadata: Json(new.metadata.clone()),
             availability_zone: zone,
             power: Json(Power::Running),
@@ -109,6 +112,10 @@ impl Cloud {
         set_status(&mut server);
         tx.insert(&server)?;
         attach_ports(tx, caller, &server, new)?;
+        if !server.config_drive && !has_ipv4(tx, &server)? {
+            server.config_drive = true;
+            tx.update(&server)?;
+        }
         tx.touch(Key::Server(server.id))?;
         Ok(server)
     }

@@ -1,6 +1,6 @@
 //! A server's network interfaces: ports made for it, and ports the user gives it.
 
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use model::{Caller, Error, NetworkId, PortId, ProjectId, Result, SecurityGroupId};
 use store::{Field, Query, Tx, Value, row};
@@ -10,7 +10,7 @@ use crate::port::{self, FixedIp, NewPort};
 use crate::{network, security_group};
 
 /// As many as have a place on a guest's first PCI bus.
-pub(super) const MAX_NETWORKS: usize = 26;
+pub(super) const MAX_NETWORKS: usize = 24;
 
 /// A network interface a request asks for.
 #[derive(Clone, Debug)]
@@ -51,6 +51,18 @@ pub(super) fn attach_ports(
         port::touch(tx, &port.id)?;
     }
     Ok(())
+}
+
+/// Whether the guest can ask `169.254.169.254`. Many systems know no other place for metadata.
+pub(super) fn has_ipv4(tx: &Tx<'_>, server: &row::Server) -> Result<bool> {
+    for port in super::ports_of(tx, &server.id)? {
+        let view = port::view(tx, port)?;
+        let mut addresses = view.addresses.iter();
+        if addresses.any(|held| IpAddr::from(held.address).is_ipv4()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn default_network(tx: &Tx<'_>, project: &ProjectId) -> Result<Vec<ServerNetwork>> {

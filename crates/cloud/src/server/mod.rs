@@ -2,6 +2,7 @@
 
 mod boot;
 mod create;
+mod hardware;
 mod interface;
 mod state;
 mod view;

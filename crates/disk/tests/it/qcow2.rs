@@ -84,7 +84,14 @@ fn images_that_need_more_than_themselves_are_refused() {
     create(&["-o", "data_file=data", "a", "1M"]);
     refused("external");
     let key = "secret,id=key,data=secret";
-    create(&["--object", key, "-o", "encrypt.format=luks,encrypt.key-secret=key,encrypt.iter-time=10", "a", "1M"]);
+    create(&[
+        "--object",
+        key,
+        "-o",
+        "encrypt.format=luks,encrypt.key-secret=key,encrypt.iter-time=10",
+        "a",
+        "1M",
+    ]);
     refused("encrypted");
     create(&["a", "1M"]);
     scratch.qemu_img(&["snapshot", "-c", "s", "a"]);

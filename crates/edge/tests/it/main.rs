@@ -6,6 +6,7 @@ mod body;
 mod fields;
 mod golden;
 mod image;
+mod image_format;
 mod node;
 mod page;
 mod port;

@@ -509,7 +509,7 @@ async fn servers() {
         make(json!({"min_count": 3, "max_count": 2}), 400),
         make(json!({"max_count": 0}), 400),
         make(json!({"min_count": 4_294_967_295_u32}), 400),
-        make(json!({"config_drive": true}), 400),
+        make(json!({"config_drive": "perhaps"}), 400),
         make(
             json!({"personality": [{"path": "/x", "contents": "eA=="}]}),
             400,

@@ -44,7 +44,7 @@ CREATE INDEX assignment_target ON "assignment" (target_kind, target_id);
 CREATE TABLE "image" (
     id TEXT NOT NULL PRIMARY KEY, owner TEXT NOT NULL, name TEXT, status TEXT NOT NULL,
     visibility TEXT NOT NULL, disk_format TEXT, container_format TEXT, size_bytes BIGINT,
-    checksum TEXT, sha512 TEXT, min_disk BIGINT NOT NULL, min_ram BIGINT NOT NULL,
+    virtual_size_bytes BIGINT, checksum TEXT, sha512 TEXT, min_disk BIGINT NOT NULL, min_ram BIGINT NOT NULL,
     protected BOOLEAN NOT NULL, hidden BOOLEAN NOT NULL, properties TEXT NOT NULL,
     tags TEXT NOT NULL, created_ms BIGINT NOT NULL, updated_ms BIGINT NOT NULL
 );
@@ -154,7 +154,7 @@ CREATE TABLE "server" (
     name TEXT NOT NULL, description TEXT, node_id TEXT, flavor TEXT NOT NULL,
     ram_mib BIGINT NOT NULL, flavor_id TEXT NOT NULL, image_id TEXT,
     boot TEXT NOT NULL, key_name TEXT, public_keys TEXT NOT NULL, user_data TEXT NOT NULL,
-    metadata TEXT NOT NULL, availability_zone TEXT NOT NULL, power TEXT NOT NULL,
+    config_drive BOOLEAN NOT NULL, metadata TEXT NOT NULL, availability_zone TEXT NOT NULL, power TEXT NOT NULL,
     start_epoch BIGINT NOT NULL, reboot_epoch BIGINT NOT NULL, reboot TEXT NOT NULL,
     deleting BOOLEAN NOT NULL, seen TEXT NOT NULL, fault TEXT, status TEXT NOT NULL,
     task_state TEXT, created_ms BIGINT NOT NULL, updated_ms BIGINT NOT NULL

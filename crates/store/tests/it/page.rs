@@ -49,6 +49,7 @@ fn image() -> impl Strategy<Value = row::Image> {
         disk_format: None,
         container_format: None,
         size_bytes: size,
+        virtual_size_bytes: None,
         checksum: None,
         sha512: None,
         min_disk: 0,
