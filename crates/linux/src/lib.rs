@@ -9,5 +9,6 @@ pub mod process;
 pub mod seccomp;
 pub mod socket;
 pub mod spawn;
+pub mod stream;
 pub mod sysctl;
 pub mod tap;

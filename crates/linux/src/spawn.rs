@@ -31,6 +31,10 @@ pub struct Program {
     pub stderr: File,
     /// The directory of an existing cgroup.
     pub cgroup: Option<PathBuf>,
+    /// Where it works; it need not be able to enter it.
+    pub directory: PathBuf,
+    /// All it is told besides `PATH`.
+    pub environment: Vec<(String, String)>,
 }
 
 impl Program {
@@ -46,10 +50,11 @@ impl Program {
         let groups: Vec<Gid> = self.groups.iter().copied().map(Gid::from_raw).collect();
         let (uid, gid) = (Uid::from_raw(self.uid), Gid::from_raw(self.uid));
         let mut command = Command::new(&self.path);
-        command.args(&self.arguments).current_dir("/");
+        command.args(&self.arguments).current_dir(&self.directory);
         command
             .env_clear()
-            .envs(std::env::vars_os().filter(|(name, _)| name == "PATH"));
+            .envs(std::env::vars_os().filter(|(name, _)| name == "PATH"))
+            .envs(self.environment);
         command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -209,6 +214,8 @@ mod tests {
             descriptors: vec![read],
             stderr: bounded_file(c"test", 100).unwrap(),
             cgroup: None,
+            directory: "/".into(),
+            environment: Vec::new(),
         };
         let stderr = id.stderr.try_clone().unwrap();
         let id = id.start().unwrap();

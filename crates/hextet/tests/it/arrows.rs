@@ -9,6 +9,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "hextet",
         &[
             "api", "cloud", "edge", "lan", "link", "linux", "model", "net", "node", "store",
+            "volume",
         ],
     ),
     ("edge", &["api", "model", "net"]),
@@ -17,9 +18,13 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("store", &["model"]),
     ("net", &["model"]),
     ("link", &["model"]),
-    ("node", &["disk", "lan", "link", "linux", "model", "qemu"]),
+    (
+        "node",
+        &["disk", "lan", "link", "linux", "model", "qemu", "volume"],
+    ),
     ("lan", &["linux", "model", "wire"]),
     ("qemu", &["linux", "model"]),
+    ("volume", &["linux", "model"]),
     ("disk", &[]),
     ("linux", &[]),
     ("wire", &[]),

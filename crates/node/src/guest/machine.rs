@@ -120,6 +120,8 @@ impl Parts {
             descriptors,
             stderr: stderr.try_clone()?,
             cgroup: self.cgroup,
+            directory: "/".into(),
+            environment: Vec::new(),
         };
         Ok(Started {
             process: program.start()?,

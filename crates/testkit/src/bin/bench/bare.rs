@@ -159,6 +159,8 @@ impl Bare {
             ],
             stderr: spawn::bounded_file(c"qemu-stderr", 16 << 10)?,
             cgroup: None,
+            directory: "/".into(),
+            environment: Vec::new(),
         };
         Ok(program.start()?)
     }
