@@ -1,5 +1,7 @@
 //! JSON from clients, become domain values once.
 
+use std::net::IpAddr;
+
 use model::{Error, Result};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
@@ -127,6 +129,24 @@ pub(crate) fn parse<T: std::str::FromStr>(field: &str, text: &str) -> Result<T> 
             "Invalid input for {field}. Reason: '{text}' is not valid."
         ))
     })
+}
+
+/// An address of either family, with or without brackets.
+///
+/// # Errors
+/// `Invalid`, naming the field; also for IPv4 in the clothes of IPv6 (RFC 4291, section 2.5.5.2).
+pub(crate) fn ip(field: &str, text: &str) -> Result<IpAddr> {
+    match model::parse_ip(text) {
+        Some(address) if address.to_canonical() == address => Ok(address),
+        _ => Err(Error::invalid(format!(
+            "Invalid input for {field}. Reason: '{text}' is not a valid IP address."
+        ))),
+    }
+}
+
+/// An address as a column's filter takes it.
+pub(crate) fn address_column(address: IpAddr) -> String {
+    format!("{:032x}", model::ip_to_bits(address))
 }
 
 /// Keeps only the fields a client asked for.

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use ipnet::{IpNet, Ipv6Net};
+use ipnet::IpNet;
 use model::{
     AddressGroup, AddressGroupId, Change, Desired, Direction, Key, Network, NodeId, Peer, Port,
     PortId, Protocol, Result, Router, RouterPort, Rule, SecurityGroupId, Server, Subnet,
@@ -87,13 +87,13 @@ fn network_document(tx: &Tx<'_>, network: row::Network) -> Result<Network> {
 
 fn subnet_document(s: row::Subnet) -> Subnet {
     Subnet {
-        prefix: IpNet::V6(subnet::net(&s)),
+        prefix: subnet::net(&s),
         id: s.id,
-        gateway: s.gateway.map(IpAddr::V6),
+        gateway: s.gateway,
         enable_dhcp: s.enable_dhcp,
         ra_mode: s.ra_mode.0,
         address_mode: s.address_mode.0,
-        dns_nameservers: s.dns_nameservers.0.into_iter().map(IpAddr::V6).collect(),
+        dns_nameservers: s.dns_nameservers.0,
         host_routes: s.host_routes.0,
     }
 }
@@ -105,9 +105,7 @@ fn router_document(tx: &Tx<'_>, router: row::Router) -> Result<Router> {
             let mut addresses = Vec::new();
             for held in port::view(tx, leg.clone())?.addresses {
                 let s: row::Subnet = tx.get(&held.subnet_id)?;
-                addresses.extend(
-                    Ipv6Net::new(held.address, subnet::net(&s).prefix_len()).map(IpNet::V6),
-                );
+                addresses.extend(IpNet::new(held.address, subnet::net(&s).prefix_len()));
             }
             ports.push(RouterPort {
                 id: leg.id,
@@ -123,11 +121,8 @@ fn router_document(tx: &Tx<'_>, router: row::Router) -> Result<Router> {
         enabled: router.enabled,
         ports,
         routes: router.routes.0,
-        default_nexthops: router::default_nexthop(tx, &router.id)?
-            .into_iter()
-            .map(IpAddr::V6)
-            .collect(),
-        snat: true,
+        default_nexthops: router::default_nexthops(tx, &router.id)?,
+        snat: router.snat,
         floating_ips: Vec::new(),
     })
 }
@@ -141,10 +136,10 @@ fn group_document(tx: &Tx<'_>, id: AddressGroupId) -> Result<Option<AddressGroup
         "t.port_id IN (SELECT m.port_id FROM membership m WHERE m.security_group_id = ?)";
     let held: Vec<row::Allocation> =
         tx.list(&Query::all().matching(condition, vec![id.to_value()]))?;
-    Ok(Some(AddressGroup {
-        id,
-        addresses: held.into_iter().map(|a| IpAddr::V6(a.address)).collect(),
-    }))
+    let mut addresses: Vec<IpAddr> = held.into_iter().map(|a| a.address).collect();
+    addresses.sort();
+    addresses.dedup();
+    Ok(Some(AddressGroup { id, addresses }))
 }
 
 fn port_document(tx: &Tx<'_>, row: row::Port) -> Result<Port> {
@@ -157,11 +152,7 @@ fn port_document(tx: &Tx<'_>, row: row::Port) -> Result<Port> {
         network: row.network_id,
         mac: row.mac,
         enabled: row.enabled && network.enabled,
-        addresses: view
-            .addresses
-            .iter()
-            .map(|a| IpAddr::V6(a.address))
-            .collect(),
+        addresses: view.addresses.iter().map(|a| a.address).collect(),
         port_security: row.port_security,
         allowed_prefixes: pairs.filter_map(|p| parse_prefix(&p.ip_address)).collect(),
         rules: rules(tx, &view.security_groups)?,

@@ -46,7 +46,7 @@ pub use server::{
     vm_state,
 };
 pub use setup::{Account, set_up};
-pub use subnet::{NewSubnet, SubnetUpdate};
+pub use subnet::{IpVersion, NewSubnet, SubnetUpdate};
 pub use token::{Credentials, ScopeWish, Secret, Token, token_roles};
 pub use user::{NewUser, UserUpdate};
 

@@ -2,6 +2,7 @@
 //!
 //! Everything here is a value: no I/O, no clock. Cloud and node meet only in these documents.
 
+mod address;
 mod caller;
 mod desired;
 mod error;
@@ -11,6 +12,7 @@ mod status;
 mod text;
 mod user_data;
 
+pub use address::{ip_from_bits, ip_to_bits};
 pub use caller::{Caller, Scope};
 pub use desired::{
     AddressGroup, AddressMode, Attachment, Boot, Change, Chap, Clock, Desired, Direction, DiskBus,

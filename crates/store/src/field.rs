@@ -1,6 +1,6 @@
 //! How domain values stand in columns: `TEXT`, `BIGINT` and `BOOLEAN`, nothing else.
 
-use std::net::Ipv6Addr;
+use std::net::IpAddr;
 
 use model::{
     AddressGroupId, AttachmentId, DomainId, Error, FlavorId, FloatingIpId, ImageId, Mac, NetworkId,
@@ -111,15 +111,16 @@ impl<T: Field> Field for Option<T> {
     }
 }
 
-/// Addresses stand as 32 hex digits, so that their order as text is their order as numbers.
-impl Field for Ipv6Addr {
+/// Addresses stand as 32 hex digits, IPv4 as its v4-mapped form, so that their order as text is
+/// their order as numbers.
+impl Field for IpAddr {
     const TYPE: ColumnType = ColumnType::Text;
     fn to_value(&self) -> Value {
-        Value::Text(format!("{:032x}", self.to_bits()))
+        Value::Text(format!("{:032x}", model::ip_to_bits(*self)))
     }
     fn from_column(column: Column<'_>) -> Result<Self> {
         u128::from_str_radix(text(column)?, 16)
-            .map(Ipv6Addr::from_bits)
+            .map(model::ip_from_bits)
             .map_err(|_| corrupt("address"))
     }
 }

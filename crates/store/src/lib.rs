@@ -4,6 +4,7 @@
 //! A transaction is a plain closure: statements on SQLite take microseconds, so an `async` face
 //! would only cost; the one thing that waits, the commit's fsync, is announced to the runtime.
 
+mod address;
 mod change;
 mod db;
 mod field;

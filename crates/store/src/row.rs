@@ -1,12 +1,12 @@
 //! The rows of every table. A row is the domain type of its noun.
 
 use std::collections::BTreeMap;
-use std::net::Ipv6Addr;
+use std::net::IpAddr;
 
 use model::{
-    AddressMode, DomainId, FlavorId, GuestSeen, ImageId, Mac, NetworkId, NodeFacts, NodeId, PortId,
-    ProjectId, RaMode, RoleId, Route, RouterId, RuleId, SecurityGroupId, ServerId, SubnetId,
-    UserData, UserId,
+    AddressMode, DomainId, FlavorId, FloatingIpId, GuestSeen, ImageId, Mac, NetworkId, NodeFacts,
+    NodeId, PortId, ProjectId, RaMode, RoleId, Route, RouterId, RuleId, SecurityGroupId, ServerId,
+    SubnetId, UserData, UserId,
 };
 
 use crate::field::Json;
@@ -139,15 +139,15 @@ rows! {
         project_id: ProjectId,
         name: String,
         description: String,
-        prefix: Ipv6Addr,
+        prefix: IpAddr,
         prefix_length: u32,
-        gateway: Option<Ipv6Addr>,
+        gateway: Option<IpAddr>,
         enable_dhcp: bool,
         ra_mode: Json<Option<RaMode>>,
         address_mode: Json<Option<AddressMode>>,
         /// First and last address of each pool.
-        pools: Json<Vec<(Ipv6Addr, Ipv6Addr)>>,
-        dns_nameservers: Json<Vec<Ipv6Addr>>,
+        pools: Json<Vec<(IpAddr, IpAddr)>>,
+        dns_nameservers: Json<Vec<IpAddr>>,
         host_routes: Json<Vec<Route>>,
         tags: Json<Vec<String>>,
         revision: u64,
@@ -186,7 +186,7 @@ rows! {
         /// `SUBNET/ADDRESS`: one holder for each address.
         id: String,
         subnet_id: SubnetId,
-        address: Ipv6Addr,
+        address: IpAddr,
         port_id: PortId,
         network_id: NetworkId,
     }
@@ -205,7 +205,30 @@ rows! {
         description: String,
         enabled: bool,
         external_network_id: Option<NetworkId>,
+        /// Whether IPv4 packets that leave by the gateway take its address.
+        snat: bool,
         routes: Json<Vec<Route>>,
+        tags: Json<Vec<String>>,
+        revision: u64,
+        created_ms: i64,
+        updated_ms: i64,
+    }
+    /// A floating IP. It holds its address by a port of its own in the external network.
+    FloatingIp in "floating_ip" as FloatingIp {
+        id: FloatingIpId,
+        project_id: ProjectId,
+        description: String,
+        /// The external network.
+        network_id: NetworkId,
+        address: IpAddr,
+        /// The port that holds `address`.
+        own_port_id: PortId,
+        /// The port it stands for, that port's address, and the router between; all or none.
+        port_id: Option<PortId>,
+        fixed_address: Option<IpAddr>,
+        router_id: Option<RouterId>,
+        /// `ACTIVE` when it stands for a port, else `DOWN`; stored so that lists can filter on it.
+        status: String,
         tags: Json<Vec<String>>,
         revision: u64,
         created_ms: i64,

@@ -1,6 +1,6 @@
 //! Servers.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use cloud::{NamePattern, ServerFilter, ServerView};
 use model::{Error, Kind, Result, ServerId};
@@ -41,12 +41,11 @@ const VM_STATES: [(&str, &[&str]); 4] = [
 
 /// Filters that the compute API has and this cloud does not: an answer that passed over them would
 /// list servers that were not asked for.
-const NOT_YET: [&str; 9] = [
+const NOT_YET: [&str; 8] = [
     "power_state",
     "changes-since",
     "changes-before",
     "reservation_id",
-    "ip",
     "tags",
     "not-tags",
     "locked",
@@ -153,7 +152,7 @@ pub(super) fn addresses(ctx: &Context) -> Result<Reply> {
         let _ = network;
         let entry = plain.entry(name).or_insert_with(|| json!([]));
         if let Some(list) = entry.as_array_mut() {
-            list.push(json!({"version": 6, "addr": address.to_string()}));
+            list.push(json!({"version": if address.is_ipv4() { 4 } else { 6 }, "addr": address.to_string()}));
         }
     }
     Ok(Reply::ok(&json!({"addresses": plain})))
@@ -249,7 +248,7 @@ fn listed(ctx: &Context, view: fn(&Context, &ServerView) -> Value) -> Result<Rep
             .or(ctx.query("display_name"))
             .map(name_pattern)
             .transpose()?,
-        address: ctx.query("ip6").map(ip6).transpose()?,
+        addresses: held_addresses(ctx)?,
         node: ctx.query("host").or(ctx.query("node")).map(str::to_owned),
     };
     if ctx
@@ -300,11 +299,19 @@ fn name_pattern(text: &str) -> Result<NamePattern> {
     })
 }
 
-fn ip6(text: &str) -> Result<Ipv6Addr> {
-    match model::parse_ip(text) {
-        Some(IpAddr::V6(address)) => Ok(address),
-        _ => Err(Error::invalid(format!(
-            "ip6 '{text}' must be a whole IPv6 address"
-        ))),
+/// The compute API takes a part of an address, or a regular expression; of those, whole addresses.
+fn held_addresses(ctx: &Context) -> Result<Vec<IpAddr>> {
+    let mut found = Vec::new();
+    for (name, version, v4) in [("ip", 4, true), ("ip6", 6, false)] {
+        let Some(text) = ctx.query(name) else {
+            continue;
+        };
+        let address = model::parse_ip(text).filter(|a| a.is_ipv4() == v4);
+        found.push(address.ok_or_else(|| {
+            Error::invalid(format!(
+                "{name} '{text}' must be a whole IPv{version} address"
+            ))
+        })?);
     }
+    Ok(found)
 }

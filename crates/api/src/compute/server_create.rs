@@ -1,14 +1,12 @@
 //! What a client may say of a server to be made, become a domain value.
 
-use std::net::{IpAddr, Ipv6Addr};
-
 use cloud::{NewServer, ServerNetwork};
 use model::{Error, Result, UserData};
 use serde::Deserialize;
 use serde_json::Value;
 use store::row;
 
-use crate::json::{number, parse, truth};
+use crate::json::{ip, number, parse, truth};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -174,21 +172,16 @@ fn network(wish: NetworkJson) -> Result<ServerNetwork> {
     match (wish.port, wish.uuid) {
         (Some(port), _) => Ok(ServerNetwork::Port(parse("networks/port", &port)?)),
         (None, Some(uuid)) => {
-            let address = wish.fixed_ip.as_deref().map(address).transpose()?;
+            let address = wish
+                .fixed_ip
+                .as_deref()
+                .map(|text| ip("networks/fixed_ip", text))
+                .transpose()?;
             Ok(ServerNetwork::Network(
                 parse("networks/uuid", &uuid)?,
                 address,
             ))
         }
         (None, None) => Err(Error::invalid("each of networks needs a uuid or a port")),
-    }
-}
-
-fn address(text: &str) -> Result<Ipv6Addr> {
-    match model::parse_ip(text) {
-        Some(IpAddr::V6(address)) => Ok(address),
-        _ => Err(Error::invalid(format!(
-            "networks/fixed_ip '{text}' is not an IPv6 address"
-        ))),
     }
 }

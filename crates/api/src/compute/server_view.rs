@@ -1,6 +1,6 @@
 //! Servers as the compute API shows them.
 
-use std::net::Ipv6Addr;
+use std::net::IpAddr;
 
 use cloud::{ServerView, vm_state};
 use model::{Power, PowerSeen};
@@ -20,7 +20,7 @@ pub(super) fn links(ctx: &Context, kind: &str, id: &str) -> Value {
 }
 
 /// Network name, port and address of each address a server holds.
-pub(super) fn held(server: &ServerView) -> Vec<(String, &cloud::PortView, Ipv6Addr)> {
+pub(super) fn held(server: &ServerView) -> Vec<(String, &cloud::PortView, IpAddr)> {
     let each = server.ports.iter();
     each.flat_map(|(port, name)| {
         port.addresses
@@ -82,7 +82,7 @@ fn address_view(view: &ServerView) -> Value {
     let mut networks: Map<String, Value> = Map::new();
     for (name, port, address) in held(view) {
         let entry = json!({
-            "version": 6, "addr": address.to_string(),
+            "version": if address.is_ipv4() { 4 } else { 6 }, "addr": address.to_string(),
             "OS-EXT-IPS:type": "fixed", "OS-EXT-IPS-MAC:mac_addr": port.port.mac.to_string(),
         });
         if let Some(list) = networks

@@ -6,10 +6,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use store::row;
 
-use super::subnet::v6;
 use super::{collection, made, single, wanted};
 use crate::context::Context;
-use crate::json::{parse, truth};
+use crate::json::{ip, parse, truth};
 use crate::page::Names;
 use crate::reply::Reply;
 use crate::time;
@@ -102,7 +101,7 @@ pub(super) fn list(ctx: &Context) -> Result<Reply> {
         .map(|(_, v)| v)
     {
         match wish.split_once('=') {
-            Some(("ip_address", text)) => addresses.push(v6("fixed_ips", text)?),
+            Some(("ip_address", text)) => addresses.push(ip("fixed_ips", text)?),
             Some(("subnet_id" | "subnet", text)) => subnets.push(text.to_owned()),
             _ => {
                 return Err(Error::invalid(format!(
@@ -189,7 +188,7 @@ pub(super) fn fixed_ips(wishes: Vec<FixedIpJson>) -> Result<Vec<FixedIp>> {
             address: wish
                 .ip_address
                 .as_deref()
-                .map(|a| v6("fixed_ips/ip_address", a))
+                .map(|a| ip("fixed_ips/ip_address", a))
                 .transpose()?,
         })
     };

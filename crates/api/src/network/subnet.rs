@@ -1,9 +1,9 @@
 //! Subnets.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
-use cloud::{NewSubnet, SubnetUpdate};
-use ipnet::{IpNet, Ipv6Net};
+use cloud::{IpVersion, NewSubnet, SubnetUpdate};
+use ipnet::IpNet;
 use model::{Error, Kind, RaMode, Result, Route};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use store::row;
 
 use super::{collection, made, single, wanted};
 use crate::context::Context;
-use crate::json::{nullable, number, parse, truth};
+use crate::json::{address_column, ip, nullable, number, parse, truth};
 use crate::page::Names;
 use crate::reply::Reply;
 use crate::time;
@@ -90,22 +90,29 @@ pub(super) struct HostRoute {
 /// `GET /v2.0/subnets`
 pub(super) fn list(ctx: &Context) -> Result<Reply> {
     let mut page = ctx.page(NAMES)?;
-    // Every subnet is IPv6: a filter for the other version matches none.
-    if ctx.query("ip_version").is_some_and(|v| v != "6") {
-        return collection(ctx, "subnets", None, Vec::new());
-    }
+    let version = match ctx.query("ip_version") {
+        None => None,
+        Some("4") => Some(IpVersion::V4),
+        Some("6") => Some(IpVersion::V6),
+        Some(_) => return collection(ctx, "subnets", None, Vec::new()),
+    };
     if let Some(cidr) = ctx.query("cidr") {
-        let Ok(net) = cidr.parse::<Ipv6Net>() else {
+        let Ok(net) = cidr.parse::<IpNet>() else {
             return collection(ctx, "subnets", None, Vec::new());
         };
-        page.filters.push((
-            "prefix".into(),
-            vec![format!("{:032x}", net.network().to_bits())],
-        ));
+        page.filters
+            .push(("prefix".into(), vec![address_column(net.network())]));
         page.filters
             .push(("prefix_length".into(), vec![net.prefix_len().to_string()]));
     }
-    let subnets = ctx.cloud.list_subnets(&ctx.caller, &page)?;
+    if let Some(gateway) = ctx.query("gateway_ip") {
+        let Some(gateway) = model::parse_ip(gateway) else {
+            return collection(ctx, "subnets", None, Vec::new());
+        };
+        page.filters
+            .push(("gateway".into(), vec![address_column(gateway)]));
+    }
+    let subnets = ctx.cloud.list_subnets(&ctx.caller, &page, version)?;
     collection(
         ctx,
         "subnets",
@@ -190,7 +197,7 @@ fn check(wanted: Create) -> Result<NewSubnet> {
     }
     let cidr = wanted
         .cidr
-        .ok_or_else(|| Error::invalid("cidr is missing: the IPv6 prefix of the subnet"))?;
+        .ok_or_else(|| Error::invalid("cidr is missing: the prefix of the subnet"))?;
     let prefix = cidr_of(&cidr, wanted.ip_version)?;
     let network = wanted
         .network_id
@@ -218,21 +225,16 @@ fn check(wanted: Create) -> Result<NewSubnet> {
 }
 
 /// The prefix. Its version follows from itself; one that was given must agree.
-fn cidr_of(text: &str, version: Option<u32>) -> Result<Ipv6Net> {
+fn cidr_of(text: &str, version: Option<u32>) -> Result<IpNet> {
     let net: IpNet = text.parse().map_err(|_| {
         Error::invalid(format!(
             "Invalid input for cidr. Reason: '{text}' is not a valid IP subnet."
         ))
     })?;
-    let IpNet::V6(net) = net else {
+    let own = version_of(net.addr());
+    if let Some(given) = version.filter(|v| *v != own) {
         return Err(Error::invalid(format!(
-            "cidr {text}: this cloud has no IPv4 subnets yet, give an IPv6 prefix"
-        )));
-    };
-    if version.is_some_and(|v| v != 6) {
-        return Err(Error::invalid(format!(
-            "ip_version {} does not match cidr {text}, which is IPv6",
-            version.unwrap_or(0)
+            "ip_version {given} does not match cidr {text}, which is IPv{own}: leave ip_version out, or give {own}"
         )));
     }
     match net.trunc() == net {
@@ -244,34 +246,29 @@ fn cidr_of(text: &str, version: Option<u32>) -> Result<Ipv6Net> {
     }
 }
 
-fn gateway(wanted: Option<String>) -> Result<Option<Ipv6Addr>> {
-    wanted.map(|text| v6("gateway_ip", &text)).transpose()
+fn gateway(wanted: Option<String>) -> Result<Option<IpAddr>> {
+    wanted.map(|text| ip("gateway_ip", &text)).transpose()
 }
 
-fn pools(pools: Vec<Pool>) -> Result<Vec<(Ipv6Addr, Ipv6Addr)>> {
+fn pools(pools: Vec<Pool>) -> Result<Vec<(IpAddr, IpAddr)>> {
     pools
         .iter()
         .map(|p| {
             Ok((
-                v6("allocation_pools/start", &p.start)?,
-                v6("allocation_pools/end", &p.end)?,
+                ip("allocation_pools/start", &p.start)?,
+                ip("allocation_pools/end", &p.end)?,
             ))
         })
         .collect()
 }
 
-fn addresses(field: &str, texts: &[String]) -> Result<Vec<Ipv6Addr>> {
-    texts.iter().map(|text| v6(field, text)).collect()
+fn addresses(field: &str, texts: &[String]) -> Result<Vec<IpAddr>> {
+    texts.iter().map(|text| ip(field, text)).collect()
 }
 
-/// An IPv6 address, with or without brackets.
-pub(super) fn v6(field: &str, text: &str) -> Result<Ipv6Addr> {
-    match model::parse_ip(text) {
-        Some(IpAddr::V6(address)) => Ok(address),
-        _ => Err(Error::invalid(format!(
-            "Invalid input for {field}. Reason: '{text}' is not an IPv6 address."
-        ))),
-    }
+/// 4 or 6.
+fn version_of(address: IpAddr) -> u32 {
+    if address.is_ipv4() { 4 } else { 6 }
 }
 
 fn view(subnet: &row::Subnet) -> Value {
@@ -284,7 +281,7 @@ fn view(subnet: &row::Subnet) -> Value {
     json!({
         "id": subnet.id, "name": subnet.name, "description": subnet.description,
         "network_id": subnet.network_id, "project_id": subnet.project_id, "tenant_id": subnet.project_id,
-        "ip_version": 6, "cidr": format!("{}/{}", subnet.prefix, subnet.prefix_length),
+        "ip_version": version_of(subnet.prefix), "cidr": format!("{}/{}", subnet.prefix, subnet.prefix_length),
         "gateway_ip": subnet.gateway.map(|g| g.to_string()), "enable_dhcp": subnet.enable_dhcp,
         "ipv6_ra_mode": subnet.ra_mode.0, "ipv6_address_mode": subnet.address_mode.0,
         "allocation_pools": pools,
@@ -304,9 +301,14 @@ mod tests {
     fn a_prefix_is_taken_exactly() {
         assert!(cidr_of("2001:db8::/64", None).is_ok());
         assert!(cidr_of("2001:db8::/64", Some(6)).is_ok());
+        assert!(cidr_of("192.0.2.0/24", None).is_ok());
+        assert!(cidr_of("192.0.2.0/24", Some(4)).is_ok());
         for (text, version) in [
             ("2001:db8::1/64", None),
-            ("192.0.2.0/24", Some(4)),
+            ("192.0.2.0/24", Some(6)),
+            ("192.0.2.1/24", None),
+            ("192.0.2.0/33", None),
+            ("192.0.2/24", None),
             ("2001:db8::/64", Some(4)),
             ("2001:db8::/129", None),
             ("", None),

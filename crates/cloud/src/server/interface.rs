@@ -1,6 +1,6 @@
 //! A server's network interfaces: ports made for it, and ports the user gives it.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use model::{Caller, Error, NetworkId, PortId, ProjectId, Result, SecurityGroupId};
 use store::{Field, Query, Tx, Value, row};
@@ -16,7 +16,7 @@ pub(super) const MAX_NETWORKS: usize = 24;
 #[derive(Clone, Debug)]
 pub enum ServerNetwork {
     /// A new port on a network.
-    Network(NetworkId, Option<Ipv6Addr>),
+    Network(NetworkId, Option<IpAddr>),
     /// A port made before.
     Port(PortId),
 }
@@ -58,7 +58,7 @@ pub(super) fn has_ipv4(tx: &Tx<'_>, server: &row::Server) -> Result<bool> {
     for port in super::ports_of(tx, &server.id)? {
         let view = port::view(tx, port)?;
         let mut addresses = view.addresses.iter();
-        if addresses.any(|held| IpAddr::from(held.address).is_ipv4()) {
+        if addresses.any(|held| held.address.is_ipv4()) {
             return Ok(true);
         }
     }
@@ -82,7 +82,7 @@ fn new_port(
     caller: &Caller,
     server: &row::Server,
     id: &NetworkId,
-    address: Option<Ipv6Addr>,
+    address: Option<IpAddr>,
     groups: &[SecurityGroupId],
 ) -> Result<row::Port> {
     let network = network::visible(tx, caller, id)

@@ -1,7 +1,7 @@
 //! Servers as they are looked at: filters, and what is joined to them.
 
 use std::collections::HashMap;
-use std::net::Ipv6Addr;
+use std::net::IpAddr;
 
 use model::{Caller, Error, Kind, Result, Scope, ServerId};
 use store::{Field, Query, Tx, Value, row};
@@ -15,8 +15,8 @@ use crate::port::{self, PortView};
 #[derive(Clone, Debug, Default)]
 pub struct ServerFilter {
     pub name: Option<NamePattern>,
-    /// A fixed address it holds.
-    pub address: Option<Ipv6Addr>,
+    /// Fixed addresses it holds.
+    pub addresses: Vec<IpAddr>,
     /// The name of the node it is on.
     pub node: Option<String>,
 }
@@ -44,7 +44,7 @@ impl ServerFilter {
             };
             query = query.matching(condition, vec![Value::Text(pattern.text.clone()); count]);
         }
-        if let Some(address) = self.address {
+        for address in &self.addresses {
             let condition = "t.id IN (SELECT p.device_id FROM port p JOIN allocation a ON a.port_id = p.id WHERE a.address = ?)";
             query = query.matching(condition, vec![address.to_value()]);
         }

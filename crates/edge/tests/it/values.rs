@@ -68,8 +68,10 @@ async fn subnets() {
         make(json!({"cidr": "2001:db8:9::/129"}), 400),
         make(json!({"cidr": "2001:db8:9::"}), 400),
         make(json!({"cidr": "[2001:db8:9::]/64"}), 400),
-        make(json!({"cidr": "192.0.2.0/24"}), 400),
-        make(json!({"cidr": "192.0.2.0/24", "ip_version": 4}), 400),
+        make(json!({"cidr": "192.0.2.0/24", "ip_version": 6}), 400),
+        make(json!({"cidr": "192.0.2.1/24"}), 400),
+        make(json!({"cidr": "192.0.2.0/33"}), 400),
+        make(json!({"cidr": "::/64"}), 400),
         make(json!({"cidr": "::ffff:192.0.2.0/120"}), 400),
         make(json!({"ip_version": 4}), 400),
         make(json!({"ip_version": 5}), 400),
@@ -90,7 +92,8 @@ async fn subnets() {
         make(pool("2001:db8:8::2", "2001:db8:8::9"), 400),
         make(pool("2001:db8:9::9", "2001:db8:9::2"), 400),
         make(pool("2001:db8:9::2", "2001:db8:a::2"), 400),
-        make(pool("2001:db8:9::", "2001:db8:9::9"), 409),
+        make(pool("2001:db8:9::1", "2001:db8:9::9"), 409),
+        make(pool("2001:db8:9::", "2001:db8:9::9"), 400),
         make(pool("192.0.2.1", "192.0.2.9"), 400),
         make(
             json!({"allocation_pools": [

@@ -116,11 +116,26 @@ CREATE INDEX allocation_subnet ON "allocation" (subnet_id, address);
 CREATE TABLE "router" (
     id TEXT NOT NULL PRIMARY KEY, project_id TEXT NOT NULL, name TEXT NOT NULL,
     description TEXT NOT NULL, enabled BOOLEAN NOT NULL,
-    external_network_id TEXT REFERENCES "network" (id), routes TEXT NOT NULL,
-    tags TEXT NOT NULL, revision BIGINT NOT NULL, created_ms BIGINT NOT NULL,
+    external_network_id TEXT REFERENCES "network" (id), snat BOOLEAN NOT NULL,
+    routes TEXT NOT NULL, tags TEXT NOT NULL, revision BIGINT NOT NULL, created_ms BIGINT NOT NULL,
     updated_ms BIGINT NOT NULL
 );
 CREATE INDEX router_project ON "router" (project_id);
+
+CREATE TABLE "floating_ip" (
+    id TEXT NOT NULL PRIMARY KEY, project_id TEXT NOT NULL, description TEXT NOT NULL,
+    network_id TEXT NOT NULL REFERENCES "network" (id), address TEXT NOT NULL,
+    own_port_id TEXT NOT NULL REFERENCES "port" (id), port_id TEXT REFERENCES "port" (id),
+    fixed_address TEXT, router_id TEXT REFERENCES "router" (id), status TEXT NOT NULL,
+    tags TEXT NOT NULL, revision BIGINT NOT NULL, created_ms BIGINT NOT NULL,
+    updated_ms BIGINT NOT NULL,
+    -- An address behind a router has one that stands for it.
+    UNIQUE (port_id, fixed_address)
+);
+CREATE INDEX floating_ip_project ON "floating_ip" (project_id);
+CREATE INDEX floating_ip_router ON "floating_ip" (router_id);
+CREATE INDEX floating_ip_own_port ON "floating_ip" (own_port_id);
+CREATE INDEX floating_ip_network ON "floating_ip" (network_id);
 
 CREATE TABLE "security_group" (
     id TEXT NOT NULL PRIMARY KEY, project_id TEXT NOT NULL, name TEXT NOT NULL,

@@ -1,6 +1,8 @@
 //! Routers: legs in networks, and a gateway in an external one.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
+
+use ipnet::IpNet;
 
 use model::{
     Caller, Error, Key, Kind, NetworkId, PortId, ProjectId, Result, Route, RouterId, Scope,
@@ -92,6 +94,7 @@ impl Cloud {
             description: new.description.clone(),
             enabled: new.enabled.unwrap_or(true),
             external_network_id: None,
+            snat: true,
             routes: Json(Vec::new()),
             tags: Json(new.tags.clone()),
             revision: 1,
@@ -404,7 +407,7 @@ fn find_leg(
 }
 
 /// The prefixes a router stands in, each with the leg that carries it.
-fn prefixes(tx: &Tx<'_>, router: &RouterId) -> Result<Vec<(ipnet::Ipv6Net, PortId, SubnetId)>> {
+fn prefixes(tx: &Tx<'_>, router: &RouterId) -> Result<Vec<(IpNet, PortId, SubnetId)>> {
     let mut found = Vec::new();
     for owner in [INTERFACE, GATEWAY] {
         for leg in legs(tx, router, owner)? {
@@ -446,18 +449,18 @@ fn check_routes(tx: &Tx<'_>, router: &row::Router, routes: &[Route]) -> Result<(
                 route.nexthop
             )));
         }
-        if matches!(route.destination, ipnet::IpNet::V4(_)) {
+        if route.destination.addr().is_ipv4() != route.nexthop.is_ipv4() {
             return Err(Error::invalid(format!(
-                "route to {}: this cloud routes IPv6 only as yet",
-                route.destination
+                "Invalid format for routes: {} by {} mixes IPv4 and IPv6",
+                route.destination, route.nexthop
             )));
         }
     }
     Ok(())
 }
 
-fn reached_by(nets: &[(ipnet::Ipv6Net, PortId, SubnetId)], nexthop: &IpAddr) -> bool {
-    matches!(nexthop, IpAddr::V6(v6) if nets.iter().any(|(net, _, _)| net.contains(v6)))
+fn reached_by(nets: &[(IpNet, PortId, SubnetId)], nexthop: &IpAddr) -> bool {
+    nets.iter().any(|(net, _, _)| net.contains(nexthop))
 }
 
 fn check_routes_without(
@@ -483,16 +486,18 @@ fn check_routes_without(
     }
 }
 
-/// Where a router sends what is for elsewhere: the gateway of its first external subnet that has one.
-pub(crate) fn default_nexthop(tx: &Tx<'_>, router: &RouterId) -> Result<Option<Ipv6Addr>> {
+/// Where a router sends what is for elsewhere: the gateways of its external subnets, at most one a
+/// family.
+pub(crate) fn default_nexthops(tx: &Tx<'_>, router: &RouterId) -> Result<Vec<IpAddr>> {
+    let mut found: Vec<IpAddr> = Vec::new();
     for leg in legs(tx, router, GATEWAY)? {
-        let held: Vec<row::Allocation> = tx.list(&Query::equal("port_id", leg.id.to_value()))?;
-        for allocation in held {
-            let s: row::Subnet = tx.get(&allocation.subnet_id)?;
-            if s.gateway.is_some() {
-                return Ok(s.gateway);
-            }
+        for held in port::view(tx, leg)?.addresses {
+            let s: row::Subnet = tx.get(&held.subnet_id)?;
+            let new = s
+                .gateway
+                .filter(|g| found.iter().all(|f| f.is_ipv4() != g.is_ipv4()));
+            found.extend(new);
         }
     }
-    Ok(None)
+    Ok(found)
 }

@@ -1,29 +1,31 @@
 //! Ports: who is on a network, with which addresses.
 
-use std::net::Ipv6Addr;
+mod address;
+
+use std::net::IpAddr;
 
 use model::{
     AddressGroupId, Caller, Error, Key, Kind, Mac, NetworkId, PortId, ProjectId, Result, Scope,
     SecurityGroupId, SubnetId,
 };
-use store::{Field, Json, Query, Tx, Value, row};
+use store::{Field, Json, Order, Query, Tx, Value, row};
 
 use crate::list::{self, Page};
 use crate::token::owner_of;
-use crate::{Cloud, network, now_ms, password, security_group, subnet};
+use crate::{Cloud, network, now_ms, password, security_group};
 
-/// Addresses that a port may hold, and pairs beside them: a document must stay small enough for
-/// every node.
-const MAX_FIXED_IPS: usize = 16;
+pub(crate) use address::allocate;
+
+/// Pairs of a port: a document must stay small enough for every node.
 const MAX_PAIRS: usize = 10;
-/// How often a random address or MAC is drawn before giving up.
+/// How often a random MAC is drawn before giving up.
 const DRAWS: usize = 32;
 
 /// An address a request asks for.
 #[derive(Clone, Debug, Default)]
 pub struct FixedIp {
     pub subnet: Option<SubnetId>,
-    pub address: Option<Ipv6Addr>,
+    pub address: Option<IpAddr>,
 }
 
 /// A port to make.
@@ -77,7 +79,7 @@ impl Cloud {
         &self,
         caller: &Caller,
         page: &Page,
-        addresses: &[Ipv6Addr],
+        addresses: &[IpAddr],
         subnets: &[String],
         groups: &[String],
     ) -> Result<Vec<PortView>> {
@@ -357,6 +359,10 @@ pub(crate) fn views(tx: &Tx<'_>, ports: Vec<row::Port>) -> Result<Vec<PortView>>
             .or_default()
             .push(allocation);
     }
+    // IPv4 first, as its numbers are less.
+    addresses
+        .values_mut()
+        .for_each(|held| held.sort_by_key(|a| model::ip_to_bits(a.address)));
     let mut groups: std::collections::HashMap<PortId, Vec<SecurityGroupId>> = Default::default();
     for member in tx.list::<row::Membership>(&Query::all().one_of("port_id", ids))? {
         groups
@@ -415,8 +421,11 @@ pub(crate) fn groups_of(tx: &Tx<'_>, id: &PortId) -> Result<Vec<SecurityGroupId>
     Ok(members.into_iter().map(|m| m.security_group_id).collect())
 }
 
+/// The subnets of a network, oldest first.
 pub(crate) fn subnets_of(tx: &Tx<'_>, network: &NetworkId) -> Result<Vec<row::Subnet>> {
-    tx.list(&Query::equal("network_id", network.to_value()))
+    let mut query = Query::equal("network_id", network.to_value());
+    query.order = vec![("created_ms", Order::Ascending)];
+    tx.list(&query)
 }
 
 fn set_groups(
@@ -442,144 +451,6 @@ fn set_groups(
         }
     }
     Ok(())
-}
-
-/// Gives a port its addresses: those asked for, or one from each subnet where hosts make their own
-/// and one more when there is a subnet where they do not.
-pub(crate) fn allocate(
-    tx: &mut Tx<'_>,
-    port: &row::Port,
-    subnets: &[row::Subnet],
-    wanted: Option<&[FixedIp]>,
-) -> Result<()> {
-    let wishes = match wanted {
-        Some(wishes) => wishes.to_vec(),
-        None => default_wishes(subnets),
-    };
-    if wishes.len() > MAX_FIXED_IPS {
-        return Err(Error::invalid(format!(
-            "a port takes at most {MAX_FIXED_IPS} fixed_ips"
-        )));
-    }
-    for (place, address) in wishes.iter().map(|w| w.address).enumerate() {
-        if let Some(address) = address
-            && wishes[..place].iter().any(|w| w.address == Some(address))
-        {
-            return Err(Error::invalid(format!(
-                "Invalid input for fixed_ips. Reason: Duplicate IP address '{address}'."
-            )));
-        }
-    }
-    for wish in wishes {
-        let (subnet, address) = match (wish.subnet, wish.address) {
-            (Some(id), address) => {
-                let subnet = subnets.iter().find(|s| s.id == id).ok_or_else(|| {
-                    Error::invalid(format!("Failed to create port on network {}, because fixed_ips included invalid subnet {id}", port.network_id))
-                })?;
-                (subnet, address)
-            }
-            (None, Some(address)) => {
-                let subnet = subnets.iter().find(|s| subnet::net(s).contains(&address)).ok_or_else(|| {
-                    Error::invalid(format!("IP address {address} is not a valid IP for any subnet on the network {}", port.network_id))
-                })?;
-                (subnet, Some(address))
-            }
-            (None, None) => {
-                return Err(Error::invalid(
-                    "fixed_ips needs a subnet_id or an ip_address",
-                ));
-            }
-        };
-        let address = choose(tx, port, subnet, address)?;
-        tx.insert(&row::Allocation {
-            id: subnet::allocation_id(&subnet.id, address),
-            subnet_id: subnet.id,
-            address,
-            port_id: port.id,
-            network_id: port.network_id,
-        })?;
-    }
-    Ok(())
-}
-
-fn default_wishes(subnets: &[row::Subnet]) -> Vec<FixedIp> {
-    let (auto, other): (Vec<_>, Vec<_>) = subnets.iter().partition(|s| subnet::is_auto(s));
-    let chosen = auto.into_iter().chain(other.into_iter().take(1));
-    chosen
-        .map(|s| FixedIp {
-            subnet: Some(s.id),
-            address: None,
-        })
-        .collect()
-}
-
-fn choose(
-    tx: &Tx<'_>,
-    port: &row::Port,
-    s: &row::Subnet,
-    wanted: Option<Ipv6Addr>,
-) -> Result<Ipv6Addr> {
-    let prefix = subnet::net(s);
-    let router = port.device_owner.starts_with("network:router");
-    let taken = |address| Ok::<bool, Error>(subnet::holder(tx, &s.id, address)?.is_some());
-    if let Some(address) = wanted {
-        if !prefix.contains(&address) {
-            return Err(Error::invalid(format!(
-                "IP address {address} is not a valid IP for the specified subnet {prefix}"
-            )));
-        }
-        if subnet::is_auto(s) && !router && address != port.mac.slaac(prefix.network()) {
-            return Err(Error::invalid(format!(
-                "IPv6 address {address} can not be directly assigned to a port on subnet {} since the subnet is configured for automatic addresses",
-                s.id
-            )));
-        }
-        return match taken(address)? {
-            true => Err(Error::conflict(format!(
-                "IP address {address} already allocated in subnet {}",
-                s.id
-            ))),
-            false => Ok(address),
-        };
-    }
-    if subnet::is_auto(s) && !router {
-        return Ok(port.mac.slaac(prefix.network()));
-    }
-    let pools = &s.pools.0;
-    let size: u128 = pools
-        .iter()
-        .map(|(a, b)| b.to_bits() - a.to_bits() + 1)
-        .fold(0, u128::saturating_add);
-    if size > 1024 {
-        for _ in 0..DRAWS {
-            let address = nth(pools, u128::from_be_bytes(password::random::<16>()?) % size);
-            if !taken(address)? {
-                return Ok(address);
-            }
-        }
-    }
-    for n in 0..size.min(4096) {
-        let address = nth(pools, n);
-        if !taken(address)? {
-            return Ok(address);
-        }
-    }
-    Err(Error::conflict(format!(
-        "No more IP addresses available on network {}.",
-        port.network_id
-    )))
-}
-
-/// The n-th address of all pools together; `n` is less than their size.
-fn nth(pools: &[(Ipv6Addr, Ipv6Addr)], mut n: u128) -> Ipv6Addr {
-    for (first, last) in pools {
-        let size = last.to_bits() - first.to_bits() + 1;
-        if n < size {
-            return Ipv6Addr::from_bits(first.to_bits() + n);
-        }
-        n -= size;
-    }
-    Ipv6Addr::UNSPECIFIED
 }
 
 fn free_mac(tx: &Tx<'_>, network: &NetworkId, wanted: Option<Mac>) -> Result<Mac> {

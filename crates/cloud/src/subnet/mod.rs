@@ -1,0 +1,285 @@
+//! Subnets: prefixes of networks, and which addresses may be given out of them.
+
+mod rules;
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use model::{
+    AddressMode, Caller, Error, Key, Kind, Mac, NetworkId, ProjectId, RaMode, Result, Route, Scope,
+    SubnetId,
+};
+use store::{Field, Query, Tx, Value, row};
+
+use crate::list::{self, Page};
+use crate::network;
+use crate::token::owner_of;
+use crate::{Cloud, now_ms};
+
+pub(crate) use rules::is_host;
+use rules::{check, check_modes, place};
+
+/// How the columns of IPv4 addresses begin: with the prefix of v4-mapped addresses.
+const V4_COLUMN: &str = "00000000000000000000ffff";
+
+/// A family of addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IpVersion {
+    V4,
+    V6,
+}
+
+/// A subnet to make.
+#[derive(Clone, Debug)]
+pub struct NewSubnet {
+    pub network: NetworkId,
+    pub project: Option<ProjectId>,
+    pub name: String,
+    pub description: String,
+    pub prefix: IpNet,
+    /// `None`: the prefix's first address, if it has one; `Some(None)`: no gateway.
+    pub gateway: Option<Option<IpAddr>>,
+    pub enable_dhcp: bool,
+    pub ra_mode: Option<RaMode>,
+    pub address_mode: Option<AddressMode>,
+    pub pools: Option<Vec<(IpAddr, IpAddr)>>,
+    pub dns_nameservers: Vec<IpAddr>,
+    pub host_routes: Vec<Route>,
+    pub tags: Vec<String>,
+}
+
+/// What to change.
+#[derive(Clone, Debug, Default)]
+pub struct SubnetUpdate {
+    pub name: Option<String>,
+    pub description: Option<String>,
+    pub gateway: Option<Option<IpAddr>>,
+    pub enable_dhcp: Option<bool>,
+    pub pools: Option<Vec<(IpAddr, IpAddr)>>,
+    pub dns_nameservers: Option<Vec<IpAddr>>,
+    pub host_routes: Option<Vec<Route>>,
+}
+
+impl Cloud {
+    /// A subnet of a network the caller may see.
+    pub fn get_subnet(&self, caller: &Caller, id: &SubnetId) -> Result<row::Subnet> {
+        self.store().read(|tx| visible(tx, caller, id))
+    }
+
+    /// The subnets of networks the caller may see; of one version, when it is given.
+    pub fn list_subnets(
+        &self,
+        caller: &Caller,
+        page: &Page,
+        version: Option<IpVersion>,
+    ) -> Result<Vec<row::Subnet>> {
+        let mut query = page.query::<row::Subnet>()?;
+        if let Some(version) = version {
+            let condition = match version {
+                IpVersion::V4 => "substr(t.prefix, 1, 24) = ?",
+                IpVersion::V6 => "substr(t.prefix, 1, 24) <> ?",
+            };
+            query = query.matching(condition, vec![Value::Text(V4_COLUMN.into())]);
+        }
+        if !caller.is_admin() {
+            let project = match &caller.scope {
+                Scope::Project(project) => project.to_value(),
+                _ => Value::Null,
+            };
+            query = query.seen_if(
+                "t.project_id = ? OR t.network_id IN (SELECT n.id FROM network n WHERE n.shared OR n.external)",
+                vec![project],
+            );
+        }
+        self.store().read(|tx| list::run(tx, &query))
+    }
+
+    /// New subnets: all of them, or none.
+    pub fn create_subnets(&self, caller: &Caller, new: &[NewSubnet]) -> Result<Vec<row::Subnet>> {
+        caller.require_member()?;
+        if new.len() > list::MAX_BULK {
+            return Err(list::too_many("subnets"));
+        }
+        self.store()
+            .write(|tx| new.iter().map(|one| create(tx, caller, one)).collect())
+    }
+
+    /// Changes what is given.
+    pub fn update_subnet(
+        &self,
+        caller: &Caller,
+        id: &SubnetId,
+        update: &SubnetUpdate,
+    ) -> Result<row::Subnet> {
+        caller.require_member()?;
+        self.store().write(|tx| {
+            let mut subnet = owned(tx, caller, id)?;
+            if let Some(gateway) = update.gateway
+                && gateway != subnet.gateway
+            {
+                if let Some(held) = subnet
+                    .gateway
+                    .map(|g| holder(tx, id, g))
+                    .transpose()?
+                    .flatten()
+                {
+                    return Err(Error::conflict(format!(
+                        "Gateway ip {} cannot be changed: port {} of a router holds it.",
+                        subnet.gateway.map(|g| g.to_string()).unwrap_or_default(),
+                        held.port_id
+                    )));
+                }
+                subnet.gateway = gateway;
+            }
+            subnet.name = update.name.clone().unwrap_or(subnet.name);
+            subnet.description = update.description.clone().unwrap_or(subnet.description);
+            subnet.enable_dhcp = update.enable_dhcp.unwrap_or(subnet.enable_dhcp);
+            subnet.pools.0 = update.pools.clone().unwrap_or(subnet.pools.0);
+            subnet.dns_nameservers.0 = update
+                .dns_nameservers
+                .clone()
+                .unwrap_or(subnet.dns_nameservers.0);
+            subnet.host_routes.0 = update.host_routes.clone().unwrap_or(subnet.host_routes.0);
+            subnet.revision += 1;
+            subnet.updated_ms = now_ms();
+            check_modes(&subnet)?;
+            check(&subnet)?;
+            tx.update(&subnet)?;
+            tx.touch(Key::Network(subnet.network_id))?;
+            touch_routers(tx, &subnet.network_id)?;
+            Ok(subnet)
+        })
+    }
+
+    /// Removes a subnet. Addresses that stateless autoconfiguration made go from their ports.
+    ///
+    /// # Errors
+    /// `Conflict` while a port holds another kind of address in it.
+    pub fn delete_subnet(&self, caller: &Caller, id: &SubnetId) -> Result<()> {
+        caller.require_member()?;
+        self.store().write(|tx| {
+            let subnet = owned(tx, caller, id)?;
+            let held: Vec<row::Allocation> = tx.list(&Query::equal("subnet_id", id.to_value()))?;
+            for allocation in &held {
+                let port: row::Port = tx.get(&allocation.port_id)?;
+                if !is_auto(&subnet) || port.device_owner.starts_with("network:router") {
+                    return Err(Error::conflict(format!(
+                        "Unable to complete operation on subnet {id}: One or more ports have an IP allocation from this subnet."
+                    )));
+                }
+            }
+            tx.delete_where::<row::Allocation>("subnet_id", id)?;
+            for allocation in &held {
+                crate::port::touch(tx, &allocation.port_id)?;
+            }
+            tx.delete::<row::Subnet>(id)?;
+            tx.touch(Key::Network(subnet.network_id))
+        })
+    }
+}
+
+fn create(tx: &mut Tx<'_>, caller: &Caller, new: &NewSubnet) -> Result<row::Subnet> {
+    let network = network::owned(tx, caller, &new.network)?;
+    if new.project.is_some() {
+        owner_of(caller, new.project.as_ref())?;
+    }
+    let others: Vec<row::Subnet> = tx.list(&Query::equal("network_id", new.network.to_value()))?;
+    let subnet = place(&network, &others, new)?;
+    tx.insert(&subnet)?;
+    tx.touch(Key::Network(network.id))?;
+    if is_auto(&subnet) {
+        give_to_ports(tx, &subnet)?;
+    }
+    Ok(subnet)
+}
+
+/// Whether hosts make their own addresses here.
+pub(crate) fn is_auto(subnet: &row::Subnet) -> bool {
+    matches!(
+        subnet.address_mode.0,
+        Some(AddressMode::Slaac | AddressMode::Dhcpv6Stateless)
+    )
+}
+
+/// The address that autoconfiguration with EUI-64 makes of a MAC; none in an IPv4 subnet.
+pub(crate) fn auto_address(subnet: &row::Subnet, mac: Mac) -> Option<IpAddr> {
+    match subnet.prefix {
+        IpAddr::V6(prefix) if is_auto(subnet) => Some(mac.slaac(prefix).into()),
+        _ => None,
+    }
+}
+
+/// The prefix as one value.
+pub(crate) fn net(subnet: &row::Subnet) -> IpNet {
+    // The columns only ever hold what an `IpNet` gave; a single address is what is left of others.
+    IpNet::new(subnet.prefix, subnet.prefix_length as u8).unwrap_or_else(|_| subnet.prefix.into())
+}
+
+/// The allocation of an address, if a port has it.
+pub(crate) fn holder(
+    tx: &Tx<'_>,
+    subnet: &SubnetId,
+    address: IpAddr,
+) -> Result<Option<row::Allocation>> {
+    tx.find(Value::Text(allocation_id(subnet, address)))
+}
+
+/// The key of an allocation.
+pub(crate) fn allocation_id(subnet: &SubnetId, address: IpAddr) -> String {
+    format!("{subnet}/{:032x}", model::ip_to_bits(address))
+}
+
+/// Every router with a leg in a network hears of its change.
+pub(crate) fn touch_routers(tx: &mut Tx<'_>, network: &NetworkId) -> Result<()> {
+    let ports: Vec<row::Port> = tx.list(&Query::equal("network_id", network.to_value()).one_of(
+        "device_owner",
+        vec![
+            Value::Text("network:router_interface".into()),
+            Value::Text("network:router_gateway".into()),
+        ],
+    ))?;
+    for port in ports {
+        if let Ok(id) = port.device_id.parse() {
+            tx.touch(Key::Router(id))?;
+        }
+    }
+    Ok(())
+}
+
+/// Hosts that are there take an address in a prefix they come to hear of; so do their ports.
+fn give_to_ports(tx: &mut Tx<'_>, subnet: &row::Subnet) -> Result<()> {
+    let ports: Vec<row::Port> =
+        tx.list(&Query::equal("network_id", subnet.network_id.to_value()))?;
+    for port in ports {
+        let address = auto_address(subnet, port.mac).filter(|a| subnet.gateway != Some(*a));
+        let Some(address) = address.filter(|_| !port.device_owner.starts_with("network:")) else {
+            continue;
+        };
+        tx.insert(&row::Allocation {
+            id: allocation_id(&subnet.id, address),
+            subnet_id: subnet.id,
+            address,
+            port_id: port.id,
+            network_id: port.network_id,
+        })?;
+        crate::port::touch(tx, &port.id)?;
+    }
+    Ok(())
+}
+
+fn visible(tx: &Tx<'_>, caller: &Caller, id: &SubnetId) -> Result<row::Subnet> {
+    let subnet: row::Subnet = tx.get(id)?;
+    let network: row::Network = tx.get(&subnet.network_id)?;
+    let seen = network.shared || network.external || caller.sees(&subnet.project_id);
+    list::seen(seen, subnet, Kind::Subnet, id)
+}
+
+fn owned(tx: &Tx<'_>, caller: &Caller, id: &SubnetId) -> Result<row::Subnet> {
+    let subnet = visible(tx, caller, id)?;
+    match caller.sees(&subnet.project_id) {
+        true => Ok(subnet),
+        false => Err(Error::Forbidden(format!(
+            "subnet {id} belongs to another project"
+        ))),
+    }
+}
