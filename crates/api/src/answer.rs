@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use cloud::Cloud;
 use http::request::Parts;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, StatusCode, Uri};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use model::{Caller, Error, Kind, Result, Scope};
@@ -14,7 +14,8 @@ use tokio::sync::Semaphore;
 
 use crate::context::{Context, parse_query};
 use crate::dialect::{Dialect, error_reply};
-use crate::reply::Reply;
+use crate::remembered::Remembered;
+use crate::reply::{Body, Reply};
 use crate::route::{Found, Handler, Routes};
 
 /// The largest body that is held in memory, in octets: user data in base64 and a little more.
@@ -26,10 +27,14 @@ const BODY_WITHIN: Duration = Duration::from_secs(30);
 /// How many may wait for a slow answer; further ones are told to come again.
 const MAX_WAITING: usize = 256;
 
+/// What [`Handler::Look`] holds.
+type Look = fn(&Context) -> Result<Reply>;
+
 /// All APIs of one cloud.
 pub struct Api {
     routes: Routes,
     cloud: Cloud,
+    remembered: Remembered,
     /// One permit for each processor: a password hash keeps one busy.
     slow: Semaphore,
     /// One for each request that waits for one of those, or has it.
@@ -43,6 +48,7 @@ impl Api {
         Api {
             routes: Routes::new(),
             cloud,
+            remembered: Remembered::default(),
             slow: Semaphore::new(processors),
             waiting: Semaphore::new(MAX_WAITING),
         }
@@ -123,6 +129,7 @@ impl Api {
         ctx.body = read(&ctx, body, limit).await?;
         match route.handler {
             Handler::Open(handler) | Handler::Plain(handler) => handler(&ctx),
+            Handler::Look(handler) => self.look(handler, &ctx, parts.uri),
             Handler::OpenSlow(handler) => self.slowly(move || handler(&ctx)).await,
             Handler::Wait(handler) => handler(ctx).await,
             Handler::Upload(_) => Err(Error::internal(
@@ -130,6 +137,28 @@ impl Api {
                 "an upload was handled already",
             )),
         }
+    }
+
+    /// The answer of a handler that only looks, or the one it gave since the last commit.
+    fn look(&self, handler: Look, ctx: &Context, uri: Uri) -> Result<Reply> {
+        let header = |name| ctx.header(name).unwrap_or_default();
+        let question = format!(
+            "{}\n{}\n{}\n{uri}",
+            header("x-auth-token"),
+            header("openstack-api-version"),
+            header("x-openstack-nova-api-version"),
+        );
+        let version = self.cloud.version();
+        if let Some(reply) = self.remembered.find(version, &question) {
+            return Ok(reply);
+        }
+        let reply = handler(ctx)?;
+        if let (StatusCode::OK, true, Body::Json(body)) =
+            (reply.status, reply.headers.is_empty(), &reply.body)
+        {
+            self.remembered.keep(version, question, body);
+        }
+        Ok(reply)
     }
 
     /// Runs work that costs a processor's time, as many at once as there are processors. Those that

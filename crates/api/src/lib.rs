@@ -12,6 +12,7 @@ mod image;
 mod json;
 mod network;
 mod page;
+mod remembered;
 mod reply;
 mod route;
 mod time;

@@ -1,5 +1,6 @@
 //! Answers.
 
+use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::Value;
 use tokio::fs::File;
@@ -8,7 +9,7 @@ use tokio::fs::File;
 #[derive(Debug)]
 pub enum Body {
     Empty,
-    Json(Vec<u8>),
+    Json(Bytes),
     /// A file's octets: from where, and how many.
     File(File, u64),
 }
@@ -28,7 +29,16 @@ impl Reply {
         Reply {
             status,
             headers: Vec::new(),
-            body: Body::Json(serde_json::to_vec(value).unwrap_or_default()),
+            body: Body::Json(serde_json::to_vec(value).unwrap_or_default().into()),
+        }
+    }
+
+    /// 200 with JSON that was rendered before.
+    pub(crate) fn text(body: Bytes) -> Reply {
+        Reply {
+            status: StatusCode::OK,
+            headers: Vec::new(),
+            body: Body::Json(body),
         }
     }
 

@@ -23,6 +23,10 @@ pub enum Handler {
     Open(fn(&Context) -> Result<Reply>),
     /// To anyone, by work that costs a processor's time: only a few at once.
     OpenSlow(fn(&Context) -> Result<Reply>),
+    /// To holders of a token: what follows from the database, the nodes that are connected, the
+    /// URL, the microversion and the caller, and from nothing else. It is asked once for each
+    /// version of these.
+    Look(fn(&Context) -> Result<Reply>),
     /// To holders of a token.
     Plain(fn(&Context) -> Result<Reply>),
     /// To holders of a token, after waiting for something.

@@ -24,6 +24,8 @@ pub(crate) struct Nodes {
     connected: Mutex<HashMap<NodeId, Connected>>,
     questions: Mutex<HashMap<u64, oneshot::Sender<Result<Answer, String>>>>,
     next: AtomicU64,
+    /// Grows when a node comes or goes.
+    comings: AtomicU64,
 }
 
 struct Connected {
@@ -57,6 +59,7 @@ impl Cloud {
         // A node that dials again before its old connection was seen to end replaces it: the old
         // one ends with the sender that is dropped here.
         lock(&self.inner.nodes.connected).insert(node, connected);
+        self.inner.nodes.comings.fetch_add(1, Ordering::SeqCst);
         let hear = self.hear(node, &mut reader);
         let tell = async {
             let mut generations = self.store().generation();
@@ -82,8 +85,14 @@ impl Cloud {
         let mut connected = lock(&self.inner.nodes.connected);
         if connected.get(&node).is_some_and(|c| c.number == number) {
             connected.remove(&node);
+            self.inner.nodes.comings.fetch_add(1, Ordering::SeqCst);
         }
         ended
+    }
+
+    /// Grows with all that an answer can follow from: each commit, and each node that comes or goes.
+    pub fn version(&self) -> u64 {
+        self.store().version() + self.inner.nodes.comings.load(Ordering::SeqCst)
     }
 
     /// The nodes on record, with whether each is connected.

@@ -39,7 +39,7 @@ pub(crate) fn response(reply: Reply, head: bool) -> Response<Out> {
                 HeaderValue::from_static("application/json"),
             );
             headers.insert(header::CONTENT_LENGTH, text.len().into());
-            full(text.into())
+            full(text)
         }
         Body::File(file, length) => {
             headers.insert(header::CONTENT_LENGTH, length.into());

@@ -1,6 +1,7 @@
 //! The database: one writer, many readers, transactions as closures.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -24,6 +25,8 @@ struct Inner {
     writer: Mutex<Connection>,
     readers: Mutex<Vec<Connection>>,
     generation: watch::Sender<u64>,
+    /// Commits in this life of the process.
+    version: AtomicU64,
 }
 
 impl Store {
@@ -41,6 +44,7 @@ impl Store {
                 writer: Mutex::new(writer),
                 readers: Mutex::default(),
                 generation: watch::Sender::new(generation),
+                version: AtomicU64::new(0),
             }),
         })
     }
@@ -68,6 +72,7 @@ impl Store {
             });
             match done {
                 Ok((result, generation)) => {
+                    self.inner.version.fetch_add(1, Ordering::SeqCst);
                     if generation != before {
                         self.inner.generation.send_replace(generation);
                     }
@@ -97,6 +102,12 @@ impl Store {
         execute(&reader, "COMMIT")?;
         lock(&self.inner.readers).push(reader);
         result
+    }
+
+    /// Grows with each commit, before the writer hears of it: what was read from the database under
+    /// a version holds as long as this gives the same.
+    pub fn version(&self) -> u64 {
+        self.inner.version.load(Ordering::SeqCst)
     }
 
     /// Follows the generation number: it grows with each commit that changed a document.

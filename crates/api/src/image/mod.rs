@@ -6,15 +6,17 @@ mod patch;
 
 use http::Method;
 
-use crate::route::{Handler::Open, Handler::Plain, Handler::Upload, Handler::Wait, Lines};
+use crate::route::{
+    Handler::Look, Handler::Open, Handler::Plain, Handler::Upload, Handler::Wait, Lines,
+};
 use crate::version;
 
 pub(crate) const ROUTES: Lines = &[
     (Method::GET, "", Open(version::image_list)),
     (Method::GET, "/v2", Open(version::image_list)),
-    (Method::GET, "/v2/images", Plain(images::list)),
+    (Method::GET, "/v2/images", Look(images::list)),
     (Method::POST, "/v2/images", Plain(images::create)),
-    (Method::GET, "/v2/images/{id}", Plain(images::show)),
+    (Method::GET, "/v2/images/{id}", Look(images::show)),
     (Method::PATCH, "/v2/images/{id}", Plain(images::update)),
     (Method::DELETE, "/v2/images/{id}", Plain(images::delete)),
     (

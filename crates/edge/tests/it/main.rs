@@ -7,6 +7,7 @@ mod fields;
 mod golden;
 mod image;
 mod image_format;
+mod look;
 mod node;
 mod page;
 mod port;
