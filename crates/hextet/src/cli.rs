@@ -62,6 +62,11 @@ pub(crate) struct Init {
     /// The network namespace in which those bridges are; this process's own when left out.
     #[arg(long, value_name = "NAME")]
     pub(crate) netns: Option<String>,
+    /// So many made-up nodes instead of this host: their servers become ACTIVE and run nothing.
+    /// Needs neither root nor QEMU.
+    #[arg(long, value_name = "COUNT", conflicts_with_all = ["netns"],
+          value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) fake_nodes: Option<u16>,
 }
 
 #[derive(Debug, clap::Args)]

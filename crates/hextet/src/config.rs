@@ -41,8 +41,49 @@ pub(crate) struct NodeConfig {
     /// The network namespace with the bridges of physical networks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) netns: Option<String>,
+    /// What runs guests.
+    #[serde(skip_serializing_if = "Hypervisor::is_qemu")]
+    pub(crate) hypervisor: Hypervisor,
+    /// How many nodes there are when guests are made up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) fake_nodes: Option<u16>,
     /// Physical networks and their bridges.
     pub(crate) physical_networks: BTreeMap<String, String>,
+}
+
+/// What runs guests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Hypervisor {
+    #[default]
+    Qemu,
+    /// Nothing does: they are made up, by nodes that need no right, no kernel and no QEMU.
+    Fake,
+}
+
+impl Hypervisor {
+    fn is_qemu(&self) -> bool {
+        *self == Hypervisor::Qemu
+    }
+}
+
+impl NodeConfig {
+    /// How many made-up nodes there are; `None`: this host is the one node.
+    ///
+    /// # Errors
+    /// A sentence about a number that cannot be.
+    pub(crate) fn fakes(&self) -> Result<Option<u16>, Failure> {
+        match (self.hypervisor, self.fake_nodes) {
+            (Hypervisor::Qemu, None) => Ok(None),
+            (Hypervisor::Qemu, Some(_)) => {
+                Err("[node] fake_nodes means nothing without hypervisor = \"fake\"".into())
+            }
+            (Hypervisor::Fake, count @ (None | Some(1..=1000))) => Ok(Some(count.unwrap_or(1))),
+            (Hypervisor::Fake, Some(count)) => {
+                Err(format!("[node] fake_nodes {count} is not between 1 and 1000").into())
+            }
+        }
+    }
 }
 
 fn region() -> String {
@@ -114,6 +155,11 @@ impl Places {
         self.state.join("token.key")
     }
 
+    /// Where a made-up node keeps its journal.
+    pub(crate) fn fake_node(&self, number: u16) -> PathBuf {
+        self.state.join(format!("node/fake-{number}"))
+    }
+
     pub(crate) fn node_id(&self) -> PathBuf {
         self.state.join("node/id")
     }
@@ -145,6 +191,8 @@ pub(crate) fn load(places: &Places) -> Result<Config, Failure> {
         )
         .into());
     }
+    let fakes = config.node.fakes();
+    fakes.map_err(|e| format!("{}: {e}", path.display()))?;
     Ok(config)
 }
 

@@ -11,7 +11,7 @@ use store::Store;
 
 use crate::Failure;
 use crate::cli::Init;
-use crate::config::{Config, NodeConfig, Places, host_of};
+use crate::config::{Config, Hypervisor, NodeConfig, Places, host_of};
 use crate::files::{Readers, directory, write};
 
 /// Writes everything a cloud needs. The settings come last: while they are not there, `init` can be
@@ -63,6 +63,11 @@ pub(crate) fn init(places: &Places, wish: &Init) -> Result<(), Failure> {
         node: NodeConfig {
             name: None,
             netns: wish.netns.clone(),
+            hypervisor: match wish.fake_nodes {
+                None => Hypervisor::Qemu,
+                Some(_) => Hypervisor::Fake,
+            },
+            fake_nodes: wish.fake_nodes,
             physical_networks: wish.physical_network.iter().cloned().collect(),
         },
     };

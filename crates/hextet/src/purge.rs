@@ -52,11 +52,20 @@ fn node(places: &Places, patience: Duration) -> Result<(), Failure> {
     let config = load(places)?;
     directory(&places.run, Readers::Owner)?;
     let _lock = lock_within(places, patience)?;
-    let settings = node_settings(places, &config)?;
-    guest::purge(&settings.guests())?;
-    links::purge(&settings.short(), &settings.base)?;
-    for name in ["node/documents.jsonl", "cache"] {
-        let path = places.state.join(name);
+    let mut files = vec![
+        places.state.join("node/documents.jsonl"),
+        places.state.join("cache"),
+    ];
+    match config.node.fakes()? {
+        // They made nothing but their journals.
+        Some(count) => files.extend((1..=count).map(|number| places.fake_node(number))),
+        None => {
+            let settings = node_settings(places, &config)?;
+            guest::purge(&settings.guests())?;
+            links::purge(&settings.short(), &settings.base)?;
+        }
+    }
+    for path in files {
         let removed = match path.is_dir() {
             true => std::fs::remove_dir_all(&path),
             false => std::fs::remove_file(&path),

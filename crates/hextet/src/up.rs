@@ -1,5 +1,7 @@
 //! `hextet up`: controller and node in one process.
 
+mod fake;
+
 use std::fs::{File, TryLockError};
 use std::io::Write;
 use std::sync::Arc;
@@ -44,13 +46,21 @@ fn many_files() -> Result<(), Failure> {
 }
 
 async fn run(places: &Places, config: Config) -> Result<(), Failure> {
-    programs()?;
+    let fakes = config.node.fakes()?;
+    if fakes.is_none() {
+        programs()?;
+    }
     net::check_certificate(&places.certificate(), &places.key(), &host_of(&config.url)?)?;
     let tls = net::server_config(&places.certificate(), &places.key())?;
     let listener = net::listen(config.listen)?;
     let cloud = open(places, &config)?;
-    let agent = Agent::start(node_settings(places, &config)?)?;
-    tokio::spawn(link(cloud.clone(), agent));
+    match fakes {
+        None => {
+            let agent = Agent::start(node_settings(places, &config)?)?;
+            tokio::spawn(link(cloud.clone(), agent));
+        }
+        Some(count) => fake::start(places, &config, count, &cloud)?,
+    }
     let api = Arc::new(api::Api::new(cloud));
     announce(&config.url)?;
     edge::serve(listener, tls, api, stop_signal()?).await;
@@ -130,13 +140,7 @@ fn open(places: &Places, config: &Config) -> Result<Cloud, Failure> {
 /// # Errors
 /// When its id cannot be read or its namespace is not there.
 pub(crate) fn node_settings(places: &Places, config: &Config) -> Result<NodeSettings, Failure> {
-    let path = places.node_id();
-    let text = std::fs::read_to_string(&path)
-        .map_err(|e| format!("cannot read {}: {e}", path.display()))?;
-    let id: NodeId = text
-        .trim()
-        .parse()
-        .map_err(|_| format!("{} holds no id", path.display()))?;
+    let id = node_id(places)?;
     let base = match &config.node.netns {
         None => Netns::current()?,
         Some(name) => Netns::open(name).map_err(|e| format!("the network namespace {name} of [node] netns cannot be used: {e}; make it with `ip netns add {name}`"))?,
@@ -157,18 +161,31 @@ pub(crate) fn node_settings(places: &Places, config: &Config) -> Result<NodeSett
     })
 }
 
+/// The id that `init` gave to this host.
+fn node_id(places: &Places) -> Result<NodeId, Failure> {
+    let path = places.node_id();
+    let text = std::fs::read_to_string(&path)
+        .map_err(|e| format!("cannot read {}: {e}", path.display()))?;
+    let id = text.trim().parse();
+    Ok(id.map_err(|_| format!("{} holds no id", path.display()))?)
+}
+
 /// Joins controller and node by the same protocol that nodes elsewhere speak.
 async fn link(cloud: Cloud, agent: Agent) {
     loop {
         let (here, there) = tokio::io::duplex(LINK_BUFFER);
         let (served, connected) = tokio::join!(cloud.serve_node(here), agent.connect(there));
-        let error = served.err().or(connected.err());
-        tracing::error!(
-            ?error,
-            "the link between controller and node broke: it is made again"
-        );
-        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        broken(served.err().or(connected.err())).await;
     }
+}
+
+/// Says that a link broke, and waits before it is made again.
+async fn broken(error: Option<std::io::Error>) {
+    tracing::error!(
+        ?error,
+        "the link between controller and node broke: it is made again"
+    );
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
 }
 
 fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {

@@ -86,7 +86,7 @@ pub struct NodeFacts {
     pub vcpus: u32,
     pub ram_mib: u64,
     pub disk_gib: u64,
-    /// `kvm` or `tcg`.
+    /// `kvm`, `tcg`, or `fake` where guests are made up.
     pub accelerator: String,
     /// Why it is not `kvm`.
     pub accelerator_why: Option<String>,

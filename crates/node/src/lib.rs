@@ -2,6 +2,7 @@
 
 mod agent;
 mod facts;
+pub mod fake;
 pub mod filter;
 pub mod guest;
 pub mod image;

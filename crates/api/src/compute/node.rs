@@ -1,6 +1,6 @@
 //! Hosts, as the compute API shows them: availability zones, hypervisors, services.
 
-use model::{Error, Kind, Result};
+use model::{Error, Kind, NodeFacts, Result};
 use serde_json::{Value, json};
 use store::row;
 
@@ -113,7 +113,7 @@ fn long(ctx: &Context, place: u32, node: &row::Node, up: bool) -> Result<Value> 
     );
     let mut view = short(place, node, up);
     let more = json!({
-        "hypervisor_type": "QEMU", "hypervisor_version": version_number(&facts.qemu_version),
+        "hypervisor_type": hypervisor_type(facts), "hypervisor_version": version_number(&facts.qemu_version),
         "host_ip": "", "cpu_info": "",
         "vcpus": facts.vcpus, "vcpus_used": vcpus,
         "memory_mb": facts.ram_mib, "memory_mb_used": ram, "free_ram_mb": facts.ram_mib as i64 - ram as i64,
@@ -125,6 +125,13 @@ fn long(ctx: &Context, place: u32, node: &row::Node, up: bool) -> Result<Value> 
         view.extend(more);
     }
     Ok(view)
+}
+
+fn hypervisor_type(facts: &NodeFacts) -> &'static str {
+    match facts.accelerator.as_str() {
+        "fake" => "fake",
+        _ => "QEMU",
+    }
 }
 
 /// 7.2.22 as 7002022, the way libvirt counts.

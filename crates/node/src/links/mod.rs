@@ -315,7 +315,8 @@ fn scenes<'a>(
     scenes
 }
 
-fn up(wanted: &Wanted, report: &Report) -> BTreeSet<PortId> {
+/// What is in place when nothing failed but what the report says.
+pub(crate) fn up(wanted: &Wanted, report: &Report) -> BTreeSet<PortId> {
     let failed = |key| report.failures.iter().any(|(k, _)| *k == key);
     let up = wanted.ports.values().filter(|port| {
         port.enabled

@@ -16,7 +16,8 @@ use crate::world::{World, post};
 const IDLE_AFTER: Duration = Duration::from_secs(3);
 /// Requests of each kind for one run.
 const REQUESTS: usize = 5;
-const CLIENTS: usize = 8;
+/// Connections that ask at the same time.
+pub(crate) const CLIENTS: usize = 8;
 const THROUGHPUT_FOR: Duration = Duration::from_secs(1);
 
 /// From starting the process to answers of all services, and what it then takes of memory.
@@ -74,7 +75,7 @@ pub(crate) async fn requests(
     ] {
         figures.add(lists(&mut client, runs, path).await?);
     }
-    figures.add(throughput(world, runs).await?);
+    figures.add(throughput(world, runs, "/compute/v2.1/servers/detail").await?);
     Ok(())
 }
 
@@ -90,7 +91,8 @@ async fn tokens(world: &World, runs: usize) -> Result<Series, Failure> {
     Ok(series)
 }
 
-async fn lists(client: &mut Client, runs: usize, path: &str) -> Result<Series, Failure> {
+/// Times of one path on one connection.
+pub(crate) async fn lists(client: &mut Client, runs: usize, path: &str) -> Result<Series, Failure> {
     let items = client.get(path).await?;
     let count = items
         .as_object()
@@ -150,8 +152,9 @@ pub(crate) async fn made(
     Ok(id.ok_or_else(|| format!("POST {path}: no id"))?.to_owned())
 }
 
-async fn throughput(world: &World, runs: usize) -> Result<Series, Failure> {
-    let name = format!("GET /compute/v2.1/servers/detail, {CLIENTS} keep-alive clients");
+/// Answers a second to several connections that ask for one path without a pause.
+pub(crate) async fn throughput(world: &World, runs: usize, path: &str) -> Result<Series, Failure> {
+    let name = format!("GET {path}, {CLIENTS} keep-alive clients");
     let mut series = Series::new(name, "/s");
     let mut clients = Vec::new();
     for _ in 0..CLIENTS {
@@ -161,7 +164,7 @@ async fn throughput(world: &World, runs: usize) -> Result<Series, Failure> {
         let began = Instant::now();
         let mut tasks = tokio::task::JoinSet::new();
         for client in clients.drain(..) {
-            tasks.spawn(busy(client, began + THROUGHPUT_FOR));
+            tasks.spawn(busy(client, path.to_owned(), began + THROUGHPUT_FOR));
         }
         let mut answers = 0;
         while let Some(done) = tasks.join_next().await {
@@ -174,11 +177,10 @@ async fn throughput(world: &World, runs: usize) -> Result<Series, Failure> {
     Ok(series)
 }
 
-async fn busy(mut client: Client, until: Instant) -> Result<(Client, u32), Failure> {
+async fn busy(mut client: Client, path: String, until: Instant) -> Result<(Client, u32), Failure> {
     let mut count = 0;
     while Instant::now() < until {
-        let path = "/compute/v2.1/servers/detail";
-        match client.ask(Method::GET, path, None).await? {
+        match client.ask(Method::GET, &path, None).await? {
             (status, _) if status.is_success() => count += 1,
             (status, _) => return Err(format!("GET {path}: {status}").into()),
         }
@@ -187,7 +189,7 @@ async fn busy(mut client: Client, until: Instant) -> Result<(Client, u32), Failu
 }
 
 /// The proportional set size of a process and its children (proc_pid_smaps(5)).
-fn pss_mib(pid: u32) -> Result<f64, Failure> {
+pub(crate) fn pss_mib(pid: u32) -> Result<f64, Failure> {
     let mut kib = 0.0;
     for pid in family(pid) {
         let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;

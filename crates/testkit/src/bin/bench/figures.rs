@@ -28,6 +28,11 @@ impl Series {
         }
     }
 
+    /// The same values under another name.
+    pub(crate) fn named(self, name: String) -> Series {
+        Series { name, ..self }
+    }
+
     pub(crate) fn add(&mut self, value: f64) {
         self.values.push(value);
     }
@@ -81,7 +86,7 @@ impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{:<58}{:>10}{:>10}{:>10}      runs",
+            "{:<68}{:>10}{:>10}{:>10}      runs",
             "", "median", "least", "most"
         )?;
         for s in &self.0 {
@@ -93,7 +98,7 @@ impl fmt::Display for Figures {
             let (name, unit, runs) = (&s.name, s.unit, s.values.len());
             writeln!(
                 f,
-                "{name:<58}{median:>10}{least:>10}{most:>10} {unit:<4}{runs:>5}"
+                "{name:<68}{median:>10}{least:>10}{most:>10} {unit:<4}{runs:>5}"
             )?;
         }
         Ok(())

@@ -8,6 +8,7 @@ mod apis;
 mod bare;
 mod figures;
 mod ping;
+mod scale;
 mod servers;
 mod world;
 
@@ -18,7 +19,7 @@ mod client;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 
 use figures::Figures;
@@ -39,6 +40,12 @@ struct Args {
     /// How often each thing is measured.
     #[arg(long, default_value_t = 10)]
     runs: usize,
+    /// Measure only this; may be given again.
+    #[arg(long, value_name = "PART")]
+    only: Vec<Part>,
+    /// Servers on made-up nodes, in the part `scale`.
+    #[arg(long, default_value_t = 1000)]
+    servers: usize,
     /// Also write the figures here.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -60,17 +67,44 @@ fn failed(error: &Failure) -> ExitCode {
     ExitCode::FAILURE
 }
 
+/// What can be measured alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// Start and memory of an empty cloud.
+    Start,
+    /// Single requests, and lists of a few things.
+    Requests,
+    /// A server beside a bare guest.
+    Server,
+    /// Ten servers at once.
+    Burst,
+    /// A thousand servers on made-up nodes.
+    Scale,
+}
+
+impl Args {
+    fn wants(&self, part: Part) -> bool {
+        self.only.is_empty() || self.only.contains(&part)
+    }
+}
+
 async fn run(args: &Args) -> Result<(), Failure> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut world = World::make(&args.hextet, &args.guest)?;
-    let measured = tokio::select! {
-        measured = measure(&mut world, args.runs) => measured,
-        _ = terminate.recv() => Err("stopped by SIGTERM".into()),
-        _ = interrupt.recv() => Err("stopped by Ctrl-C".into()),
-    };
-    world.remove().await?;
-    let figures = measured?;
+    let mut figures = Figures::default();
+    if [Part::Start, Part::Requests, Part::Server, Part::Burst]
+        .iter()
+        .any(|part| args.wants(*part))
+    {
+        let mut world = World::make(&args.hextet, &args.guest)?;
+        let measured = unless_stopped(real(&mut world, args, &mut figures)).await;
+        world.remove().await?;
+        measured?;
+    }
+    if args.wants(Part::Scale) {
+        let mut world = World::make(&args.hextet, &args.guest)?;
+        let measured = unless_stopped(made_up(&mut world, args, &mut figures)).await;
+        world.remove().await?;
+        measured?;
+    }
     print!("{figures}");
     if let Some(file) = &args.json {
         std::fs::write(file, figures.json()?)
@@ -79,14 +113,39 @@ async fn run(args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn measure(world: &mut World, runs: usize) -> Result<Figures, Failure> {
-    let mut figures = Figures::default();
+async fn unless_stopped(measure: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        measured = measure => measured,
+        _ = terminate.recv() => Err("stopped by SIGTERM".into()),
+        _ = interrupt.recv() => Err("stopped by Ctrl-C".into()),
+    }
+}
+
+/// This host as the node, with real guests.
+async fn real(world: &mut World, args: &Args, figures: &mut Figures) -> Result<(), Failure> {
     world.init().await?;
-    apis::start(world, runs, &mut figures).await?;
+    if args.wants(Part::Start) {
+        apis::start(world, args.runs, figures).await?;
+    }
     world.up().await?;
     let wanted = servers::prepare(world).await?;
-    servers::populate(world, &wanted).await?;
-    apis::requests(world, runs, &mut figures).await?;
-    servers::beside_bare(world, &wanted, runs, &mut figures).await?;
-    Ok(figures)
+    if args.wants(Part::Burst) {
+        scale::burst(world, &wanted, args.runs.min(5), figures).await?;
+    }
+    if args.wants(Part::Server) {
+        servers::beside_bare(world, &wanted, args.runs, figures).await?;
+    }
+    if args.wants(Part::Requests) {
+        servers::populate(world, &wanted).await?;
+        apis::requests(world, args.runs, figures).await?;
+    }
+    Ok(())
+}
+
+/// Nodes and guests that are made up.
+async fn made_up(world: &mut World, args: &Args, figures: &mut Figures) -> Result<(), Failure> {
+    world.init_fakes(scale::NODES).await?;
+    scale::scale(world, args.servers, figures).await
 }

@@ -20,7 +20,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Servers that lists show.
 const LISTED: usize = 20;
-const SERVERS: &str = "/compute/v2.1/servers";
+/// Where servers are.
+pub(crate) const SERVERS: &str = "/compute/v2.1/servers";
 
 /// A guest's times, from the moment it was asked for.
 #[derive(Clone, Copy, Debug)]
@@ -213,7 +214,12 @@ async fn images(world: &World, client: &mut Client) -> Result<String, Failure> {
     image(client, guest, vec![0; 1 << 20]).await
 }
 
-async fn image(client: &mut Client, wanted: Value, data: Vec<u8>) -> Result<String, Failure> {
+/// An image with its data; its id.
+pub(crate) async fn image(
+    client: &mut Client,
+    wanted: Value,
+    data: Vec<u8>,
+) -> Result<String, Failure> {
     let made = post(client, "/image/v2/images", wanted).await?;
     let id = made["id"].as_str().ok_or("an image without an id")?;
     put(client, &format!("/image/v2/images/{id}/file"), data).await?;
@@ -221,7 +227,7 @@ async fn image(client: &mut Client, wanted: Value, data: Vec<u8>) -> Result<Stri
 }
 
 /// The same as the bare guest's: one processor, 128 MiB.
-async fn flavor(client: &mut Client) -> Result<String, Failure> {
+pub(crate) async fn flavor(client: &mut Client) -> Result<String, Failure> {
     let flavors = client.get("/compute/v2.1/flavors/detail").await?;
     let all = flavors["flavors"].as_array().into_iter().flatten();
     let mut fitting = all.filter(|f| f["ram"] == 128 && f["vcpus"] == 1);

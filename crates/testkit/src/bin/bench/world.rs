@@ -12,7 +12,7 @@ use linux::netns::Netns;
 use linux::{process, spawn};
 use model::NodeId;
 use nix::sys::signal::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
@@ -108,6 +108,37 @@ impl World {
             &physical,
         ])
         .await
+    }
+
+    /// Sets up a cloud of made-up nodes.
+    pub(crate) async fn init_fakes(&self, nodes: u16) -> Result<(), Failure> {
+        let nodes = nodes.to_string();
+        self.finish(&["init", "--listen", "[::1]:0", "--fake-nodes", &nodes])
+            .await
+    }
+
+    /// Lets the cloud's own project have as much as it likes.
+    pub(crate) async fn lift_quotas(&self, client: &mut Client) -> Result<(), Failure> {
+        let name = self.account()?.project;
+        let found = client
+            .get(&format!("/identity/v3/projects?name={name}"))
+            .await?;
+        let id = found["projects"][0]["id"].as_str().ok_or("no project")?;
+        let compute = json!({"quota_set": {"instances": -1, "cores": -1, "ram": -1}});
+        let network = json!({"quota": {"network": -1, "subnet": -1, "port": -1, "router": -1,
+                                       "security_group": -1, "security_group_rule": -1}});
+        for (path, quota) in [
+            (format!("/compute/v2.1/os-quota-sets/{id}"), compute),
+            (format!("/network/v2.0/quotas/{id}"), network),
+        ] {
+            let (status, said) = client.ask(Method::PUT, &path, Some(quota.into())).await?;
+            // A hextet without quotas has nothing to lift.
+            if !status.is_success() && status != http::StatusCode::NOT_FOUND {
+                let said = String::from_utf8_lossy(&said);
+                return Err(format!("PUT {path}: {status} {said}").into());
+            }
+        }
+        Ok(())
     }
 
     /// Starts the cloud, and returns how long it took until every service answered.
