@@ -47,6 +47,9 @@ pub(crate) struct NodeConfig {
     /// How many nodes there are when guests are made up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) fake_nodes: Option<u16>,
+    /// GiB that the image cache may take of the disk.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) image_cache_gib: Option<u64>,
     /// Physical networks and their bridges.
     pub(crate) physical_networks: BTreeMap<String, String>,
 }

@@ -68,6 +68,7 @@ pub(crate) fn init(places: &Places, wish: &Init) -> Result<(), Failure> {
                 Some(_) => Hypervisor::Fake,
             },
             fake_nodes: wish.fake_nodes,
+            image_cache_gib: None,
             physical_networks: wish.physical_network.iter().cloned().collect(),
         },
     };

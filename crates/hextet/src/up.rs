@@ -18,6 +18,9 @@ use crate::config::{Config, Places, host_of, load};
 use crate::files::{Readers, directory};
 use crate::{Failure, log, notify};
 
+/// GiB of the disk that converted images take when the operator says nothing.
+const IMAGE_CACHE_GIB: u64 = 64;
+
 /// Octets on their way between controller and node inside the process.
 const LINK_BUFFER: usize = 256 << 10;
 
@@ -98,6 +101,7 @@ fn programs() -> Result<(), Failure> {
     let there = |program: &str| std::env::split_paths(&path).any(|dir| dir.join(program).is_file());
     for (program, package) in [
         ("qemu-system-x86_64", "qemu-system-x86"),
+        ("qemu-img", "qemu-utils"),
         ("nft", "nftables"),
     ] {
         if !there(program) {
@@ -158,6 +162,7 @@ pub(crate) fn node_settings(places: &Places, config: &Config) -> Result<NodeSett
         state: places.state.clone(),
         run: places.run.clone(),
         images: places.images(),
+        image_cache_bytes: config.node.image_cache_gib.unwrap_or(IMAGE_CACHE_GIB) << 30,
     })
 }
 

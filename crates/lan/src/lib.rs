@@ -23,6 +23,7 @@ use nix::sys::stat::fstat;
 
 pub use advert::{Advert, Interval, Prefix, Route};
 pub use advertiser::Counts;
+pub use metadata::fresh_seed;
 pub use openstack::Instance;
 pub use wire::nd::Preference;
 

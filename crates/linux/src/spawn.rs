@@ -12,7 +12,8 @@ use std::process::{Command, Stdio};
 use nix::fcntl::{FcntlArg, FdFlag, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::resource::{Resource, setrlimit};
-use nix::sys::wait::{Id, WaitPidFlag, waitid};
+use nix::sys::signal::Signal;
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid, setsid};
 
 use crate::process::ProcessId;
@@ -35,6 +36,40 @@ pub struct Program {
     pub directory: PathBuf,
     /// All it is told besides `PATH`.
     pub environment: Vec<(String, String)>,
+    pub limits: Limits,
+}
+
+/// What a program may use; `None` is no bound.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Limits {
+    /// Of address space.
+    pub memory_bytes: Option<u64>,
+    /// Of processor time.
+    pub cpu_s: Option<u64>,
+    /// Of any file that it writes.
+    pub file_bytes: Option<u64>,
+    /// It does not outlive us, nor the thread that started it.
+    pub ends_with_us: bool,
+}
+
+impl Limits {
+    /// Binds the calling process.
+    fn set(&self) -> io::Result<()> {
+        for (resource, bound) in [
+            (Resource::RLIMIT_AS, self.memory_bytes),
+            (Resource::RLIMIT_CPU, self.cpu_s),
+            (Resource::RLIMIT_FSIZE, self.file_bytes),
+        ] {
+            if let Some(bound) = bound {
+                setrlimit(resource, bound, bound)?;
+            }
+        }
+        // The kernel forgets this when the user changes, so it comes after that.
+        if self.ends_with_us {
+            nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
+        }
+        Ok(())
+    }
 }
 
 impl Program {
@@ -49,6 +84,7 @@ impl Program {
         let keep: Vec<RawFd> = self.descriptors.iter().map(AsRawFd::as_raw_fd).collect();
         let groups: Vec<Gid> = self.groups.iter().copied().map(Gid::from_raw).collect();
         let (uid, gid) = (Uid::from_raw(self.uid), Gid::from_raw(self.uid));
+        let limits = self.limits;
         let mut command = Command::new(&self.path);
         command.args(&self.arguments).current_dir(&self.directory);
         command
@@ -70,6 +106,7 @@ impl Program {
             setgroups(&groups)?;
             setresgid(gid, gid, gid)?;
             setresuid(uid, uid, uid)?;
+            limits.set()?;
             nix::sys::prctl::set_no_new_privs()?;
             Ok(())
         };
@@ -102,12 +139,17 @@ pub fn watch(id: ProcessId) -> io::Result<OwnedFd> {
     }
 }
 
-/// Collects a watched process that has ended, if it was our child.
-pub fn reap(watch: BorrowedFd<'_>) {
-    let _ = waitid(
+/// Collects a watched process that has ended, if it was our child: the code it exited with, unless
+/// a signal ended it.
+pub fn reap(watch: BorrowedFd<'_>) -> Option<i32> {
+    let ended = waitid(
         Id::PIDFd(watch),
         WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG,
     );
+    match ended {
+        Ok(WaitStatus::Exited(_, code)) => Some(code),
+        _ => None,
+    }
 }
 
 /// The living processes of a user.
@@ -216,6 +258,7 @@ mod tests {
             cgroup: None,
             directory: "/".into(),
             environment: Vec::new(),
+            limits: Limits::default(),
         };
         let stderr = id.stderr.try_clone().unwrap();
         let id = id.start().unwrap();

@@ -20,7 +20,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::guest::{GuestSettings, Guests};
-use crate::image::{ImageCache, ImageSource};
+use crate::image::{CacheSettings, ImageCache, ImageSource};
 use crate::links::{LinkSettings, Links, Report};
 use crate::memory::Memory;
 use crate::{Wanted, facts};
@@ -48,6 +48,8 @@ pub struct NodeSettings {
     pub run: PathBuf,
     /// The directory of the controller's images, when it is on this host.
     pub images: PathBuf,
+    /// What the image cache may take of the disk, in octets.
+    pub image_cache_bytes: u64,
 }
 
 impl NodeSettings {
@@ -119,10 +121,13 @@ impl Agent {
         };
         let make_links = move || Links::new(link_settings.clone(), lan.clone());
         let taps = make_links().taps();
-        let images = ImageCache::new(
-            settings.state.join("cache"),
-            ImageSource::Directory(settings.images.clone()),
-        );
+        let images = ImageCache::new(CacheSettings {
+            dir: settings.state.join("cache"),
+            source: ImageSource::Directory(settings.images.clone()),
+            limit_bytes: settings.image_cache_bytes,
+            // The one below the guests'.
+            uid: UID_BASE - 1,
+        });
         let (seen, reports) = mpsc::unbounded_channel();
         let state = State {
             memory,

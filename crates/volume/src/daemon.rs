@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use linux::netns::Netns;
 use linux::process::{self, ProcessId};
-use linux::spawn::{self, Program};
+use linux::spawn::{self, Limits, Program};
 use linux::stream;
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::signal::Signal;
@@ -224,6 +224,7 @@ impl Daemon {
             cgroup: None,
             directory: settings.files.clone(),
             environment: vec![("TGT_IPC_SOCKET".into(), socket)],
+            limits: Limits::default(),
         };
         let id = settings.base.run(|| program.start())?;
         self.process = Some(Process {

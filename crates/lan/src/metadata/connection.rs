@@ -80,7 +80,7 @@ fn answer<B: Body>(request: &Request<B>, caller: Caller, instances: &Instances) 
         tracing::debug!(?caller, "metadata was asked for by nobody we know");
         return plain(StatusCode::NOT_FOUND);
     };
-    let seed = match seed() {
+    let seed = match fresh_seed() {
         Ok(seed) => seed,
         Err(error) => {
             tracing::error!(%error, "reading random octets");
@@ -94,7 +94,7 @@ fn answer<B: Body>(request: &Request<B>, caller: Caller, instances: &Instances) 
 }
 
 /// Random octets of the kernel's.
-fn seed() -> io::Result<[u8; SEED_SIZE]> {
+pub fn fresh_seed() -> io::Result<[u8; SEED_SIZE]> {
     let mut seed = [0; SEED_SIZE];
     File::open("/dev/urandom")?.read_exact(&mut seed)?;
     Ok(seed)

@@ -22,6 +22,7 @@ use tokio::runtime::Handle;
 use tokio::task::{AbortHandle, JoinSet};
 
 use connection::Caller;
+pub use connection::fresh_seed;
 
 use crate::{Instance, NsIdentity, stopped};
 

@@ -8,6 +8,7 @@
 //! ```
 //! The config drive holds the same documents.
 
+mod ec2;
 mod meta_data;
 mod network_data;
 
@@ -77,6 +78,20 @@ pub fn find(instance: &Instance, path: &str, seed: &[u8; SEED_SIZE]) -> Option<D
         }
         _ => None,
     }
+}
+
+/// Every document with its path from the root of a config drive, where nova has EC2's too.
+pub fn config_drive(instance: &Instance, seed: &[u8; SEED_SIZE]) -> Vec<(String, Vec<u8>)> {
+    let openstack = VERSIONS.iter().flat_map(|version| {
+        let names = DOCUMENTS.iter().map(|(name, _)| *name);
+        names.filter_map(move |name| {
+            let path = format!("openstack/{version}/{name}");
+            find(instance, &path, seed).map(|found| (path, found.body))
+        })
+    });
+    let ec2 = json(&ec2::render(&instance.server)).body;
+    let ec2 = ["2009-04-04", "latest"].map(|v| (format!("ec2/{v}/meta-data.json"), ec2.clone()));
+    openstack.chain(ec2).collect()
 }
 
 fn known(version: &str) -> Option<&'static str> {
@@ -250,6 +265,34 @@ pub(crate) mod tests {
         ] {
             check(missing, None);
         }
+    }
+
+    #[test]
+    fn the_config_drive_says_what_the_service_says() {
+        let instance = sample();
+        let files = config_drive(&instance, &[7; SEED_SIZE]);
+        for (path, content) in files
+            .iter()
+            .filter(|(path, _)| path.starts_with("openstack"))
+        {
+            let served = find(&instance, path, &[7; SEED_SIZE]).unwrap();
+            assert_eq!(served.body, *content, "{path}");
+        }
+        for path in [
+            "openstack/latest/meta_data.json",
+            "openstack/latest/network_data.json",
+            "openstack/latest/vendor_data.json",
+            "openstack/latest/user_data",
+            "openstack/2012-08-10/meta_data.json",
+            "ec2/latest/meta-data.json",
+        ] {
+            assert!(files.iter().any(|(p, _)| p == path), "{path}");
+        }
+        assert!(
+            !files
+                .iter()
+                .any(|(p, _)| p == "openstack/2012-08-10/network_data.json")
+        );
     }
 
     #[test]

@@ -5,8 +5,6 @@ use std::io;
 use std::os::unix::fs::{OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 
-use model::ImageFile;
-
 use crate::image;
 
 /// The root disk's path in a guest's directory. Once there, it is whole.
@@ -33,16 +31,4 @@ pub(super) fn make(dir: &Path, data: &Path, size_gib: u32, uid: u32) -> io::Resu
     fchown(&file, Some(uid), Some(uid))?;
     file.sync_all()?;
     fs::rename(&new, path(dir))
-}
-
-/// Whether QEMU can use the image as it is.
-pub(super) fn check(image: &ImageFile) -> io::Result<()> {
-    match image.disk_format.as_str() {
-        "raw" | "ami" => Ok(()),
-        other => {
-            let id = image.id;
-            let text = format!("image {id} is '{other}'; this node boots from raw images only");
-            Err(io::Error::new(io::ErrorKind::Unsupported, text))
-        }
-    }
 }

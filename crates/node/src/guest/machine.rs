@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use linux::process::ProcessId;
-use linux::spawn::{self, Program};
+use linux::spawn::{self, Limits, Program};
 use model::{Hardware, Mac, ServerId};
 use nix::sys::signal::Signal;
 use qemu::qmp::{self, Event, Qmp, RunState};
@@ -17,6 +17,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::timeout;
 
 use super::{chain, plan};
+use crate::image::Held;
 
 /// How long a QEMU that is up may take to greet us.
 const RECONNECT: Duration = Duration::from_secs(3);
@@ -69,8 +70,8 @@ pub(super) struct Parts {
 }
 
 pub(super) struct KernelParts {
-    pub image: PathBuf,
-    pub ramdisk: Option<PathBuf>,
+    pub image: Held,
+    pub ramdisk: Option<Held>,
     pub arguments: String,
 }
 
@@ -122,6 +123,7 @@ impl Parts {
             cgroup: self.cgroup,
             directory: "/".into(),
             environment: Vec::new(),
+            limits: Limits::default(),
         };
         Ok(Started {
             process: program.start()?,

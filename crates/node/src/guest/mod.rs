@@ -21,11 +21,12 @@
 //! A hard reboot is End and Launch: what is wrong may lie outside the guest. Reset is for a guest
 //! that did not answer a soft one.
 //!
-//! A guest's files: `DIR/var/lib/hextet/guests/SERVER/{state.json,disk.raw,firmware.vars,console.log}` and
+//! A guest's files: `DIR/var/lib/hextet/guests/SERVER/{state.json,disk.raw,firmware.vars,config.iso,console.log}` and
 //! `DIR/run/hextet/guests/SERVER/qmp.sock`. QEMU can enter neither directory: what it needs it gets
 //! as open descriptors.
 
 mod cgroup;
+mod config_drive;
 mod console;
 mod disk;
 mod machine;
@@ -52,6 +53,7 @@ use tokio::task::JoinHandle;
 
 use crate::Wanted;
 use crate::image::ImageCache;
+use crate::links::instance;
 use state::Users;
 use task::{Guest, Nic, Orders};
 
@@ -309,6 +311,9 @@ fn orders(server: &Server, wanted: &Wanted, up: &BTreeSet<PortId>) -> Orders {
         server: Some(Arc::new(server.clone())),
         nics,
         ports_up,
+        instance: server
+            .config_drive
+            .then(|| Arc::new(instance(wanted, server))),
     }
 }
 

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lan::Instance;
 use linux::process::ProcessId;
 use model::{GuestSeen, Mac, PortId, PowerSeen, Seen, Server, ServerId};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -29,6 +30,8 @@ pub(super) struct Orders {
     pub server: Option<Arc<Server>>,
     pub nics: Vec<Nic>,
     pub ports_up: bool,
+    /// What its config drive says, for a server that has one.
+    pub instance: Option<Arc<Instance>>,
 }
 
 /// A port as QEMU needs it.

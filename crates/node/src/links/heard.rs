@@ -193,7 +193,8 @@ fn instances(
     found
 }
 
-fn instance(wanted: &Wanted, server: &Server) -> Instance {
+/// What a server's metadata is made of.
+pub(crate) fn instance(wanted: &Wanted, server: &Server) -> Instance {
     let ports = server.ports.iter().filter_map(|id| {
         let port = wanted.ports.get(id)?;
         Some((port.clone(), wanted.networks.get(&port.network)?.clone()))

@@ -20,6 +20,8 @@ mod marks;
 pub mod names;
 pub mod plan;
 
+pub(crate) use heard::instance;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::io;

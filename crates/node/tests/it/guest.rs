@@ -19,7 +19,7 @@ use model::{
 use nix::sys::signal::Signal;
 use node::Wanted;
 use node::guest::{GuestSettings, Guests, OpenTap, cgroup_hierarchy, purge};
-use node::image::{ImageCache, ImageSource};
+use node::image::{CacheSettings, ImageCache, ImageSource};
 use qemu::Accelerator;
 use sha2::{Digest, Sha512};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -614,10 +614,12 @@ impl Host {
     }
 
     fn images(&self) -> ImageCache {
-        ImageCache::new(
-            self.root.join("var/cache"),
-            ImageSource::Directory(self.store()),
-        )
+        ImageCache::new(CacheSettings {
+            dir: self.root.join("var/cache"),
+            source: ImageSource::Directory(self.store()),
+            limit_bytes: 1 << 30,
+            uid: self.settings.uid_base - 1,
+        })
     }
 
     fn image(&self, content: &[u8]) -> ImageFile {

@@ -7,11 +7,11 @@ use model::{Power, Seen, Server};
 use qemu::KERNEL_ARGUMENTS;
 use tokio::time::Instant;
 
-use super::{Guest, Nic, Orders, Pressed, wish};
+use super::{Guest, Orders, Pressed, wish};
 use crate::guest::machine::{KernelParts, Machine, Parts};
 use crate::guest::plan::{Epochs, For, Step};
 use crate::guest::state::Failure;
-use crate::guest::{blocking, cgroup, chain, console, disk, lock, remove, variables};
+use crate::guest::{blocking, cgroup, chain, config_drive, console, disk, lock, remove, variables};
 use crate::image::private_dir;
 
 /// How long a guest may take to hear its power button before that is pressed again.
@@ -30,7 +30,7 @@ impl Guest {
                 self.note(epochs, prepared).await?;
             }
             Step::Launch => {
-                let launched = self.launch(server, &orders.nics).await;
+                let launched = self.launch(server, orders).await;
                 self.note(epochs, launched).await?;
             }
             Step::Press(what) => self.press(what).await?,
@@ -61,7 +61,6 @@ impl Guest {
                 "this node cannot boot from a volume",
             ));
         };
-        disk::check(image)?;
         let images = &self.shared.images;
         let fetched = async {
             let fetch = async |image: &Option<_>| match image {
@@ -69,7 +68,7 @@ impl Guest {
                 None => Ok(None),
             };
             tokio::try_join!(
-                images.fetch(image),
+                images.disk(image),
                 fetch(&boot.kernel),
                 fetch(&boot.ramdisk)
             )
@@ -87,15 +86,20 @@ impl Guest {
         .await
     }
 
-    async fn launch(&mut self, server: &Server, nics: &[Nic]) -> io::Result<()> {
+    async fn launch(&mut self, server: &Server, orders: &Orders) -> io::Result<()> {
         let epochs = wish(server).epochs;
         self.state.launching = Some(epochs);
         self.state.failure = None;
         let (parts, ()) = tokio::try_join!(self.parts(server), self.save())?;
-        let (nics, open_tap) = (nics.to_vec(), self.shared.open_tap.clone());
+        let (nics, open_tap) = (orders.nics.clone(), self.shared.open_tap.clone());
+        let (dir, instance) = (self.dir.clone(), orders.instance.clone());
         let cgroup = self.shared.settings.cgroup.clone();
         let started = blocking(move || {
             private_dir(&parts.run_dir)?;
+            let config_drive = match instance {
+                Some(instance) => Some(config_drive::make(&dir, &instance, parts.uid)?),
+                None => None,
+            };
             let taps = nics
                 .iter()
                 .map(|nic| Ok((open_tap(nic.port)?, nic.mac, nic.mtu)));
@@ -103,6 +107,7 @@ impl Guest {
             let cgroup = cgroup::ensure(cgroup.as_deref(), parts.server);
             Parts {
                 taps,
+                config_drive,
                 cgroup,
                 ..parts
             }

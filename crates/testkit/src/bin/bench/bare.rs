@@ -12,7 +12,7 @@ use lan::{Advert, AdvertKey, Interval, Lan, Prefix};
 use linux::netlink::Netlink;
 use linux::netns::Netns;
 use linux::process::{self, ProcessId};
-use linux::spawn::{self, Program};
+use linux::spawn::{self, Limits, Program};
 use linux::{sysctl, tap};
 use model::{Hardware, Mac, NetworkId, RouterId, ServerId};
 use nix::sys::signal::Signal;
@@ -161,6 +161,7 @@ impl Bare {
             cgroup: None,
             directory: "/".into(),
             environment: Vec::new(),
+            limits: Limits::default(),
         };
         Ok(program.start()?)
     }

@@ -1,0 +1,120 @@
+//! The disk that a qcow2 image stands for, as a raw file with holes.
+//!
+//! qemu-img does it, because it knows the format whole. It reads octets that anyone may have made, so
+//! it has a user of its own, no right to any path, and bounds to its memory, time and output.
+
+use std::fs::{self, File, Permissions};
+use std::io::{self, Read};
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::fs::{PermissionsExt, fchown};
+use std::path::Path;
+
+use disk::HEAD_SIZE;
+use linux::spawn::{self, Limits, Program};
+use model::ImageFile;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use super::Shared;
+
+/// qemu-img needs 0.3 GiB for the largest clusters.
+const MEMORY: u64 = 1 << 30;
+
+/// Seconds of a processor's time, and for each GiB of the disk.
+const PATIENCE_S: u64 = 60;
+const PATIENCE_PER_GIB_S: u64 = 60;
+
+/// How much of its complaints is kept.
+const STDERR: u64 = 16 << 10;
+
+impl Shared {
+    /// Makes `path`, the disk in a qcow2 image whose data is here.
+    pub(super) fn convert(&self, image: &ImageFile, data: &Path, path: &Path) -> io::Result<()> {
+        if path.exists() {
+            return Ok(());
+        }
+        self.appear(image, path, |new| {
+            let from = File::open(data)?;
+            let size_bytes = virtual_size(&from, image)?;
+            let to = File::options()
+                .read(true)
+                .write(true)
+                .create_new(true)
+                .open(new)?;
+            to.set_len(size_bytes)?;
+            let uid = self.settings.uid;
+            fchown(&to, Some(uid), Some(uid))?;
+            to.set_permissions(Permissions::from_mode(0o600))?;
+            run(&from, &to, size_bytes, uid)?;
+            fchown(&to, Some(0), Some(0))?;
+            to.sync_all()?;
+            // Nothing of it may hang on the user that made it.
+            match fs::metadata(new)?.len() == size_bytes {
+                true => Ok(()),
+                false => Err(io::Error::other("qemu-img changed its size")),
+            }
+        })
+    }
+}
+
+/// What the image was checked for when it was uploaded is checked where it is used, too.
+fn virtual_size(mut from: &File, image: &ImageFile) -> io::Result<u64> {
+    let mut head = Vec::new();
+    from.by_ref()
+        .take(HEAD_SIZE as u64)
+        .read_to_end(&mut head)?;
+    let size = disk::check(&image.disk_format, &head, from.metadata()?.len());
+    size.map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))
+}
+
+fn run(from: &File, to: &File, size_bytes: u64, uid: u32) -> io::Result<()> {
+    let (from, to) = (from.try_clone()?, to.try_clone()?);
+    let file = |fd: &File| format!("/proc/self/fd/{}", fd.as_raw_fd());
+    // The output is new, so what is not written is zero; 4 KiB of zeros become a hole.
+    let mut arguments: Vec<_> = "convert -f qcow2 -O raw -n --target-is-zero -S 4k -W"
+        .split(' ')
+        .map(Into::into)
+        .collect();
+    arguments.extend([file(&from).into(), file(&to).into()]);
+    let stderr = spawn::bounded_file(c"qemu-img-stderr", STDERR)?;
+    let process = Program {
+        path: "qemu-img".into(),
+        arguments,
+        uid,
+        groups: Vec::new(),
+        descriptors: vec![from.into(), to.into()],
+        stderr: stderr.try_clone()?,
+        cgroup: None,
+        directory: "/".into(),
+        environment: Vec::new(),
+        limits: Limits {
+            memory_bytes: Some(MEMORY),
+            cpu_s: Some(PATIENCE_S + PATIENCE_PER_GIB_S * (size_bytes >> 30)),
+            file_bytes: Some(size_bytes),
+            ends_with_us: true,
+        },
+    }
+    .start()
+    .map_err(|e| {
+        io::Error::new(
+            e.kind(),
+            format!("qemu-img: {e}; is the package qemu-utils installed?"),
+        )
+    })?;
+    let exit = spawn::watch(process)?;
+    poll(
+        &mut [PollFd::new(exit.as_fd(), PollFlags::POLLIN)],
+        PollTimeout::NONE,
+    )?;
+    let code = spawn::reap(exit.as_fd());
+    if code == Some(0) {
+        return Ok(());
+    }
+    let said = spawn::written(&stderr);
+    let last = said.lines().rev().find(|line| !line.trim().is_empty());
+    let why = match (last, code) {
+        (Some(line), _) => line.to_owned(),
+        (None, Some(code)) => format!("it ended with {code}"),
+        (None, None) => "it was ended; it needed too much memory or time".to_owned(),
+    };
+    Err(io::Error::other(format!("qemu-img cannot read it: {why}")))
+}
