@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use linux::netns::Netns;
-use linux::socket::NdSocket;
+use linux::socket::PacketSocket;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -52,7 +52,7 @@ struct Links {
 #[derive(Debug)]
 struct Link {
     ns: NsIdentity,
-    socket: NdSocket,
+    socket: PacketSocket,
     advertiser: Advertiser,
 }
 
@@ -95,7 +95,7 @@ impl Speaker {
             let link = Link {
                 ns: identity,
                 advertiser: Advertiser::new(now, advert, seed)?,
-                socket: NdSocket::open(ns, interface)?,
+                socket: PacketSocket::solicitations(ns, interface)?,
             };
             shared.add(key, link)?;
         }

@@ -2,6 +2,9 @@
 //! lacks, each repeatable and with an error that names its object. The only crate with `unsafe`.
 #![allow(unsafe_code)]
 
+pub mod arp;
+pub mod conntrack;
+pub mod inet4;
 pub mod netlink;
 pub mod netns;
 pub mod nft;

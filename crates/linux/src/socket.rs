@@ -1,7 +1,7 @@
 //! Sockets that serve one link of one network namespace.
 //!
 //! Router Solicitations are received, and Router Advertisements sent, on one packet socket for
-//! each link ([`NdSocket`]) and not on a raw ICMPv6 socket, because
+//! each link ([`PacketSocket`]) and not on a raw ICMPv6 socket, because
 //! - a solicitation from `::` names its sender nowhere but in the Ethernet header, and its answer
 //!   goes to ff02::1 inside a frame to that sender alone (RFC 6085): no ICMPv6 socket does either;
 //! - the answer to any other goes to the Ethernet source too, so it never waits for the kernel to
@@ -10,6 +10,9 @@
 //!
 //! The price is that IPv6 header and checksum are ours: see `wire::icmpv6`. The kernel writes the
 //! Ethernet header, with the interface's own address as source.
+//!
+//! DHCPv4 is spoken on such a socket too: its clients have no address yet, and it needs no socket
+//! of IPv4.
 
 use std::ffi::c_int;
 use std::io;
@@ -27,37 +30,44 @@ use crate::netns::Netns;
 /// An Ethernet address.
 pub type MacBytes = [u8; 6];
 
-/// Receives the Router Solicitations of one link, and sends whole IPv6 packets to it.
+/// Receives one kind of packets of one link, and sends whole packets to it.
 #[derive(Debug)]
-pub struct NdSocket {
+pub struct PacketSocket {
     fd: OwnedFd,
     interface: String,
     index: u32,
+    /// `ETH_P_IPV6` or `ETH_P_IP` of linux/if_ether.h.
+    protocol: u16,
 }
 
-impl NdSocket {
-    /// Opens the socket on an interface of a namespace; it does not block.
+impl PacketSocket {
+    /// Opens a socket for Router Solicitations on an interface of a namespace; it does not block.
     ///
     /// # Errors
     /// `NotFound` (`ENODEV`) when the interface does not exist.
-    pub fn open(ns: &Netns, interface: &str) -> io::Result<NdSocket> {
-        ns.run(|| {
-            // Protocol 0 receives nothing: so nothing unfiltered is queued before the bind below.
-            let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
-            let fd = socket(AddressFamily::Packet, SockType::Datagram, flags, None)?;
-            let index = interface_index(&fd, interface)?;
-            attach_filter(&fd, &mut solicitations_only())?;
-            join_all_routers(&fd, index)?;
-            bind(fd.as_raw_fd(), &link_address(index, [0; 6])?)?;
-            Ok(NdSocket {
-                fd,
-                interface: interface.to_owned(),
-                index,
-            })
+    pub fn solicitations(ns: &Netns, interface: &str) -> io::Result<PacketSocket> {
+        let protocol = libc::ETH_P_IPV6 as u16;
+        open(
+            ns,
+            interface,
+            protocol,
+            &mut solicitations_only(),
+            join_all_routers,
+        )
+    }
+
+    /// Opens a socket for what clients of DHCPv4 send to servers; it does not block.
+    ///
+    /// # Errors
+    /// `NotFound` (`ENODEV`) when the interface does not exist.
+    pub fn dhcp4(ns: &Netns, interface: &str) -> io::Result<PacketSocket> {
+        let protocol = libc::ETH_P_IP as u16;
+        open(ns, interface, protocol, &mut to_dhcp4_server(), |_, _| {
+            Ok(())
         })
     }
 
-    /// Reads one packet, from its IPv6 header on, and who sent the frame. What exceeds the buffer
+    /// Reads one packet, from its IP header on, and who sent the frame. What exceeds the buffer
     /// is cut off.
     ///
     /// # Errors
@@ -68,9 +78,9 @@ impl NdSocket {
         Ok((length, mac))
     }
 
-    /// Sends one packet, from its IPv6 header on, in a frame to `to`.
+    /// Sends one packet, from its IP header on, in a frame to `to`.
     pub fn send(&self, to: MacBytes, packet: &[u8]) -> io::Result<()> {
-        let address = link_address(self.index, to)?;
+        let address = link_address(self.index, self.protocol, to)?;
         sendto(
             self.fd.as_raw_fd(),
             packet,
@@ -91,10 +101,35 @@ impl NdSocket {
     }
 }
 
-impl AsFd for NdSocket {
+impl AsFd for PacketSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
+}
+
+fn open(
+    ns: &Netns,
+    interface: &str,
+    protocol: u16,
+    filter: &mut [libc::sock_filter],
+    prepare: impl Fn(&OwnedFd, u32) -> io::Result<()> + Send + Sync,
+) -> io::Result<PacketSocket> {
+    ns.run(|| {
+        // Protocol 0 receives nothing: so nothing unfiltered is queued before the bind below.
+        let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
+        let fd = socket(AddressFamily::Packet, SockType::Datagram, flags, None)?;
+        let index = interface_index(&fd, interface)?;
+        attach_filter(&fd, filter)?;
+        prepare(&fd, index)?;
+        bind(fd.as_raw_fd(), &link_address(index, protocol, [0; 6])?)?;
+        let interface = interface.to_owned();
+        Ok(PacketSocket {
+            fd,
+            interface,
+            index,
+            protocol,
+        })
+    })
 }
 
 /// A TCP socket that listens inside a namespace, on IPv6 only, and does not block.
@@ -190,6 +225,33 @@ fn solicitations_only() -> [libc::sock_filter; 9] {
     ]
 }
 
+/// A program that passes UDP to port 67 that came by this link to us or to everyone.
+fn to_dhcp4_server() -> [libc::sock_filter; 12] {
+    const HOST: u32 = 0; // PACKET_HOST of linux/if_packet.h
+    const BROADCAST: u32 = 1; // PACKET_BROADCAST: likewise
+    let load = |size: u32, mode: u32, at: u32| instruction(libc::BPF_LD | size | mode, at, 0, 0);
+    let jump = |how: u32, k: u32, yes: u8, no: u8| {
+        instruction(libc::BPF_JMP | how | libc::BPF_K, k, yes, no)
+    };
+    let ret = |length: u32| instruction(libc::BPF_RET | libc::BPF_K, length, 0, 0);
+    let kind = (libc::SKF_AD_OFF + libc::SKF_AD_PKTTYPE) as u32;
+    [
+        load(libc::BPF_B, libc::BPF_ABS, kind),
+        jump(libc::BPF_JEQ, HOST, 1, 0),
+        jump(libc::BPF_JEQ, BROADCAST, 0, 7),
+        load(libc::BPF_B, libc::BPF_ABS, 9), // protocol (RFC 791, section 3.1)
+        jump(libc::BPF_JEQ, 17, 0, 5),
+        load(libc::BPF_H, libc::BPF_ABS, 6), // flags and fragment offset
+        jump(libc::BPF_JSET, 0x3fff, 3, 0),
+        // The length of the IP header into X, then the destination port behind it.
+        instruction(libc::BPF_LDX | libc::BPF_B | libc::BPF_MSH, 0, 0, 0),
+        load(libc::BPF_H, libc::BPF_IND, 2),
+        jump(libc::BPF_JEQ, 67, 1, 0),
+        ret(0),
+        ret(0xffff),
+    ]
+}
+
 fn instruction(code: u32, k: u32, jt: u8, jf: u8) -> libc::sock_filter {
     libc::sock_filter {
         code: code as u16,
@@ -228,11 +290,11 @@ fn join_all_routers(fd: &OwnedFd, index: u32) -> io::Result<()> {
     set(fd, libc::SOL_PACKET, ADD_MEMBERSHIP, &request)
 }
 
-fn link_address(index: u32, mac: MacBytes) -> io::Result<LinkAddr> {
+pub(crate) fn link_address(index: u32, protocol: u16, mac: MacBytes) -> io::Result<LinkAddr> {
     let [a, b, c, d, e, f] = mac;
     let address = libc::sockaddr_ll {
         sll_family: libc::AF_PACKET as u16,
-        sll_protocol: (libc::ETH_P_IPV6 as u16).to_be(),
+        sll_protocol: protocol.to_be(),
         sll_ifindex: index as i32,
         sll_hatype: 0,
         sll_pkttype: 0,

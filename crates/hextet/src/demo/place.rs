@@ -180,11 +180,10 @@ impl Place {
         nexthop: std::net::Ipv6Addr,
     ) -> io::Result<()> {
         let outside = Netns::open(&self.outside_name())?;
-        let link = "eth0".to_owned();
         let route = Route {
-            destination,
-            nexthop,
-            link,
+            destination: destination.into(),
+            nexthop: Some(nexthop.into()),
+            link: "eth0".to_owned(),
         };
         Ok(Netlink::open(&outside)?.ensure_route(&route)?)
     }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use lan::{Advert, AdvertKey, Lan};
-use linux::socket::NdSocket;
+use linux::socket::PacketSocket;
 use model::{NetworkId, RouterId};
 use wire::icmpv6::{ALL_ROUTERS, Icmpv6, multicast_mac};
 use wire::nd::RouterSolicit;
@@ -32,7 +32,7 @@ fn solicit_from_nowhere(guest: &Guest) {
         message: &message,
     }
     .emit(&mut packet);
-    let socket = NdSocket::open(&guest.ns, "eth0").unwrap();
+    let socket = PacketSocket::solicitations(&guest.ns, "eth0").unwrap();
     socket.send(multicast_mac(ALL_ROUTERS), &packet).unwrap();
 }
 
@@ -170,7 +170,7 @@ async fn malformed_solicitations_are_counted() {
     let key = key();
     lan.advertise(key, &test.ns, "br0", advert()).unwrap();
 
-    let socket = NdSocket::open(&guest.ns, "eth0").unwrap();
+    let socket = PacketSocket::solicitations(&guest.ns, "eth0").unwrap();
     let source = guest.mac.link_local();
     let hostile: [&[u8]; 3] = [
         &[133, 0, 0, 0],

@@ -97,14 +97,20 @@ fn addresses_and_routes_are_ours_to_list() {
             .contains(r#""nodad":true"#)
     );
 
-    let route = |to: &str, via: &str| Route {
+    let ipv4 = "192.0.2.5/24".parse().unwrap();
+    netlink.ensure_address("a", ipv4).unwrap();
+    netlink.ensure_address("a", ipv4).unwrap();
+    let route = |to: &str, via: Option<&str>| Route {
         destination: to.parse().unwrap(),
-        nexthop: via.parse().unwrap(),
+        nexthop: via.map(|via| via.parse().unwrap()),
         link: "a".into(),
     };
     let wanted = vec![
-        route("::/0", "2001:db8:1::1"),
-        route("2001:db8:2::/48", "2001:db8:1::2"),
+        route("0.0.0.0/0", Some("192.0.2.1")),
+        route("198.51.100.0/24", None),
+        route("203.0.113.0/24", Some("192.0.2.2")),
+        route("::/0", Some("2001:db8:1::1")),
+        route("2001:db8:2::/48", Some("2001:db8:1::2")),
     ];
     for route in wanted.iter().chain(&wanted) {
         netlink.ensure_route(route).unwrap();
@@ -118,6 +124,7 @@ fn addresses_and_routes_are_ours_to_list() {
         netlink.remove_route(route).unwrap();
     }
     assert_eq!(netlink.routes().unwrap(), []);
+    netlink.remove_address("a", ipv4).unwrap();
     netlink.remove_address("a", address).unwrap();
     netlink.remove_address("a", address).unwrap();
     assert!(!netlink.addresses("a").unwrap().contains(&address));

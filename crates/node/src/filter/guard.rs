@@ -10,7 +10,7 @@
 //! Detection. `seen` holds all of these, `seen_PORT` one port's, and both forget after an hour of
 //! silence. The limit keeps one guest from owning a whole subnet.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv6Net};
 use model::Port;
@@ -21,6 +21,9 @@ use crate::links::names;
 
 /// Where every network's services answer; the same on every node.
 pub const SERVICE: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0xa9fe, 0xa9fe);
+
+/// The same for IPv4: what clouds agree on.
+pub const SERVICE_IPV4: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
 
 const ADDRESSES: &str = "typeof @nh,64,128";
 const PREFIXES: &str = "typeof @nh,64,128; flags interval";
@@ -45,7 +48,7 @@ pub(super) fn table(scene: &Scene<'_>) -> Table {
     table.base(
         "prerouting",
         "type filter hook prerouting priority -300; policy accept;",
-        PREROUTING,
+        &prerouting(scene),
     );
     table.base(
         "forward",
@@ -72,11 +75,23 @@ const COUNTERS: [&str; 8] = [
 ];
 
 /// A tap that no map knows says nothing: one whose port is on its way out, or not yet in.
-const PREROUTING: &[&str] = &[
-    "meta mark set iifname map @mark_of",
-    "iifname vmap @guard",
-    "iifname \"t*\" counter name unknown_tap drop",
-];
+fn prerouting(scene: &Scene<'_>) -> Vec<String> {
+    let mut rules = lines(&[
+        "meta mark set iifname map @mark_of",
+        "iifname vmap @guard",
+        "iifname \"t*\" counter name unknown_tap drop",
+    ]);
+    // A guest that knows no better way sends what is for the service to its gateway. It is meant
+    // for us whatever Ethernet address it bears, and the kernel must not take it for another's.
+    if scene.has_ipv4() {
+        let mac = names::bridge_mac(scene.network.id);
+        let to_us = format!(
+            "iifname \"t*\" ip daddr {SERVICE_IPV4} meta pkttype set host ether daddr set {mac}"
+        );
+        rules.insert(1, to_us);
+    }
+    rules
+}
 
 /// br_netfilter calls the inet hook at priority 0, so this comes before it.
 const FORWARD: &[&str] = &[

@@ -1,26 +1,31 @@
-//! Filters: what each port may send and receive, as nftables in its network's namespace.
+//! Filters: what each port may send and receive, as nftables in its network's namespace; and
+//! address translation in routers' namespaces.
 //!
-//! `guard` and `rules` render the two tables of a network from the documents; this file makes the
-//! kernel hold them. What was applied is remembered together with the generation number of the
+//! `guard` and `rules` render the two tables of a network from the documents, and `nat` that of a
+//! router; this file makes the kernel hold them. What was applied is remembered together with the generation number of the
 //! namespace's tables: while that stands, only what changed is said; when somebody else touched
 //! the tables, or we are new here, the whole is said again. Addresses that ports were the first to
-//! use are kept through both.
+//! use are kept through both. Connections that went by what does not hold any more are ended.
 
 mod guard;
 mod learned;
+mod nat;
 mod rules;
 mod table;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::net::IpAddr;
 
+use ipnet::IpNet;
 use linux::netns::Netns;
-use linux::nft;
-use model::{AddressGroup, AddressGroupId, Network, NetworkId, Port, RouterPort};
+use linux::{conntrack, nft};
+use model::{AddressGroup, AddressGroupId, Network, Port, Router, RouterPort};
 
-pub use guard::SERVICE;
+pub use guard::{SERVICE, SERVICE_IPV4};
 pub use table::Table;
 
+use crate::links::names::Space;
 use learned::Learned;
 
 /// What a network's tables are made of.
@@ -33,38 +38,50 @@ pub struct Scene<'a> {
     pub groups: &'a BTreeMap<AddressGroupId, AddressGroup>,
 }
 
-/// The two tables of one network.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Tables {
-    pub bridge: Table,
-    pub inet: Table,
+impl Scene<'_> {
+    /// Whether IPv4 is spoken in this network.
+    fn has_ipv4(&self) -> bool {
+        let mut prefixes = self.network.subnets.iter().map(|s| s.prefix);
+        prefixes.any(|prefix| matches!(prefix, IpNet::V4(_)))
+    }
 }
 
+/// The tables of one namespace.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tables(Vec<Table>);
+
 impl Tables {
-    /// The tables as they should be.
+    /// A network's tables as they should be.
     pub fn of(scene: &Scene<'_>) -> Tables {
-        Tables {
-            bridge: guard::table(scene),
-            inet: rules::table(scene),
-        }
+        Tables(vec![guard::table(scene), rules::table(scene)])
     }
 
-    /// Both tables as one transaction.
+    /// A router's.
+    pub fn of_router(router: &Router) -> Tables {
+        Tables(vec![nat::table(router)])
+    }
+
+    /// All tables as one transaction.
     pub fn render(&self) -> String {
-        self.bridge.render() + &self.inet.render()
+        self.0.iter().map(Table::render).collect()
     }
 
     /// What turns these tables into `new`; empty when nothing does, `None` when only replacing
     /// them will do.
     pub fn changes(&self, new: &Tables) -> Option<String> {
-        Some(self.bridge.changes(&new.bridge)? + &self.inet.changes(&new.inet)?)
+        let pairs = self.0.iter().zip(&new.0);
+        pairs.map(|(old, new)| old.changes(new)).collect()
+    }
+
+    fn bridge(&self) -> Option<&Table> {
+        self.0.iter().find(|table| table.family == "bridge")
     }
 }
 
-/// What the kernel was last told, by network.
+/// What the kernel was last told, by namespace.
 #[derive(Default)]
 pub struct Filters {
-    applied: BTreeMap<NetworkId, Applied>,
+    applied: BTreeMap<Space, Applied>,
 }
 
 struct Applied {
@@ -73,38 +90,66 @@ struct Applied {
 }
 
 impl Filters {
-    /// Makes a network's tables so.
-    pub fn apply(&mut self, ns: &Netns, network: NetworkId, tables: Tables) -> io::Result<()> {
-        if let Some(old) = self.applied.get(&network)
+    /// Makes a network's tables so, and ends what they let pass no more.
+    pub fn apply(&mut self, ns: &Netns, scene: &Scene<'_>) -> io::Result<()> {
+        let (space, tables) = (Space::Network(scene.network.id), Tables::of(scene));
+        let before = self.applied.get(&space);
+        let lost = before.map(|old| rules::lost(&old.tables.0, &tables.0, scene));
+        self.set(ns, space, tables)?;
+        match lost {
+            Some(lost) if !lost.is_empty() => end(ns, &lost),
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes a router's table so, and ends what was translated otherwise.
+    pub fn apply_router(&mut self, ns: &Netns, router: &Router) -> io::Result<()> {
+        let changed = self.set(ns, Space::Router(router.id), Tables::of_router(router))?;
+        if changed {
+            conntrack::end(ns, |flow| nat::stale(router, &flow.original, &flow.reply))?;
+        }
+        Ok(())
+    }
+
+    /// Whether the namespace has tables of which we know.
+    pub fn in_force(&self, space: Space) -> bool {
+        self.applied.contains_key(&space)
+    }
+
+    /// Forgets namespaces that have gone.
+    pub fn retain(&mut self, keep: impl Fn(Space) -> bool) {
+        self.applied.retain(|space, _| keep(*space));
+    }
+
+    /// `false` when all was so already.
+    fn set(&mut self, ns: &Netns, space: Space, tables: Tables) -> io::Result<bool> {
+        if let Some(old) = self.applied.get(&space)
             && nft::generation(ns)? == old.generation
         {
             if old.tables == tables {
-                return Ok(());
+                return Ok(false);
             }
             // When this fails, the whole is the way out: no reason to give up.
             if alter(ns, &old.tables, &tables).is_ok_and(|done| done) {
-                return self.record(ns, network, tables);
+                return self.record(ns, space, tables);
             }
         }
         replace(ns, &tables)?;
-        self.record(ns, network, tables)
+        self.record(ns, space, tables)
     }
 
-    /// Whether the network has tables of which we know.
-    pub fn in_force(&self, network: NetworkId) -> bool {
-        self.applied.contains_key(&network)
-    }
-
-    /// Forgets networks whose namespaces have gone.
-    pub fn retain(&mut self, keep: impl Fn(NetworkId) -> bool) {
-        self.applied.retain(|network, _| keep(*network));
-    }
-
-    fn record(&mut self, ns: &Netns, network: NetworkId, tables: Tables) -> io::Result<()> {
+    fn record(&mut self, ns: &Netns, space: Space, tables: Tables) -> io::Result<bool> {
         let generation = nft::generation(ns)?;
-        self.applied.insert(network, Applied { tables, generation });
-        Ok(())
+        self.applied.insert(space, Applied { tables, generation });
+        Ok(true)
     }
+}
+
+/// Ends all connections of these addresses. Those that are allowed still go on: the next packet
+/// is judged anew.
+fn end(ns: &Netns, addresses: &BTreeSet<IpAddr>) -> io::Result<()> {
+    let concerned = |flow: &conntrack::Flow| addresses.iter().any(|address| flow.has(*address));
+    conntrack::end(ns, concerned).map(drop)
 }
 
 /// Applies only what changed; `false` when that cannot be said.
@@ -112,22 +157,24 @@ fn alter(ns: &Netns, old: &Tables, new: &Tables) -> io::Result<bool> {
     let Some(changes) = old.changes(new) else {
         return Ok(false);
     };
-    let kept = &new.bridge.sets;
-    let gone = old
-        .bridge
-        .sets
-        .keys()
-        .filter(|name| !kept.contains_key(*name));
-    let forget = Learned::of(ns, gone)?.forget();
+    let forget = match (old.bridge(), new.bridge()) {
+        (Some(old), Some(new)) => {
+            let gone = old.sets.keys().filter(|name| !new.sets.contains_key(*name));
+            Learned::of(ns, gone)?.forget()
+        }
+        _ => String::new(),
+    };
     nft::apply(ns, &(forget + &changes))?;
     Ok(true)
 }
 
 fn replace(ns: &Netns, tables: &Tables) -> io::Result<()> {
     let mut whole = tables.clone();
-    // On the first visit there are no tables to read.
-    if let Ok(learned) = Learned::read(ns) {
-        learned.keep(&mut whole.bridge);
+    for table in whole.0.iter_mut().filter(|table| table.family == "bridge") {
+        // On the first visit there are no tables to read.
+        if let Ok(learned) = Learned::read(ns) {
+            learned.keep(table);
+        }
     }
     nft::apply(ns, &whole.render())
 }

@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use model::{AddressGroupId, Direction, Peer, Port, Protocol, Rule};
 
 use super::table::Table;
-use super::{Scene, mark_text};
+use super::{SERVICE_IPV4, Scene, mark_text};
 use crate::links::names;
 
 /// Renders the inet table of a network.
@@ -28,7 +28,7 @@ pub(super) fn table(scene: &Scene<'_>) -> Table {
     table.base(
         "input",
         "type filter hook input priority 0; policy drop;",
-        INPUT,
+        &input(scene),
     );
     let guarded = || scene.ports.iter().filter(|(port, _)| port.port_security);
     for id in guarded().flat_map(|(port, _)| port.rules.iter().filter_map(group)) {
@@ -53,14 +53,25 @@ const FORWARD: &[&str] = &[
     "meta mark vmap @to",
 ];
 
-/// All that a guest reaches of the host: the services on this network's own address.
-const INPUT: &[&str] = &[
-    "ct state established,related accept",
-    "icmpv6 type { 1-4, 130-136, 143 } accept",
-    "ip6 daddr fe80::a9fe:a9fe icmpv6 type echo-request accept",
-    "ip6 daddr fe80::a9fe:a9fe tcp dport 80 accept",
-    "counter name filtered_input",
-];
+/// All that a guest reaches of the host: the services on this network's own addresses.
+fn input(scene: &Scene<'_>) -> Vec<String> {
+    let mut rules = vec![
+        "ct state established,related accept".to_owned(),
+        "icmpv6 type { 1-4, 130-136, 143 } accept".to_owned(),
+        "ip6 daddr fe80::a9fe:a9fe icmpv6 type echo-request accept".to_owned(),
+        "ip6 daddr fe80::a9fe:a9fe tcp dport 80 accept".to_owned(),
+    ];
+    if scene.has_ipv4() {
+        rules.push(format!(
+            "ip daddr {SERVICE_IPV4} icmp type echo-request accept"
+        ));
+        rules.push(format!("ip daddr {SERVICE_IPV4} tcp dport 80 accept"));
+        // DHCP is heard on a packet socket, which comes before this.
+        rules.push("udp dport 67 drop".to_owned());
+    }
+    rules.push("counter name filtered_input".to_owned());
+    rules
+}
 
 fn chain(port: &Port, direction: Direction) -> Vec<String> {
     // Rules only ever allow: their order means nothing, and two groups may hold the same one.
@@ -185,6 +196,39 @@ fn add_group(table: &mut Table, scene: &Scene<'_>, id: AddressGroupId) {
     };
     table.set(&set_name(id, 6), "type ipv6_addr", of(true));
     table.set(&set_name(id, 4), "type ipv4_addr", of(false));
+}
+
+/// Addresses of connections that may be allowed no more: of ports whose chains lost a rule, and
+/// of members that left a group.
+///
+/// A port's learned addresses are not among them; theirs end when they fall silent.
+pub(super) fn lost(old: &[Table], new: &[Table], scene: &Scene<'_>) -> BTreeSet<IpAddr> {
+    let mut lost = BTreeSet::new();
+    for (old, new) in old.iter().zip(new).filter(|(old, _)| old.family == "inet") {
+        for (port, _) in &scene.ports {
+            let tap = names::tap(port.id);
+            let chains = [format!("from_{tap}"), format!("to_{tap}")];
+            if chains.iter().any(|name| lost_rule(old, new, name)) {
+                lost.extend(&port.addresses);
+            }
+        }
+        for (name, set) in &old.sets {
+            let now = new.sets.get(name).map(|set| &set.elements);
+            let gone = set
+                .elements
+                .keys()
+                .filter(|key| !now.is_some_and(|now| now.contains_key(*key)));
+            lost.extend(gone.filter_map(|key| key.parse::<IpAddr>().ok()));
+        }
+    }
+    lost
+}
+
+fn lost_rule(old: &Table, new: &Table, chain: &str) -> bool {
+    let (Some(old), Some(new)) = (old.chains.get(chain), new.chains.get(chain)) else {
+        return false;
+    };
+    old.rules.iter().any(|rule| !new.rules.contains(rule))
 }
 
 fn set_name(id: AddressGroupId, version: u8) -> String {

@@ -6,7 +6,7 @@ use std::fmt::Write;
 /// A table's objects by name.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Table {
-    /// `bridge` or `inet`.
+    /// `bridge`, `inet` or `ip`.
     pub family: &'static str,
     pub counters: BTreeSet<&'static str>,
     pub sets: BTreeMap<String, Set>,
@@ -87,8 +87,8 @@ impl Table {
     }
 
     /// Adds a chain that the kernel calls.
-    pub fn base(&mut self, name: &str, hook: &'static str, rules: &[&str]) {
-        let rules = rules.iter().map(|&r| r.to_owned()).collect();
+    pub fn base(&mut self, name: &str, hook: &'static str, rules: &[impl ToString]) {
+        let rules = rules.iter().map(ToString::to_string).collect();
         self.chains.insert(
             name.to_owned(),
             Chain {
@@ -336,7 +336,7 @@ mod tests {
         new.base(
             "prerouting",
             "type filter hook prerouting priority -200;",
-            &[],
+            &["accept"],
         );
         assert_eq!(sample().changes(&new), None);
     }

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-use ipnet::{IpNet, Ipv6Net};
+use ipnet::IpNet;
 use linux::netlink::{LinkKind, Netlink, VethEnd};
 use linux::netns::Netns;
-use linux::{sysctl, tap};
+use linux::{arp, sysctl, tap};
 use model::Mac;
 
 use super::LinkSettings;
@@ -93,15 +93,18 @@ impl<'a> Kernel<'a> {
                 self.open(*space)?.1.set_master(name, bridge.as_deref())?;
             }
             Step::RemoveAddress((space, name), net) => {
-                self.open(*space)?.1.remove_address(name, IpNet::V6(*net))?;
+                self.open(*space)?.1.remove_address(name, *net)?;
             }
             Step::AddAddress((space, name), net) => {
-                self.open(*space)?.1.ensure_address(name, IpNet::V6(*net))?;
+                self.open(*space)?.1.ensure_address(name, *net)?;
             }
             Step::SetUp((space, name)) => self.set_up(*space, name)?,
             Step::SetDown((space, name)) => self.open(*space)?.1.set_down(name)?,
             Step::RemoveRoute(space, route) => self.open(*space)?.1.remove_route(route)?,
             Step::AddRoute(space, route) => self.open(*space)?.1.ensure_route(route)?,
+            Step::Announce((space, name), mac, address) => {
+                arp::announce(&self.open(*space)?.0, name, mac.0, *address)?;
+            }
         }
         Ok(())
     }
@@ -109,8 +112,10 @@ impl<'a> Kernel<'a> {
     fn set_up(&mut self, space: Space, name: &str) -> io::Result<()> {
         let (ns, netlink) = self.open(space)?;
         if matches!(space, Space::Router(_)) {
-            let knob = format!("net/ipv6/neigh/{name}/retrans_time_ms");
-            sysctl::set(ns, &knob, LEG_RETRANS_MS)?;
+            for family in ["ipv4", "ipv6"] {
+                let knob = format!("net/{family}/neigh/{name}/retrans_time_ms");
+                sysctl::set(ns, &knob, LEG_RETRANS_MS)?;
+            }
         }
         Ok(netlink.set_up(name)?)
     }
@@ -118,11 +123,9 @@ impl<'a> Kernel<'a> {
     fn contents(&mut self, space: Space) -> io::Result<Contents> {
         let (_, netlink) = self.open(space)?;
         let links = netlink.links()?;
-        let mut addresses = BTreeMap::<u32, BTreeSet<Ipv6Net>>::new();
+        let mut addresses = BTreeMap::<u32, BTreeSet<IpNet>>::new();
         for (index, net) in netlink.all_addresses()? {
-            if let IpNet::V6(net) = net {
-                addresses.entry(index).or_default().insert(net);
-            }
+            addresses.entry(index).or_default().insert(net);
         }
         let routes = netlink.routes()?.into_iter().collect();
         let prepared = links.iter().any(|l| l.name == "lo" && l.up);
@@ -208,6 +211,9 @@ const COMMON_SYSCTLS: &[(&str, &str)] = &[
 const NETWORK_SYSCTLS: &[(&str, &str)] = &[
     ("net/ipv6/conf/all/forwarding", "0"),
     ("net/ipv4/ip_forward", "0"),
+    // A guest may ask from an address that this namespace has no route to.
+    ("net/ipv4/conf/all/rp_filter", "0"),
+    ("net/ipv4/conf/default/rp_filter", "0"),
     ("net/ipv4/tcp_fwmark_accept", "1"),
     ("net/bridge/bridge-nf-call-ip6tables", "1"),
     ("net/bridge/bridge-nf-call-iptables", "1"),
@@ -226,11 +232,26 @@ const ROUTER_SYSCTLS: &[(&str, &str)] = &[
     ("net/ipv6/conf/default/keep_addr_on_down", "1"),
     ("net/ipv6/conf/all/ndisc_notify", "1"),
     ("net/ipv6/conf/default/ndisc_notify", "1"),
+    // First, because it sets others back to what RFC 1812 says.
+    ("net/ipv4/ip_forward", "1"),
+    // Whoever sends from an address must be reached by the leg that it came by (RFC 3704).
+    ("net/ipv4/conf/all/rp_filter", "1"),
+    ("net/ipv4/conf/default/rp_filter", "1"),
+    // A leg speaks for its own addresses only: floating addresses are none of the inside's.
+    ("net/ipv4/conf/all/arp_ignore", "1"),
+    ("net/ipv4/conf/all/arp_announce", "2"),
+    // With translation, the next hop that a redirect names would not do.
+    ("net/ipv4/conf/all/send_redirects", "0"),
+    ("net/ipv4/conf/default/send_redirects", "0"),
+    ("net/ipv4/conf/all/accept_redirects", "0"),
+    ("net/ipv4/conf/default/accept_redirects", "0"),
+    // The first address of a subnet does not take the others with it.
+    ("net/ipv4/conf/all/promote_secondaries", "1"),
 ];
 
 /// `None` for what we never make: the loopback, and the tunnels that some kernels put into each
 /// new namespace.
-fn link(seen: linux::netlink::Link, addresses: BTreeSet<Ipv6Net>) -> Option<Link> {
+fn link(seen: linux::netlink::Link, addresses: BTreeSet<IpNet>) -> Option<Link> {
     let kind = match seen.kind {
         LinkKind::Bridge => Kind::Bridge,
         LinkKind::Tap => Kind::Tap,

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use ipnet::{IpNet, Ipv6Net};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use linux::netlink::Route;
 use model::{Key, Mac, Network, NetworkId, Port, Router, RouterPort};
 
 use super::LinkSettings;
 use super::names::{self, Space};
 use crate::Wanted;
-use crate::filter::SERVICE;
+use crate::filter::{SERVICE, SERVICE_IPV4};
 
 /// A link in a namespace.
 pub type Place = (Space, String);
@@ -43,7 +43,7 @@ pub struct Link {
     pub master: Option<String>,
     /// Says to an operator, and to us after a restart, whose it is.
     pub alias: Option<String>,
-    pub addresses: BTreeSet<Ipv6Net>,
+    pub addresses: BTreeSet<IpNet>,
 }
 
 /// What a link is made of.
@@ -127,15 +127,24 @@ struct Draft<'a> {
 impl Draft<'_> {
     fn network(&mut self, network: &Network) {
         let space = Space::Network(network.id);
+        let ipv4 = ipv4_prefixes(network);
+        let service = ipv4.first().map(|_| IpNet::from(IpAddr::V4(SERVICE_IPV4)));
+        // So that answers to guests find their way.
+        let routes = ipv4.into_iter().map(|prefix| Route {
+            destination: prefix.into(),
+            nexthop: None,
+            link: names::BRIDGE.to_owned(),
+        });
         let contents = Contents {
             prepared: true,
+            routes: routes.collect(),
             ..Contents::default()
         };
         self.design.layout.spaces.insert(space, contents);
         let bridge = Link {
             kind: Kind::Bridge,
             mac: Some(names::bridge_mac(network.id)),
-            addresses: [on_link(SERVICE)].into(),
+            addresses: service.into_iter().chain([on_link(SERVICE)]).collect(),
             master: None,
             ..in_bridge(Kind::Bridge, network.mtu)
         };
@@ -214,12 +223,15 @@ impl Draft<'_> {
         let inner = in_bridge(Kind::Veth, network.mtu);
         // The kernel keeps addresses of a link that goes down, but for the link-local one.
         let link_local = router.enabled.then(|| on_link(leg.mac.link_local()));
-        let addresses = leg.addresses.iter().filter_map(ipv6).chain(link_local);
+        // The leg answers for floating addresses too; what becomes of their packets says `nat`.
+        let floating = router.floating_ips.iter().filter(|_| leg.external);
+        let floating = floating.map(|ip| IpNet::from(IpAddr::V4(ip.floating)));
+        let addresses = leg.addresses.iter().copied().chain(link_local);
         let outer = Link {
             mac: Some(leg.mac),
             up: router.enabled,
             master: None,
-            addresses: addresses.collect(),
+            addresses: addresses.chain(floating).collect(),
             ..in_bridge(Kind::Veth, network.mtu)
         };
         let inside = (Space::Network(network.id), names::leg_in_network(leg.id));
@@ -229,19 +241,13 @@ impl Draft<'_> {
 
     fn routes(&mut self, router: &Router) {
         let mut found = BTreeSet::new();
-        if let Some(nexthop) = router.default_nexthops.iter().find_map(|n| match n {
-            IpAddr::V6(nexthop) => Some(*nexthop),
-            IpAddr::V4(_) => None,
-        }) {
+        for nexthop in &router.default_nexthops {
+            let destination = match nexthop {
+                IpAddr::V4(_) => IpNet::V4(Ipv4Net::default()),
+                IpAddr::V6(_) => IpNet::V6(Ipv6Net::default()),
+            };
             match router.ports.iter().find(|leg| leg.external) {
-                Some(leg) => {
-                    let link = names::leg_in_router(leg.id);
-                    found.insert(Route {
-                        destination: Ipv6Net::default(),
-                        nexthop,
-                        link,
-                    });
-                }
+                Some(leg) => drop(found.insert(by(leg, destination, *nexthop))),
                 None => self.fail(
                     Key::Router(router.id),
                     format!(
@@ -250,23 +256,19 @@ impl Draft<'_> {
                 ),
             }
         }
-        for route in &router.routes {
-            let (IpNet::V6(destination), std::net::IpAddr::V6(nexthop)) =
-                (route.destination, route.nexthop)
-            else {
+        for model::Route {
+            destination,
+            nexthop,
+        } in &router.routes
+        {
+            if destination.addr().is_ipv4() != nexthop.is_ipv4() {
+                let text = format!("the next hop to {destination} is of another family: {nexthop}");
+                self.fail(Key::Router(router.id), text);
                 continue;
-            };
-            let holds =
-                |leg: &&RouterPort| leg.addresses.iter().any(|net| net.contains(&route.nexthop));
+            }
+            let holds = |leg: &&RouterPort| leg.addresses.iter().any(|net| net.contains(nexthop));
             match router.ports.iter().find(holds) {
-                Some(leg) => {
-                    let link = names::leg_in_router(leg.id);
-                    found.insert(Route {
-                        destination: destination.trunc(),
-                        nexthop,
-                        link,
-                    });
-                }
+                Some(leg) => drop(found.insert(by(leg, destination.trunc(), *nexthop))),
                 None => self.fail(
                     Key::Router(router.id),
                     format!("no port's subnet holds {nexthop}, the next hop to {destination}"),
@@ -323,13 +325,25 @@ fn in_bridge(kind: Kind, mtu: u32) -> Link {
     }
 }
 
-fn on_link(address: std::net::Ipv6Addr) -> Ipv6Net {
-    Ipv6Net::new_assert(address, 64)
+/// By the router's end of a leg.
+fn by(leg: &RouterPort, destination: IpNet, nexthop: IpAddr) -> Route {
+    Route {
+        destination,
+        nexthop: Some(nexthop),
+        link: names::leg_in_router(leg.id),
+    }
 }
 
-fn ipv6(net: &IpNet) -> Option<Ipv6Net> {
-    match net {
-        IpNet::V6(net) => Some(*net),
-        IpNet::V4(_) => None,
-    }
+fn on_link(address: std::net::Ipv6Addr) -> IpNet {
+    Ipv6Net::new_assert(address, 64).into()
+}
+
+/// The IPv4 prefixes of a network's subnets.
+pub(super) fn ipv4_prefixes(network: &Network) -> BTreeSet<Ipv4Net> {
+    let prefixes = network.subnets.iter().map(|subnet| subnet.prefix);
+    let ipv4 = prefixes.filter_map(|prefix| match prefix {
+        IpNet::V4(prefix) => Some(prefix.trunc()),
+        IpNet::V6(_) => None,
+    });
+    ipv4.collect()
 }

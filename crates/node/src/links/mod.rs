@@ -32,7 +32,7 @@ use linux::tap;
 use model::{Key, NetworkId, PortId};
 
 use crate::Wanted;
-use crate::filter::{Filters, Scene, Tables};
+use crate::filter::{Filters, Scene};
 use heard::Heard;
 use kernel::{Kernel, Seen};
 use layout::{Design, Layout};
@@ -164,6 +164,7 @@ impl Links {
             report.record(step, kernel.apply(step), design, seen);
         }
         let open = self.filter(wanted, design, kernel, report);
+        self.translate(wanted, design, kernel, report);
         for step in &links {
             // Without filters a tap stays out of the bridge.
             let unfiltered = matches!(step.place(), (Space::Network(id), Some(place))
@@ -183,20 +184,38 @@ impl Links {
         report: &mut Report,
     ) -> BTreeSet<NetworkId> {
         let spaces = &design.layout.spaces;
-        self.filters
-            .retain(|id| spaces.contains_key(&Space::Network(id)));
+        self.filters.retain(|space| spaces.contains_key(&space));
         let mut open = BTreeSet::new();
         for (id, scene) in scenes(wanted, design, &self.marks) {
             let ns = kernel.netns(Space::Network(id));
-            let applied = ns.and_then(|ns| self.filters.apply(ns, id, Tables::of(&scene)));
+            let applied = ns.and_then(|ns| self.filters.apply(ns, &scene));
             if let Err(e) = applied {
                 report.fail(Key::Network(id), e);
-                if !self.filters.in_force(id) {
+                if !self.filters.in_force(Space::Network(id)) {
                     open.insert(id);
                 }
             }
         }
         open
+    }
+
+    /// Applies every router's address translation.
+    fn translate(
+        &mut self,
+        wanted: &Wanted,
+        design: &Design,
+        kernel: &mut Kernel<'_>,
+        report: &mut Report,
+    ) {
+        for router in wanted.routers.values() {
+            let space = Space::Router(router.id);
+            if design.layout.spaces.contains_key(&space) {
+                let ns = kernel.netns(space);
+                if let Err(e) = ns.and_then(|ns| self.filters.apply_router(ns, router)) {
+                    report.fail(Key::Router(router.id), e);
+                }
+            }
+        }
     }
 }
 

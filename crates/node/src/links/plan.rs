@@ -1,6 +1,8 @@
 //! The steps that turn what is into what should be.
 
-use ipnet::Ipv6Net;
+use std::net::Ipv4Addr;
+
+use ipnet::IpNet;
 use linux::netlink::Route;
 use model::Mac;
 
@@ -21,12 +23,14 @@ pub enum Step {
     SetMtu(Place, u32),
     SetAlias(Place, String),
     SetMaster(Place, Option<String>),
-    RemoveAddress(Place, Ipv6Net),
-    AddAddress(Place, Ipv6Net),
+    RemoveAddress(Place, IpNet),
+    AddAddress(Place, IpNet),
     SetUp(Place),
     SetDown(Place),
     RemoveRoute(Space, Route),
     AddRoute(Space, Route),
+    /// Tells a link that a router has an IPv4 address now.
+    Announce(Place, Mac, Ipv4Addr),
 }
 
 impl Step {
@@ -54,7 +58,8 @@ impl Step {
             | Step::RemoveAddress(p, _)
             | Step::AddAddress(p, _)
             | Step::SetUp(p)
-            | Step::SetDown(p) => (p.0, Some(p)),
+            | Step::SetDown(p)
+            | Step::Announce(p, ..) => (p.0, Some(p)),
         }
     }
 }
@@ -102,6 +107,9 @@ pub fn plan(wanted: &Layout, seen: &Layout) -> Vec<Step> {
     }
     for (space, contents) in &wanted.spaces {
         routes(&mut steps, *space, contents, seen.spaces.get(space));
+    }
+    for (place, link) in links(wanted) {
+        announce(&mut steps, &place, link, kept(&place));
     }
     steps
 }
@@ -165,6 +173,22 @@ fn routes(steps: &mut Vec<Step>, space: Space, wanted: &Contents, seen: Option<&
         .iter()
         .filter(|r| seen.is_none_or(|s| !s.routes.contains(*r)));
     steps.extend(due.map(|r| Step::AddRoute(space, r.clone())));
+}
+
+/// A neighbour that knew an address elsewhere would go on sending there. IPv6 needs no such step:
+/// the kernel says it by itself (`ndisc_notify`).
+fn announce(steps: &mut Vec<Step>, place: &Place, link: &Link, seen: Option<&Link>) {
+    let (Space::Router(_), true, Some(mac)) = (place.0, link.up, link.mac) else {
+        return;
+    };
+    let before = seen.filter(|s| s.up && s.mac == link.mac);
+    for address in &link.addresses {
+        if let IpNet::V4(net) = address
+            && before.is_none_or(|s| !s.addresses.contains(address))
+        {
+            steps.push(Step::Announce(place.clone(), mac, net.addr()));
+        }
+    }
 }
 
 fn links(layout: &Layout) -> impl Iterator<Item = (Place, &Link)> {

@@ -2,7 +2,10 @@
 #![allow(clippy::unwrap_used)]
 
 mod filter;
+mod frames;
 mod golden;
 mod guest;
+mod ipv4;
 mod links;
+mod nat;
 mod world;

@@ -6,10 +6,10 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Write};
-use std::net::Ipv6Addr;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
+use ipnet::IpNet;
 use linux::netlink::{Netlink, VethEnd};
 use linux::netns::Netns;
 use linux::{nft, sysctl, tap};
@@ -19,6 +19,8 @@ use model::{
 };
 use node::Wanted;
 use node::links::{LinkSettings, Links, Report, names};
+
+use crate::frames::FRAMES;
 
 pub(crate) struct World {
     pub(crate) short: String,
@@ -126,6 +128,24 @@ impl World {
         guest
     }
 
+    /// Adds an IPv4 subnet to a network. Its gateway is the first address.
+    pub(crate) fn subnet4(&mut self, network: NetworkId, prefix: &str) {
+        let subnets = &mut self.wanted.networks.get_mut(&network).unwrap().subnets;
+        subnets.push(subnet(prefix.parse().unwrap()));
+    }
+
+    /// Gives a port an IPv4 address, and lets all of IPv4 out.
+    pub(crate) fn address4(&mut self, port: PortId, address: &str) {
+        let port = self.wanted.ports.get_mut(&port).unwrap();
+        port.addresses.push(address.parse().unwrap());
+        port.rules.push(allow4(Direction::Egress));
+    }
+
+    /// A router's namespace.
+    pub(crate) fn router_netns(&self, router: RouterId) -> Netns {
+        Netns::open(&names::Space::Router(router).name(&self.short).unwrap()).unwrap()
+    }
+
     /// A host on the physical network.
     pub(crate) fn outside(&self, address: &str) -> Guest {
         let ns = Netns::ensure(&format!("hxt{}-outside", self.short)).unwrap();
@@ -201,7 +221,10 @@ impl Guest {
     }
 
     pub(crate) fn address(&self, address: &str) {
-        self.shell(&format!("ip -6 address add {address}/64 dev eth0 nodad"));
+        match address.contains(':') {
+            true => self.shell(&format!("ip -6 address add {address}/64 dev eth0 nodad")),
+            false => self.shell(&format!("ip address add {address}/24 dev eth0")),
+        };
     }
 
     pub(crate) fn run(&self, script: &str) -> Output {
@@ -222,7 +245,7 @@ impl Guest {
 
     /// Whether one of three echo requests is answered.
     pub(crate) fn pings(&self, address: &str) -> bool {
-        self.run(&format!("ping -6 -n -c 3 -i 0.3 -W 1 -w 2 {address}"))
+        self.run(&format!("ping -n -c 3 -i 0.3 -W 1 -w 2 {address}"))
             .status
             .success()
     }
@@ -254,29 +277,6 @@ impl Drop for Guest {
     }
 }
 
-/// Builders of packets: enough to say what a guest may not.
-const FRAMES: &str = r#"
-import socket, struct
-def ip(text): return socket.inet_pton(socket.AF_INET6, text)
-def mac(text): return bytes.fromhex(text.replace(':', ''))
-def ether(source, kind, payload, to='33:33:00:00:00:01'):
-    return mac(to) + mac(source) + struct.pack('>H', kind) + payload
-def ip6(source, to, protocol, payload):
-    return struct.pack('>IHBB', 6 << 28, len(payload), protocol, 255) + ip(source) + ip(to) + payload
-def checksum(source, to, protocol, data):
-    data = ip(source) + ip(to) + struct.pack('>II', len(data), protocol) + data
-    data += b'\0' * (len(data) % 2)
-    total = sum(struct.unpack('>%dH' % (len(data) // 2), data))
-    while total >> 16: total = (total & 0xffff) + (total >> 16)
-    return ~total & 0xffff
-def icmp6(source, to, kind, body, code=0):
-    data = struct.pack('>BBH', kind, code, 0) + body
-    data = data[:2] + struct.pack('>H', checksum(source, to, 58, data)) + data[4:]
-    return ip6(source, to, 58, data)
-def udp(source, to, sport, dport, body=b'x'):
-    return ip6(source, to, 17, struct.pack('>HHHH', sport, dport, 8 + len(body), 0) + body)
-"#;
-
 fn pump(mut from: File, mut to: File) {
     std::thread::spawn(move || {
         let mut frame = vec![0; 70_000];
@@ -297,23 +297,27 @@ pub(crate) fn eventually(what: &str, mut done: impl FnMut() -> bool) {
 }
 
 pub(crate) fn network(prefix: &str) -> Network {
-    let prefix: ipnet::Ipv6Net = prefix.parse().unwrap();
-    let gateway = Ipv6Addr::from_bits(prefix.network().to_bits() | 1);
-    let subnet = Subnet {
+    Network {
+        id: NetworkId::random(),
+        mtu: 1400,
+        physical_network: None,
+        subnets: vec![subnet(prefix.parse().unwrap())],
+    }
+}
+
+/// A subnet whose gateway is its first address.
+fn subnet(prefix: IpNet) -> Subnet {
+    Subnet {
         id: SubnetId::random(),
-        prefix: prefix.into(),
-        gateway: Some(gateway.into()),
+        prefix,
+        gateway: prefix
+            .hosts()
+            .nth(if prefix.addr().is_ipv4() { 0 } else { 1 }),
         ra_mode: None,
         address_mode: None,
         dns_nameservers: Vec::new(),
         enable_dhcp: true,
         host_routes: Vec::new(),
-    };
-    Network {
-        id: NetworkId::random(),
-        mtu: 1400,
-        physical_network: None,
-        subnets: vec![subnet],
     }
 }
 
@@ -349,6 +353,14 @@ pub(crate) fn allow(direction: Direction) -> Rule {
         range: None,
         peer: None,
         ipv6: true,
+    }
+}
+
+/// Any IPv4 packet of a direction.
+pub(crate) fn allow4(direction: Direction) -> Rule {
+    Rule {
+        ipv6: false,
+        ..allow(direction)
     }
 }
 

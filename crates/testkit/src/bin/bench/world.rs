@@ -77,7 +77,7 @@ impl World {
     pub(crate) fn route(&self, destination: &str, router: &str) -> Result<(), Failure> {
         let route = Route {
             destination: destination.parse()?,
-            nexthop: router.parse()?,
+            nexthop: Some(router.parse()?),
             link: "eth0".into(),
         };
         Ok(Netlink::open(&self.outside)?.ensure_route(&route)?)

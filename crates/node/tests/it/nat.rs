@@ -1,0 +1,195 @@
+//! Address translation in routers' namespaces: as text, and with packets between namespaces.
+
+use model::{
+    Direction, FloatingIp, FloatingIpId, Network, NetworkId, PortId, Router, RouterId, RouterPort,
+};
+use node::filter::Tables;
+
+use crate::golden;
+use crate::world::{Guest, World, allow4, eventually, leg, network};
+
+const FLOATING: &str = "198.51.100.9";
+
+fn floating(floating: &str, fixed: &str) -> FloatingIp {
+    FloatingIp {
+        id: FloatingIpId::random(),
+        floating: floating.parse().unwrap(),
+        fixed: fixed.parse().unwrap(),
+    }
+}
+
+fn dual_leg(network: NetworkId, number: u8, addresses: [&str; 2], external: bool) -> RouterPort {
+    let mut leg = leg(network, number, addresses[0], external);
+    leg.addresses.push(addresses[1].parse().unwrap());
+    leg
+}
+
+#[test]
+fn as_text() {
+    let id = |n: u128| uuid::Uuid::from_u128((n << 96) | n);
+    let network = NetworkId(id(1));
+    let addresses = ["2001:db8:ffff::2/64", "198.51.100.2/24"];
+    let mut external = dual_leg(network, 2, addresses, true);
+    external.id = PortId(id(2));
+    let mut router = Router {
+        id: RouterId(id(3)),
+        enabled: true,
+        ports: vec![external],
+        routes: Vec::new(),
+        default_nexthops: Vec::new(),
+        snat: true,
+        floating_ips: vec![floating(FLOATING, "192.0.2.10")],
+    };
+    golden::check("nat.nft", &Tables::of_router(&router).render());
+    router.snat = false;
+    let text = Tables::of_router(&router).render();
+    assert!(!text.contains("oifname \"n00000002000000\" snat to 198.51.100.2"));
+    router.ports.clear();
+    let text = Tables::of_router(&router).render();
+    assert!(!text.contains("chain"), "{text}");
+}
+
+/// Two guests behind a router, and a host outside.
+struct Scene {
+    world: World,
+    router: RouterId,
+    guests: [Guest; 2],
+    outside: Guest,
+}
+
+fn scene() -> Scene {
+    let mut world = World::new();
+    let inner = world.network("2001:db8:1::/64");
+    world.subnet4(inner, "192.0.2.0/24");
+    let outer = Network {
+        physical_network: Some("physnet".into()),
+        ..network("2001:db8:ffff::/64")
+    };
+    let outer_id = outer.id;
+    world.wanted.networks.insert(outer_id, outer);
+    world.subnet4(outer_id, "198.51.100.0/24");
+    let router = world.router(vec![
+        dual_leg(inner, 1, ["2001:db8:1::1/64", "192.0.2.1/24"], false),
+        dual_leg(
+            outer_id,
+            2,
+            ["2001:db8:ffff::2/64", "198.51.100.2/24"],
+            true,
+        ),
+    ]);
+    let wanted = world.wanted.routers.get_mut(&router).unwrap();
+    wanted.default_nexthops = vec!["198.51.100.1".parse().unwrap()];
+    let ports = [
+        world.port(inner, "2001:db8:1::a"),
+        world.port(inner, "2001:db8:1::b"),
+    ];
+    world.address4(ports[0], "192.0.2.10");
+    world.address4(ports[1], "192.0.2.11");
+    for port in ports {
+        world.rule(port, allow4(Direction::Ingress));
+    }
+    world.pass();
+    let guests = ports.map(|port| world.guest(port));
+    for guest in &guests {
+        guest.shell("ip route add default via 192.0.2.1");
+    }
+    let outside = world.outside("198.51.100.1");
+    // Beyond the external subnet, so that the router's default route is needed.
+    outside.shell("ip link set lo up; ip address add 203.0.113.1/32 dev lo");
+    Scene {
+        world,
+        router,
+        guests,
+        outside,
+    }
+}
+
+impl Scene {
+    fn change(&mut self, change: impl FnOnce(&mut Router)) {
+        change(self.world.wanted.routers.get_mut(&self.router).unwrap());
+        self.world.pass();
+        assert_eq!(self.world.pass().steps, 0, "a second pass does nothing");
+    }
+}
+
+/// Which address a host sees when another pings it.
+fn seen_as(guest: &Guest, at: &Guest, to: &str) -> String {
+    let file = format!("/tmp/{}.pcap", at.ns.name());
+    let listen = format!(
+        "timeout 8 tcpdump --immediate-mode -Q in -nli any -c 1 'icmp[0] = 8' >{file} 2>{file}.log & \
+         while ! grep -q listening {file}.log; do sleep 0.05; done"
+    );
+    at.shell(&listen);
+    guest.pings(to);
+    eventually("a ping", || {
+        !std::fs::read_to_string(&file).unwrap().is_empty()
+    });
+    let line = std::fs::read_to_string(&file).unwrap();
+    for file in [file.clone(), format!("{file}.log")] {
+        std::fs::remove_file(file).unwrap();
+    }
+    let mut words = line.split(" IP ").nth(1).unwrap_or(&line).split(' ');
+    words.next().unwrap().to_owned()
+}
+
+#[test]
+fn what_leaves_has_the_routers_address() {
+    let mut scene = scene();
+    let [guest, _] = &scene.guests;
+    eventually("a ping to the outside", || guest.pings("203.0.113.1"));
+    assert_eq!(
+        seen_as(guest, &scene.outside, "203.0.113.1"),
+        "198.51.100.2"
+    );
+    assert!(!scene.outside.pings("192.0.2.10"), "no way in");
+    scene.change(|router| router.snat = false);
+    let [guest, _] = &scene.guests;
+    assert_eq!(seen_as(guest, &scene.outside, "203.0.113.1"), "192.0.2.10");
+}
+
+#[test]
+fn a_floating_address_stands_for_a_port() {
+    let mut scene = scene();
+    assert!(!scene.outside.pings(FLOATING));
+    scene.change(|router| router.floating_ips = vec![floating(FLOATING, "192.0.2.10")]);
+    let [first, second] = &scene.guests;
+    assert!(scene.outside.pings(FLOATING), "from outside");
+    assert_eq!(seen_as(&scene.outside, first, FLOATING), "198.51.100.1");
+    assert_eq!(seen_as(first, &scene.outside, "203.0.113.1"), FLOATING);
+    assert_eq!(
+        seen_as(second, &scene.outside, "203.0.113.1"),
+        "198.51.100.2"
+    );
+    // From inside, both ways by the router.
+    assert!(second.pings(FLOATING) && first.pings(FLOATING));
+    assert_eq!(seen_as(second, first, FLOATING), "198.51.100.2");
+
+    // One that is on its way when the address moves is not answered by the old guest.
+    let ping = scene.outside.shell(&format!(
+        "ping -n -i 0.2 {FLOATING} >/dev/null 2>&1 & echo $!"
+    ));
+    eventually("a flow", || flows(&scene) > 0);
+    scene.change(|router| router.floating_ips = vec![floating(FLOATING, "192.0.2.11")]);
+    let [first, second] = &scene.guests;
+    assert_eq!(seen_as(&scene.outside, second, FLOATING), "198.51.100.1");
+    assert_eq!(
+        seen_as(first, &scene.outside, "203.0.113.1"),
+        "198.51.100.2"
+    );
+    scene.change(|router| router.floating_ips.clear());
+    assert!(!scene.outside.pings(FLOATING));
+    assert_eq!(flows(&scene), 0);
+    scene.outside.shell(&format!("kill {ping}"));
+}
+
+/// Connections of the router's that were translated for the floating address.
+fn flows(scene: &Scene) -> usize {
+    let ns = scene.world.router_netns(scene.router);
+    let all = linux::conntrack::flows(&ns).unwrap();
+    let [floating, one, other] =
+        [FLOATING, "192.0.2.10", "192.0.2.11"].map(|address| address.parse().unwrap());
+    let translated = all.iter().filter(|flow| flow.has(floating));
+    translated
+        .filter(|flow| flow.has(one) || flow.has(other))
+        .count()
+}
