@@ -17,6 +17,7 @@ use crate::dialect::{Dialect, error_reply};
 use crate::remembered::Remembered;
 use crate::reply::{Body, Reply};
 use crate::route::{Found, Handler, Routes};
+use crate::volume;
 
 /// The largest body that is held in memory, in octets: user data in base64 and a little more.
 const MAX_BODY: usize = 1 << 20;
@@ -58,10 +59,9 @@ impl Api {
     pub async fn answer(&self, parts: Parts, body: Incoming, request_id: &str) -> Reply {
         let path = parts.uri.path().to_owned();
         let dialect = Dialect::of_path(&path);
-        let asked_version = (dialect == Dialect::Compute).then(|| compute_version(&parts.headers));
-        let reply = match asked_version {
-            Some(Err(version)) => not_acceptable(&version),
-            _ => self
+        let reply = match check_version(dialect, &parts.headers) {
+            Err(version) => not_acceptable(dialect, &version),
+            Ok(()) => self
                 .handle(parts, path, body, request_id)
                 .await
                 .unwrap_or_else(|e| {
@@ -79,6 +79,9 @@ impl Api {
                     "vary",
                     "OpenStack-API-Version, X-OpenStack-Nova-API-Version",
                 ),
+            Dialect::Volume => reply
+                .with("openstack-api-version", "volume 3.0")
+                .with("vary", "OpenStack-API-Version"),
             Dialect::Identity => reply.with("vary", "X-Auth-Token"),
             _ => reply,
         }
@@ -110,6 +113,9 @@ impl Api {
             Handler::Open(_) | Handler::OpenSlow(_) => nobody(request_id),
             _ => self.caller(&parts.headers, request_id)?,
         };
+        if !matches!(route.handler, Handler::Open(_)) {
+            volume::check_project(&caller, &params)?;
+        }
         let mut ctx = Context {
             cloud: self.cloud.clone(),
             caller,
@@ -226,25 +232,35 @@ fn nobody(request_id: &str) -> Caller {
     }
 }
 
-/// The microversion a client asks for; 2.1 is the one there is.
-fn compute_version(headers: &HeaderMap) -> Result<(), String> {
+/// Whether the microversion that a client asks for is the one there is; else which it asks for.
+fn check_version(dialect: Dialect, headers: &HeaderMap) -> Result<(), String> {
     let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok());
+    let (service, only, old) = match dialect {
+        Dialect::Compute => ("compute ", "2.1", text("x-openstack-nova-api-version")),
+        Dialect::Volume => ("volume ", "3.0", None),
+        _ => return Ok(()),
+    };
     let new = text("openstack-api-version")
-        .and_then(|v| v.trim().strip_prefix("compute "))
+        .and_then(|v| v.trim().strip_prefix(service))
         .map(str::trim);
-    match new.or(text("x-openstack-nova-api-version")) {
-        None | Some("2.1" | "latest") => Ok(()),
+    match new.or(old) {
+        None | Some("latest") => Ok(()),
+        Some(asked) if asked == only => Ok(()),
         Some(other) => Err(other.to_owned()),
     }
 }
 
-fn not_acceptable(version: &str) -> Reply {
+fn not_acceptable(dialect: Dialect, version: &str) -> Reply {
+    let (only, fault) = match dialect {
+        Dialect::Volume => ("3.0", "notAcceptable"),
+        _ => ("2.1", "computeFault"),
+    };
     let message = format!(
-        "Version {version} is not supported by the API. Minimum is 2.1 and maximum is 2.1."
+        "Version {version} is not supported by the API. Minimum is {only} and maximum is {only}."
     );
     Reply::json(
         StatusCode::NOT_ACCEPTABLE,
-        &json!({"computeFault": {"code": 406, "message": message}}),
+        &json!({fault: {"code": 406, "message": message}}),
     )
 }
 

@@ -15,6 +15,7 @@ pub enum Dialect {
     Image,
     Compute,
     Network,
+    Volume,
 }
 
 impl Dialect {
@@ -26,6 +27,7 @@ impl Dialect {
             Dialect::Image => "/image",
             Dialect::Compute => "/compute",
             Dialect::Network => "/network",
+            Dialect::Volume => "/volume",
         }
     }
 
@@ -36,6 +38,7 @@ impl Dialect {
             Dialect::Image,
             Dialect::Compute,
             Dialect::Network,
+            Dialect::Volume,
         ];
         let below = |d: &Dialect| {
             path.strip_prefix(d.prefix())
@@ -64,7 +67,9 @@ impl Dialect {
             Dialect::Image => {
                 json!({"message": message, "code": format!("{code} {title}"), "title": title})
             }
-            Dialect::Compute => json!({compute_name(error): {"code": code, "message": message}}),
+            Dialect::Compute | Dialect::Volume => {
+                json!({compute_name(error): {"code": code, "message": message}})
+            }
             Dialect::Network => {
                 json!({"NeutronError": {"type": network_type(error), "message": message, "detail": ""}})
             }
@@ -88,6 +93,7 @@ pub(crate) fn error_reply(dialect: Dialect, error: &Error, url: &str) -> Reply {
     }
 }
 
+/// The names of the compute API's errors, which the volume API shares.
 fn compute_name(error: &Error) -> &'static str {
     match error {
         Error::NotFound { .. } => "itemNotFound",

@@ -17,6 +17,7 @@ mod reply;
 mod route;
 mod time;
 mod version;
+mod volume;
 
 pub use answer::Api;
 pub use dialect::Dialect;

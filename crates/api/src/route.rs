@@ -10,7 +10,7 @@ use model::Result;
 use crate::context::Context;
 use crate::dialect::Dialect;
 use crate::reply::Reply;
-use crate::{compute, identity, image, network, version};
+use crate::{compute, identity, image, network, version, volume};
 
 /// What a handler that waits gives back.
 pub(crate) type Later = Pin<Box<dyn Future<Output = Result<Reply>> + Send>>;
@@ -70,13 +70,14 @@ impl Routes {
     /// # Panics
     /// When two lines contradict each other, which a test would show.
     pub fn new() -> Routes {
-        let services: [(Dialect, Lines); 6] = [
+        let services: [(Dialect, Lines); 7] = [
             (Dialect::Root, version::ROUTES),
             (Dialect::Identity, identity::ROUTES),
             (Dialect::Image, image::ROUTES),
             (Dialect::Compute, compute::ROUTES),
             (Dialect::Network, network::ROUTES),
             (Dialect::Network, network::MORE_ROUTES),
+            (Dialect::Volume, volume::ROUTES),
         ];
         let mut routes = Routes {
             table: Vec::new(),
@@ -119,7 +120,8 @@ impl Routes {
         let trimmed = path.trim_end_matches('/');
         let path = if trimmed.is_empty() { "/" } else { trimmed };
         let dialect = Dialect::of_path(path);
-        let Ok(matched) = self.tree.at(path) else {
+        let (path, project) = volume::without_project(path);
+        let Ok(matched) = self.tree.at(&path) else {
             return Found::Nothing(dialect);
         };
         let by = |method: &Method| {
@@ -139,12 +141,9 @@ impl Routes {
         match route {
             Some(route) => {
                 let params = matched.params.iter();
-                Found::Route(
-                    route,
-                    params
-                        .map(|(k, v)| (k.to_owned(), crate::context::decode(v)))
-                        .collect(),
-                )
+                let named = params.map(|(k, v)| (k.to_owned(), crate::context::decode(v)));
+                let project = project.map(|id| (volume::PROJECT.to_owned(), id));
+                Found::Route(route, named.chain(project).collect())
             }
             None => Found::OtherMethod(dialect),
         }

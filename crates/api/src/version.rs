@@ -23,6 +23,7 @@ fn services(ctx: &Context) -> Result<Reply> {
         ("image", "image/v2"),
         ("compute", "compute/v2.1"),
         ("network", "network/v2.0"),
+        ("volume", "volume/v3"),
     ];
     let versions: Vec<Value> = services
         .iter()
@@ -90,6 +91,31 @@ fn compute_document(ctx: &Context) -> Value {
         "links": [{"rel": "self", "href": format!("{}/compute/v2.1/", ctx.cloud.settings().url)}],
         "media-types": [{"base": "application/json", "type": "application/vnd.openstack.compute+json;version=2.1"}],
     })
+}
+
+/// `GET /volume`
+pub(crate) fn volume_list(ctx: &Context) -> Result<Reply> {
+    Ok(Reply::json(
+        StatusCode::MULTIPLE_CHOICES,
+        &volume_document(ctx),
+    ))
+}
+
+/// `GET /volume/v3`
+pub(crate) fn volume(ctx: &Context) -> Result<Reply> {
+    Ok(Reply::ok(&volume_document(ctx)))
+}
+
+fn volume_document(ctx: &Context) -> Value {
+    json!({"versions": [{
+        "id": "v3.0",
+        "status": "CURRENT",
+        "version": "3.0",
+        "min_version": "3.0",
+        "updated": "2023-08-31T00:00:00Z",
+        "links": [{"rel": "self", "href": format!("{}/volume/v3/", ctx.cloud.settings().url)}],
+        "media-types": [{"base": "application/json", "type": "application/vnd.openstack.volume+json;version=3"}],
+    }]})
 }
 
 /// `GET /network`

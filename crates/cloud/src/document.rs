@@ -5,11 +5,11 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use model::{
     AddressGroup, AddressGroupId, Change, Desired, Direction, Key, Network, NodeId, Peer, Port,
-    PortId, Protocol, Result, Router, RouterPort, Rule, SecurityGroupId, Server, Subnet,
+    PortId, Protocol, Result, Router, RouterPort, Rule, SecurityGroupId, Server, Subnet, Volume,
 };
 use store::{Field, Query, Tx, Value, row};
 
-use crate::{port, router, server, subnet};
+use crate::{port, router, server, subnet, volume};
 
 /// What a node should hear about a key: its document, or a tombstone when there is none for it.
 pub(crate) fn change(tx: &Tx<'_>, node: NodeId, key: Key) -> Result<Change> {
@@ -33,8 +33,13 @@ pub(crate) fn change(tx: &Tx<'_>, node: NodeId, key: Key) -> Result<Change> {
                 .transpose()?
                 .map(Desired::Port)
         }
-        // No rule makes volumes yet.
-        Key::Volume(_) => None,
+        Key::Volume(id) => {
+            let here = tx.find::<row::Volume>(id.to_value())?;
+            let here = here.filter(|v| v.node_id == Some(node) && !v.deleting);
+            here.map(|v| volume_document(tx, v))
+                .transpose()?
+                .map(Desired::Volume)
+        }
         Key::Server(id) => {
             let here = tx.find::<row::Server>(id.to_value())?;
             let here = here.filter(|s| s.node_id == Some(node) && !s.deleting);
@@ -67,6 +72,12 @@ pub(crate) fn all_keys(tx: &Tx<'_>, node: NodeId) -> Result<Vec<Key>> {
     );
     let here = Query::equal("node_id", node.to_value());
     keys.extend(tx.list::<row::Port>(&here)?.iter().map(|p| Key::Port(p.id)));
+    // Before servers: who logs in must be known first.
+    keys.extend(
+        tx.list::<row::Volume>(&here)?
+            .iter()
+            .map(|v| Key::Volume(v.id)),
+    );
     keys.extend(
         tx.list::<row::Server>(&here)?
             .iter()
@@ -229,6 +240,17 @@ fn protocol(name: &str) -> Option<Protocol> {
         "vrrp" => Protocol::Number(112),
         "udplite" => Protocol::Number(136),
         number => Protocol::Number(number.parse().ok()?),
+    })
+}
+
+fn volume_document(tx: &Tx<'_>, row: row::Volume) -> Result<Volume> {
+    let attachment = volume::attachment_of(tx, &row.id)?;
+    Ok(Volume {
+        id: row.id,
+        size_gib: row.size_gib,
+        image: row.image.0.map(|image| image.file),
+        target: volume::target(&row.id),
+        chaps: attachment.into_iter().map(|a| a.chap.0).collect(),
     })
 }
 

@@ -23,6 +23,7 @@ mod setup;
 mod subnet;
 mod token;
 mod user;
+mod volume;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -49,6 +50,7 @@ pub use setup::{Account, set_up};
 pub use subnet::{IpVersion, NewSubnet, SubnetUpdate};
 pub use token::{Credentials, ScopeWish, Secret, Token, token_roles};
 pub use user::{NewUser, UserUpdate};
+pub use volume::{NewVolume, VolumeUpdate, VolumeView};
 
 /// What the operator decided.
 #[derive(Clone, Debug)]

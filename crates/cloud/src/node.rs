@@ -160,21 +160,27 @@ impl Cloud {
         Ok(newest)
     }
 
-    /// Says once more which servers must go: word of their end may have been lost with the stream.
+    /// Says once more which servers and volumes must go: word of their end may have been lost with
+    /// the stream.
     async fn ask_again(
         &self,
         node: NodeId,
         writer: &mut (impl AsyncWrite + Unpin),
     ) -> io::Result<()> {
         let deleting = Query::equal("node_id", node.to_value()).and("deleting", true.to_value());
-        let servers: Vec<row::Server> = self
+        let (servers, volumes) = self
             .store()
-            .read(|tx| tx.list(&deleting))
+            .read(|tx| {
+                let servers: Vec<row::Server> = tx.list(&deleting)?;
+                let volumes: Vec<row::Volume> = tx.list(&deleting)?;
+                Ok((servers, volumes))
+            })
             .map_err(io::Error::other)?;
-        let changes: Vec<Change> = servers
-            .iter()
-            .map(|s| Change {
-                key: Key::Server(s.id),
+        let servers = servers.iter().map(|s| Key::Server(s.id));
+        let keys = servers.chain(volumes.iter().map(|v| Key::Volume(v.id)));
+        let changes: Vec<Change> = keys
+            .map(|key| Change {
+                key,
                 document: None,
             })
             .collect();
@@ -234,6 +240,52 @@ impl Nodes {
         }))
     }
 
+    /// The node for a new volume: the connected one that keeps volumes and has the most room left.
+    /// The reason when none has enough, in the words a client will read.
+    pub(crate) fn place_volume(
+        &self,
+        tx: &Tx<'_>,
+        size_gib: u32,
+    ) -> Result<Result<NodeId, String>> {
+        let keepers: Vec<(NodeId, u64)> = lock(&self.connected)
+            .iter()
+            .filter(|(_, c)| !c.facts.portals.is_empty())
+            .map(|(id, c)| (*id, c.facts.disk_gib))
+            .collect();
+        if keepers.is_empty() {
+            return Ok(Err(
+                "No valid host was found. No node that keeps volumes is connected to this cloud."
+                    .into(),
+            ));
+        }
+        let mut best = None;
+        for (id, disk_gib) in keepers {
+            let left = disk_gib.saturating_sub(volumes_on(tx, id)?);
+            if left >= u64::from(size_gib) && best.is_none_or(|(most, _)| left > most) {
+                best = Some((left, id));
+            }
+        }
+        Ok(best.map(|(_, id)| id).ok_or_else(|| {
+            format!("No valid host was found. No connected node has {size_gib} GiB of disk left for volumes.")
+        }))
+    }
+
+    /// # Errors
+    /// `Invalid` when a volume's node is not connected, or has less room left.
+    pub(crate) fn require_room(&self, tx: &Tx<'_>, node: NodeId, more_gib: u32) -> Result<()> {
+        let disk = lock(&self.connected).get(&node).map(|c| c.facts.disk_gib);
+        let disk = disk.ok_or_else(|| {
+            Error::invalid("The node that keeps the volume is not connected: try again when it is.")
+        })?;
+        let left = disk.saturating_sub(volumes_on(tx, node)?);
+        match left >= u64::from(more_gib) {
+            true => Ok(()),
+            false => Err(Error::invalid(format!(
+                "The node that keeps the volume has {left} GiB left, and {more_gib} GiB more are wanted."
+            ))),
+        }
+    }
+
     /// Asks a node for a guest's console.
     pub(crate) async fn console(
         &self,
@@ -270,6 +322,11 @@ impl Nodes {
             Ok(Err(_)) | Err(_) => Err(gone()),
         }
     }
+}
+
+/// GiB of all volumes on a node.
+fn volumes_on(tx: &Tx<'_>, node: NodeId) -> Result<u64> {
+    tx.sum::<row::Volume>("size_gib", "node_id", node.to_value())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

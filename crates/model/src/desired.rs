@@ -250,6 +250,9 @@ pub struct Attachment {
     /// Where its volume is served; each is tried.
     pub portals: Vec<SocketAddrV6>,
     pub target: String,
+    /// Stands in the volume's document since an earlier change than this one's. The volume's node
+    /// may hear of it later than the server's node all the same: a login that is refused is tried
+    /// again for a while before it is a failure.
     pub chap: Chap,
     /// The guest boots from it; it stands where the root disk would.
     pub root: bool,

@@ -29,7 +29,10 @@ pub enum Kind {
     Node,
     FloatingIp,
     Volume,
+    VolumeType,
+    Snapshot,
     Attachment,
+    ServerAction,
     ServerGroup,
     Path,
 }
@@ -54,7 +57,10 @@ impl fmt::Display for Kind {
             Kind::Node => "node",
             Kind::FloatingIp => "floating IP",
             Kind::Volume => "volume",
+            Kind::VolumeType => "volume type",
+            Kind::Snapshot => "snapshot",
             Kind::Attachment => "attachment",
+            Kind::ServerAction => "action",
             Kind::ServerGroup => "server group",
             Kind::Path => "resource",
         })

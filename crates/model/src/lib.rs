@@ -11,6 +11,7 @@ mod observed;
 mod status;
 mod text;
 mod user_data;
+mod volume_status;
 
 pub use address::{ip_from_bits, ip_to_bits};
 pub use caller::{Caller, Scope};
@@ -29,3 +30,4 @@ pub use observed::{AttachmentSeen, GuestSeen, NodeFacts, PortSeen, PowerSeen, Se
 pub use status::{Status, TaskState, Wish, status};
 pub use text::{host_in_url, parse_host_port, parse_ip};
 pub use user_data::UserData;
+pub use volume_status::{Attached, VolumeWish, volume_status};

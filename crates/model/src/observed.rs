@@ -35,7 +35,8 @@ pub struct GuestSeen {
     /// Milliseconds since 1970 when it was last started.
     pub launched_ms: Option<i64>,
     /// The attachments that QEMU has, or could not be given. One that is neither wanted nor here
-    /// has been detached.
+    /// has been detached: the cloud may give its volume to another server then. So one that is
+    /// being plugged or unplugged is either here already, or here still.
     #[serde(default)]
     pub attachments: Vec<AttachmentSeen>,
 }

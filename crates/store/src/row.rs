@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use model::{
-    AddressMode, DomainId, FlavorId, FloatingIpId, GuestSeen, ImageId, Mac, NetworkId, NodeFacts,
-    NodeId, PortId, ProjectId, RaMode, RoleId, Route, RouterId, RuleId, SecurityGroupId, ServerId,
-    SubnetId, UserData, UserId,
+    AddressMode, AttachmentId, Chap, DomainId, FlavorId, FloatingIpId, GuestSeen, ImageFile,
+    ImageId, Mac, NetworkId, NodeFacts, NodeId, PortId, ProjectId, RaMode, RoleId, Route, RouterId,
+    RuleId, SecurityGroupId, ServerId, SubnetId, UserData, UserId, VolumeId, VolumeSeen,
 };
 
 use crate::field::Json;
@@ -301,6 +301,71 @@ rows! {
         created_ms: i64,
         updated_ms: i64,
     }
+    /// A volume.
+    Volume in "volume" as Volume {
+        id: VolumeId,
+        project_id: ProjectId,
+        user_id: UserId,
+        name: String,
+        description: Option<String>,
+        /// Desired: what is served is in `seen`.
+        size_gib: u32,
+        /// The node that keeps it, once one was chosen.
+        node_id: Option<NodeId>,
+        /// What it is made of.
+        image: Json<Option<VolumeImage>>,
+        metadata: Json<Metadata>,
+        availability_zone: String,
+        bootable: bool,
+        read_only: bool,
+        deleting: bool,
+        /// Observed: its data has been whole once.
+        made: bool,
+        /// Observed: what its node last said.
+        seen: Json<Option<VolumeSeen>>,
+        /// Why it failed before a node had it.
+        fault: Option<String>,
+        /// Made of the two sides by `model::volume_status`, so that lists can filter on it.
+        status: String,
+        created_ms: i64,
+        updated_ms: i64,
+    }
+    /// A volume's attachment to a server. A volume has at most one.
+    Attachment in "attachment" as Attachment {
+        id: AttachmentId,
+        volume_id: VolumeId,
+        server_id: ServerId,
+        /// Its place among the server's attachments.
+        place: u64,
+        /// `/dev/vdb`: what clients call it; the guest may call it otherwise.
+        device: String,
+        root: bool,
+        read_only: bool,
+        delete_on_termination: bool,
+        chap: Json<Chap>,
+        /// Desired: the server is to have it.
+        wanted: bool,
+        /// Observed: the server has had it.
+        joined: bool,
+        created_ms: i64,
+    }
+    /// Something that was asked of a server, and what came of it.
+    ServerAction in "server_action" as ServerAction {
+        /// `SERVER/REQUEST`.
+        id: String,
+        server_id: ServerId,
+        request_id: String,
+        user_id: UserId,
+        project_id: ProjectId,
+        /// The compute API's word: `create`, `attach_volume`.
+        action: String,
+        /// The attachment whose end this waits for; without one: the server's next settled state.
+        attachment_id: Option<AttachmentId>,
+        start_ms: i64,
+        finish_ms: Option<i64>,
+        /// Why it failed.
+        failure: Option<String>,
+    }
     /// A host that runs guests.
     Node in "node" as Node {
         id: NodeId,
@@ -310,6 +375,14 @@ rows! {
         reached: u64,
         seen_ms: i64,
     }
+}
+
+/// An image as it was when a volume was made of it.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct VolumeImage {
+    pub file: ImageFile,
+    /// The image's own fields and properties, as the volume API shows them.
+    pub metadata: Metadata,
 }
 
 /// A flavor as it was when a server was made of it.

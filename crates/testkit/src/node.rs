@@ -9,7 +9,8 @@ use cloud::Cloud;
 use link::{Answer, FromNode, Question, ToNode};
 use model::{
     AddressGroup, AddressGroupId, Change, Desired, GuestSeen, Key, Network, NetworkId, NodeFacts,
-    NodeId, Port, PortId, PortSeen, PowerSeen, Router, RouterId, Seen, Server, ServerId,
+    NodeId, Port, PortId, PortSeen, PowerSeen, Router, RouterId, Seen, Server, ServerId, Volume,
+    VolumeSeen,
 };
 use tokio::io::{AsyncRead, DuplexStream, ReadHalf, WriteHalf};
 use tokio::sync::{Mutex as AsyncMutex, watch};
@@ -181,6 +182,14 @@ impl FakeNode {
         }
     }
 
+    /// The volume's document, as of everything committed now.
+    pub async fn wanted_volume(&self, id: &str) -> Option<Volume> {
+        match self.document(Key::Volume(id.parse().unwrap())).await {
+            Some(Desired::Volume(volume)) => Some(volume),
+            _ => None,
+        }
+    }
+
     /// The network's document, as of everything committed now.
     pub async fn wanted_network(&self, id: &str) -> Option<Network> {
         let id: NetworkId = id.parse().unwrap();
@@ -251,6 +260,38 @@ impl FakeNode {
     /// A guest, its disk and its taps are gone.
     pub async fn guest_gone(&self, id: &str) {
         self.sees(vec![Seen::GuestGone(id.parse().unwrap())]).await;
+    }
+
+    /// A volume's data is whole, and it is served as large as it is wanted.
+    pub async fn volume_ready(&self, id: &str) {
+        self.sees_volume(id, |_| {}).await;
+    }
+
+    /// A volume could not be made.
+    pub async fn volume_fails(&self, id: &str, why: &str) {
+        self.sees_volume(id, |seen| {
+            seen.ready = false;
+            seen.failure = Some(why.to_owned());
+        })
+        .await;
+    }
+
+    /// A volume's target and data are gone.
+    pub async fn volume_gone(&self, id: &str) {
+        self.sees(vec![Seen::VolumeGone(id.parse().unwrap())]).await;
+    }
+
+    /// Says of a volume that it is as wanted, but for what the test changes.
+    pub async fn sees_volume(&self, id: &str, change: impl FnOnce(&mut VolumeSeen)) {
+        let volume = self.wanted_volume(id).await.expect("a wanted volume");
+        let mut seen = VolumeSeen {
+            volume: volume.id,
+            ready: true,
+            size_gib: volume.size_gib,
+            failure: None,
+        };
+        change(&mut seen);
+        self.sees(vec![Seen::Volume(seen)]).await;
     }
 
     /// A port's tap and filters are in place.

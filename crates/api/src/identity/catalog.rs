@@ -9,7 +9,7 @@ use crate::context::Context;
 use crate::reply::Reply;
 
 /// Id, type, name, and where below the cloud's URL. Ids are fixed: each cloud has each service once.
-const SERVICES: [(&str, &str, &str, &str); 4] = [
+const SERVICES: [(&str, &str, &str, &str); 6] = [
     (
         "00000000000000000000000000000001",
         "identity",
@@ -33,6 +33,19 @@ const SERVICES: [(&str, &str, &str, &str); 4] = [
         "network",
         "neutron",
         "/network",
+    ),
+    // The same under the two types that clients look for.
+    (
+        "00000000000000000000000000000005",
+        "block-storage",
+        "cinder",
+        "/volume/v3",
+    ),
+    (
+        "00000000000000000000000000000006",
+        "volumev3",
+        "cinderv3",
+        "/volume/v3",
     ),
 ];
 

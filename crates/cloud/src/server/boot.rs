@@ -81,7 +81,8 @@ fn kernel_arguments(image: &row::Image) -> Result<String> {
     }
 }
 
-fn image_file(image: &row::Image) -> Result<ImageFile> {
+/// An active image's data, as nodes know it.
+pub(crate) fn image_file(image: &row::Image) -> Result<ImageFile> {
     let no_data = || {
         Error::internal(
             "reading an image's record",

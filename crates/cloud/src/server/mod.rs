@@ -17,6 +17,7 @@ pub use interface::ServerNetwork;
 pub use state::{ServerAction, vm_state};
 pub use view::{NamePattern, ServerFilter, ServerView};
 
+pub(crate) use boot::image_file;
 use state::{remove, save};
 use view::views;
 

@@ -4,7 +4,7 @@ use model::{Caller, Error, Key, NodeId, PortId, Power, Reboot, Result, Seen, Ser
 use store::{Field, Tx, row};
 
 use super::{ports_of, visible};
-use crate::{Cloud, now_ms, port};
+use crate::{Cloud, now_ms, port, volume};
 
 /// What a client asks of a server's power.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,8 +142,8 @@ fn take_in(tx: &mut Tx<'_>, node: NodeId, seen: &Seen) -> Result<()> {
             if port.up { "ACTIVE" } else { "DOWN" },
         ),
         Seen::PortGone(id) => set_port_status(tx, node, id, "DOWN"),
-        // No rule makes volumes yet.
-        Seen::Volume(_) | Seen::VolumeGone(_) => Ok(()),
+        Seen::Volume(seen) => volume::take_in(tx, node, seen),
+        Seen::VolumeGone(id) => volume::take_out(tx, node, id),
     }
 }
 

@@ -62,7 +62,53 @@ fn samples(world: &World) -> Vec<Sample> {
     let of = |kind: &str| world.id(kind).to_owned();
     let at = |prefix: &str, kind: &str| format!("{prefix}/{kind}/{}", world.id(kind));
     let (keystone, nova, neutron) = ("/identity/v3", "/compute/v2.1", "/network/v2.0");
+    let cinder = "/volume/v3";
     vec![
+        one(
+            "POST",
+            "/volume/v3/volumes",
+            json!({"volume": {
+                "size": 1, "name": "v", "description": "d", "metadata": {"a": "b"},
+                "availability_zone": "nova", "volume_type": "default", "multiattach": false,
+            }}),
+            &["volume/size"],
+            &[TEXTS_TOO],
+        ),
+        one(
+            "PUT",
+            &at(cinder, "volumes"),
+            json!({"volume": {"name": "v", "description": "d", "metadata": {"colour": "red"}}}),
+            &[],
+            &[],
+        ),
+        one(
+            "POST",
+            &format!("{}/action", at(cinder, "volumes")),
+            json!({"os-extend": {"new_size": 5}}),
+            &["os-extend/new_size"],
+            &[TEXTS_TOO],
+        ),
+        one(
+            "POST",
+            &format!("{}/metadata", at(cinder, "volumes")),
+            json!({"metadata": {"a": "b"}}),
+            &["metadata"],
+            &[],
+        ),
+        one(
+            "PUT",
+            &format!("{}/metadata", at(cinder, "volumes")),
+            json!({"metadata": {"colour": "red"}}),
+            &["metadata"],
+            &[],
+        ),
+        one(
+            "PUT",
+            &format!("{}/metadata/colour", at(cinder, "volumes")),
+            json!({"meta": {"colour": "red"}}),
+            &["meta", "meta/colour"],
+            &[],
+        ),
         one(
             "POST",
             "/identity/v3/auth/tokens",
@@ -606,6 +652,11 @@ async fn wrong_bodies_to_network() {
     refuse_all("/network").await;
 }
 
+#[tokio::test]
+async fn wrong_bodies_to_volume() {
+    refuse_all("/volume").await;
+}
+
 /// The samples are right: what is refused above is refused for the one thing that was changed.
 #[tokio::test]
 async fn the_samples_themselves_are_taken() {
@@ -630,6 +681,8 @@ async fn no_route_is_left_out() {
         "PUT /image/v2/images/{id}/tags/{tag}",
         "PUT /image/v2/images/{id}/file",
         "PATCH /image/v2/images/{id}",
+        // Whatever it holds, it is refused.
+        "POST /volume/v3/snapshots",
     ];
     for route in api::Routes::new().all() {
         let line = crate::world::line(route);

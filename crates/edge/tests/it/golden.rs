@@ -59,6 +59,8 @@ async fn versions() {
         "/compute/v2.1",
         "/network",
         "/network/v2.0",
+        "/volume",
+        "/volume/v3",
     ] {
         s.talk.say("GET", path, None).await;
     }
@@ -525,4 +527,61 @@ async fn errors() {
         s.talk.say("GET", path, None).await;
     }
     s.done("error");
+}
+
+#[tokio::test]
+async fn volumes() {
+    let mut s = scene(Person::Member).await;
+    let node = s.cloud.node("n1").await;
+    let image = s.cloud.image(&s.member().await, "disk").await;
+    let path = "/volume/v3/volumes";
+    let body = json!({"volume": {
+        "name": "data", "size": 1, "imageRef": image, "metadata": {"colour": "blue"},
+    }});
+    let made = s.talk.say("POST", path, Some(body)).await;
+    let id = id(&made);
+    node.volume_ready(&id).await;
+    let at = format!("{path}/{id}");
+    for path in [&at, path, "/volume/v3/volumes/detail"] {
+        s.talk.say("GET", path, None).await;
+    }
+    let body = json!({"volume": {"name": "other"}});
+    s.talk.say("PUT", &at, Some(body)).await;
+    let more = json!({"metadata": {"size": "xl"}});
+    s.talk
+        .say("POST", &format!("{at}/metadata"), Some(more))
+        .await;
+    let one = format!("{at}/metadata/size");
+    s.talk.say("GET", &one, None).await;
+    let body = json!({"meta": {"size": "xs"}});
+    s.talk.say("PUT", &one, Some(body)).await;
+    s.talk.say("DELETE", &one, None).await;
+    for action in [
+        json!({"os-set_bootable": {"bootable": false}}),
+        json!({"os-update_readonly_flag": {"readonly": true}}),
+        json!({"os-extend": {"new_size": 2}}),
+    ] {
+        s.talk
+            .say("POST", &format!("{at}/action"), Some(action))
+            .await;
+    }
+    s.talk.say("GET", &at, None).await;
+    s.talk.say("DELETE", &at, None).await;
+    s.talk.say("GET", &at, None).await;
+    for path in [
+        "types",
+        "types/default",
+        "snapshots",
+        "backups/detail",
+        "limits",
+        "os-availability-zone",
+        "extensions",
+    ] {
+        s.talk.say("GET", &format!("/volume/v3/{path}"), None).await;
+    }
+    let admin = s.cloud.admin().await;
+    s.talk.client(admin);
+    s.talk.say("GET", &at, None).await;
+    s.talk.say("GET", "/volume/v3/os-services", None).await;
+    s.done("volume");
 }

@@ -21,4 +21,5 @@ mod stranger;
 mod subnet;
 mod token;
 mod values;
+mod volume;
 mod world;

@@ -14,7 +14,7 @@ struct List {
     keys: &'static [&'static str],
 }
 
-const LISTS: [List; 9] = [
+const LISTS: [List; 11] = [
     List {
         path: "/compute/v2.1/servers",
         name: "servers",
@@ -56,6 +56,16 @@ const LISTS: [List; 9] = [
         keys: &["name"],
     },
     List {
+        path: "/volume/v3/volumes",
+        name: "volumes",
+        keys: &["name", "created_at", "size", "status", "id"],
+    },
+    List {
+        path: "/volume/v3/volumes/detail",
+        name: "volumes",
+        keys: &["name"],
+    },
+    List {
         path: "/network/v2.0/security-groups",
         name: "security_groups",
         keys: &["name"],
@@ -81,6 +91,8 @@ async fn filled() -> (TestCloud, Client) {
         };
         let body = json!({"name": format!("image-{}", n % 3), "disk_format": format});
         member.post("/image/v2/images", body).await.expect(201);
+        let body = json!({"volume": {"name": format!("volume-{}", n % 2), "size": 1 + n % 3}});
+        member.post("/volume/v3/volumes", body).await.expect(202);
         let body = json!({"security_group": {"name": format!("group-{}", n % 2)}});
         member
             .post("/network/v2.0/security-groups", body)

@@ -8,7 +8,7 @@ use crate::shape;
 use crate::world::{SOMEONE, World, ask, fill, has_id, line};
 
 /// Routes that answer without a token. A new one belongs here, with a reason why it may.
-pub(crate) const OPEN: [&str; 11] = [
+pub(crate) const OPEN: [&str; 13] = [
     // Version documents: clients ask before they have a token.
     "GET ",
     "GET /identity",
@@ -19,6 +19,8 @@ pub(crate) const OPEN: [&str; 11] = [
     "GET /compute/v2.1",
     "GET /network",
     "GET /network/v2.0",
+    "GET /volume",
+    "GET /volume/v3",
     // The way to a token.
     "POST /identity/v3/auth/tokens",
     // Their proof is in the body: the old password.

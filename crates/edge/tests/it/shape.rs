@@ -29,7 +29,7 @@ pub(crate) fn error(answer: &Answer, status: u16, what: &str) -> String {
             assert!(code.starts_with(&format!("{status} ")), "{context}");
             &body["message"]
         }
-        "compute" => {
+        "compute" | "volume" => {
             let (_, fault) = body
                 .as_object()
                 .and_then(|o| o.iter().next())
@@ -62,7 +62,7 @@ pub(crate) fn is_refused(answer: &Answer) -> bool {
     let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     let shaped = match service(answer) {
         "image" => body["message"].is_string(),
-        "compute" => body["badRequest"]["message"].is_string(),
+        "compute" | "volume" => body["badRequest"]["message"].is_string(),
         "network" => body["NeutronError"]["message"].is_string(),
         _ => body["error"]["message"].is_string(),
     };

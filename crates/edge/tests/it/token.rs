@@ -84,7 +84,7 @@ async fn scopes_by_name_and_by_id() {
             names(&body["roles"]),
             ["admin", "manager", "member", "reader"]
         );
-        assert_eq!(body["catalog"].as_array().unwrap().len(), 4);
+        assert_eq!(body["catalog"].as_array().unwrap().len(), 6);
         assert!(opens(&nobody, answer.header("x-subject-token")).await);
     }
     let system = ask(&nobody, admin(), Some(json!({"system": {"all": true}})))

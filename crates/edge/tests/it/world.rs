@@ -128,6 +128,9 @@ impl World {
             .expect(200);
         let server = server(&member, &image, &network).await;
         node.boot_finishes(&server).await;
+        let volume = json!({"volume": {"size": 1, "metadata": {"colour": "blue"}}});
+        let volume = post(&member, "/volume/v3/volumes", volume).await;
+        node.volume_ready(&volume).await;
         let keystone = "/identity/v3";
         let domain = post(
             &admin,
@@ -171,6 +174,8 @@ impl World {
             ("security-group-rules", rule),
             ("os-keypairs", "key".to_owned()),
             ("servers", server),
+            ("volumes", volume),
+            ("metadata", "colour".to_owned()),
             ("domains", domain),
             ("roles", role),
             ("flavors", flavor),
@@ -265,6 +270,10 @@ fn body_for(route: &Route, world: &World) -> Option<Value> {
         ("POST", "/compute/v2.1/flavors/{id}/os-extra_specs") => json!({"extra_specs": {"a": "b"}}),
         ("PUT", "/compute/v2.1/servers/{id}") => json!({"server": {"name": "x"}}),
         ("POST", "/compute/v2.1/servers/{id}/action") => json!({"os-stop": null}),
+        ("PUT", "/volume/v3/volumes/{id}") => json!({"volume": {"name": "x"}}),
+        ("POST", "/volume/v3/volumes/{id}/action") => json!({"os-extend": {"new_size": 2}}),
+        ("POST" | "PUT", "/volume/v3/volumes/{id}/metadata") => json!({"metadata": {"a": "b"}}),
+        ("PUT", "/volume/v3/volumes/{id}/metadata/{key}") => json!({"meta": {"colour": "red"}}),
         ("PUT", "/network/v2.0/networks/{id}") => json!({"network": {"name": "x"}}),
         ("PUT", "/network/v2.0/subnets/{id}") => json!({"subnet": {"name": "x"}}),
         ("PUT", "/network/v2.0/ports/{id}") => json!({"port": {"name": "x"}}),

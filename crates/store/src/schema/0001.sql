@@ -179,6 +179,38 @@ CREATE INDEX server_created ON "server" (created_ms, id);
 CREATE INDEX server_node ON "server" (node_id);
 CREATE INDEX server_image ON "server" (image_id);
 
+CREATE TABLE "volume" (
+    id TEXT NOT NULL PRIMARY KEY, project_id TEXT NOT NULL, user_id TEXT NOT NULL,
+    name TEXT NOT NULL, description TEXT, size_gib BIGINT NOT NULL, node_id TEXT,
+    image TEXT NOT NULL, metadata TEXT NOT NULL, availability_zone TEXT NOT NULL,
+    bootable BOOLEAN NOT NULL, read_only BOOLEAN NOT NULL, deleting BOOLEAN NOT NULL,
+    made BOOLEAN NOT NULL, seen TEXT NOT NULL, fault TEXT, status TEXT NOT NULL,
+    created_ms BIGINT NOT NULL, updated_ms BIGINT NOT NULL
+);
+CREATE INDEX volume_project ON "volume" (project_id, created_ms, id);
+CREATE INDEX volume_created ON "volume" (created_ms, id);
+CREATE INDEX volume_node ON "volume" (node_id);
+
+CREATE TABLE "attachment" (
+    id TEXT NOT NULL PRIMARY KEY,
+    -- Two requests that attach one volume: one of them fails.
+    volume_id TEXT NOT NULL UNIQUE REFERENCES "volume" (id),
+    server_id TEXT NOT NULL REFERENCES "server" (id), place BIGINT NOT NULL,
+    device TEXT NOT NULL, root BOOLEAN NOT NULL, read_only BOOLEAN NOT NULL,
+    delete_on_termination BOOLEAN NOT NULL, chap TEXT NOT NULL, wanted BOOLEAN NOT NULL,
+    joined BOOLEAN NOT NULL, created_ms BIGINT NOT NULL
+);
+CREATE INDEX attachment_server ON "attachment" (server_id, place);
+
+CREATE TABLE "server_action" (
+    id TEXT NOT NULL PRIMARY KEY,
+    server_id TEXT NOT NULL REFERENCES "server" (id) ON DELETE CASCADE,
+    request_id TEXT NOT NULL, user_id TEXT NOT NULL, project_id TEXT NOT NULL,
+    action TEXT NOT NULL, attachment_id TEXT, start_ms BIGINT NOT NULL,
+    finish_ms BIGINT, failure TEXT
+);
+CREATE INDEX server_action_server ON "server_action" (server_id, finish_ms);
+
 CREATE TABLE "node" (
     id TEXT NOT NULL PRIMARY KEY, name TEXT NOT NULL UNIQUE, facts TEXT NOT NULL,
     reached BIGINT NOT NULL, seen_ms BIGINT NOT NULL

@@ -1,0 +1,136 @@
+//! Volumes: what is wanted of them, and how a client sees them.
+
+mod change;
+mod create;
+mod state;
+
+use std::collections::HashMap;
+
+use model::{Caller, Error, Kind, Result, Scope, VolumeId};
+use store::{Field, Query, Tx, Value, row};
+
+use crate::Cloud;
+use crate::list::{self, Page};
+
+pub use change::VolumeUpdate;
+pub use create::NewVolume;
+
+pub(crate) use state::{refresh, take_in, take_out};
+
+/// A volume with what is joined to it.
+#[derive(Clone, Debug)]
+pub struct VolumeView {
+    pub volume: row::Volume,
+    pub attachment: Option<row::Attachment>,
+    /// The name of the node that keeps it.
+    pub node_name: Option<String>,
+}
+
+impl VolumeView {
+    /// Why it is in error: what failed, why, what to do.
+    pub fn failure(&self) -> Option<String> {
+        let volume = &self.volume;
+        let seen = volume.seen.0.as_ref();
+        let failed = volume.status.starts_with("error");
+        let why = volume
+            .fault
+            .clone()
+            .or_else(|| seen.and_then(|s| s.failure.clone()));
+        why.filter(|_| failed)
+    }
+
+    /// Its size in GiB as a client sees it: a larger one that is wanted counts once it is served.
+    pub fn size_gib(&self) -> u32 {
+        let volume = &self.volume;
+        let served = volume.seen.0.as_ref().filter(|s| volume.made && s.ready);
+        served.map_or(volume.size_gib, |s| s.size_gib.min(volume.size_gib))
+    }
+}
+
+impl Cloud {
+    /// A volume the caller may see.
+    pub fn get_volume(&self, caller: &Caller, id: &VolumeId) -> Result<VolumeView> {
+        self.store().read(|tx| {
+            let volume = visible(tx, caller, id)?;
+            view(tx, volume)
+        })
+    }
+
+    /// The volumes the caller may see; of all projects only when an administrator asks for them.
+    pub fn list_volumes(
+        &self,
+        caller: &Caller,
+        page: &Page,
+        all_projects: bool,
+    ) -> Result<Vec<VolumeView>> {
+        let mut page = page.clone();
+        if page.order.is_empty() {
+            page.order = vec![("created_ms".into(), store::Order::Descending)];
+        }
+        let mut query = page.query::<row::Volume>()?;
+        if !(all_projects && caller.is_admin()) {
+            let project = match &caller.scope {
+                Scope::Project(project) => project.to_value(),
+                _ => Value::Null,
+            };
+            query = query.seen_by("project_id", project);
+        }
+        self.store().read(|tx| {
+            let volumes = list::run(tx, &query)?;
+            views(tx, volumes)
+        })
+    }
+
+    /// How many volumes a project has, and of how many GiB in all.
+    pub fn volumes_used(&self, project: &model::ProjectId) -> Result<(u64, u64)> {
+        self.store().read(|tx| {
+            let of_project = Query::equal("project_id", project.to_value());
+            let volumes: Vec<row::Volume> = tx.list(&of_project)?;
+            let size = volumes.iter().map(|v| u64::from(v.size_gib)).sum();
+            Ok((volumes.len() as u64, size))
+        })
+    }
+}
+
+pub(crate) fn visible(tx: &Tx<'_>, caller: &Caller, id: &VolumeId) -> Result<row::Volume> {
+    let volume: row::Volume = tx.get(id)?;
+    list::seen(caller.sees(&volume.project_id), volume, Kind::Volume, id)
+}
+
+/// The attachment of a volume, if it has one.
+pub(crate) fn attachment_of(tx: &Tx<'_>, id: &VolumeId) -> Result<Option<row::Attachment>> {
+    Ok(tx.list(&Query::equal("volume_id", id.to_value()))?.pop())
+}
+
+/// The name under which a volume's target is known (RFC 7143, section 4.2.7.3). `internal` is set
+/// aside for names that nobody registers.
+pub(crate) fn target(id: &VolumeId) -> String {
+    format!("iqn.2024-07.internal.hextet:volume-{id}")
+}
+
+fn view(tx: &Tx<'_>, volume: row::Volume) -> Result<VolumeView> {
+    let id = volume.id;
+    let mut views = views(tx, vec![volume])?;
+    views
+        .pop()
+        .ok_or_else(|| Error::not_found(Kind::Volume, id))
+}
+
+/// Joins volumes with their attachments, in two statements however many there are.
+fn views(tx: &Tx<'_>, volumes: Vec<row::Volume>) -> Result<Vec<VolumeView>> {
+    let ids: Vec<Value> = volumes.iter().map(|v| v.id.to_value()).collect();
+    let attachments: Vec<row::Attachment> = tx.list(&Query::all().one_of("volume_id", ids))?;
+    let mut of_volume: HashMap<VolumeId, row::Attachment> =
+        attachments.into_iter().map(|a| (a.volume_id, a)).collect();
+    let nodes: Vec<row::Node> = match volumes.is_empty() {
+        true => Vec::new(),
+        false => tx.list(&Query::all())?,
+    };
+    let names: HashMap<_, _> = nodes.into_iter().map(|n| (n.id, n.name)).collect();
+    let join = |volume: row::Volume| VolumeView {
+        attachment: of_volume.remove(&volume.id),
+        node_name: volume.node_id.and_then(|id| names.get(&id).cloned()),
+        volume,
+    };
+    Ok(volumes.into_iter().map(join).collect())
+}
