@@ -203,14 +203,24 @@ impl Cloud {
                         let _ = waiting.send(answer);
                     }
                 }
-                FromNode::Hello { .. } => {
-                    return Err(io::Error::new(
-                        io::ErrorKind::InvalidData,
-                        "a node said hello twice",
-                    ));
-                }
+                // What the node is has changed, such as where it serves volumes.
+                FromNode::Hello { facts, .. } => self.meet_again(node, facts)?,
             }
         }
+    }
+}
+
+impl Cloud {
+    fn meet_again(&self, node: NodeId, facts: NodeFacts) -> io::Result<()> {
+        if facts.id != node {
+            let text = "a node said hello under another id";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+        }
+        self.greet(&facts).map_err(io::Error::other)?;
+        if let Some(connected) = lock(&self.inner.nodes.connected).get_mut(&node) {
+            connected.facts = facts;
+        }
+        Ok(())
     }
 }
 

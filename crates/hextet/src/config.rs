@@ -1,7 +1,7 @@
 //! Settings and where everything is.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddrV6;
+use std::net::{IpAddr, Ipv6Addr, SocketAddrV6};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -50,8 +50,69 @@ pub(crate) struct NodeConfig {
     /// GiB that the image cache may take of the disk.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) image_cache_gib: Option<u64>,
+    /// This node's address in the cloud's own network: what `$my_ip` stands for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) my_ip: Option<String>,
     /// Physical networks and their bridges.
     pub(crate) physical_networks: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "VolumesConfig::is_default")]
+    pub(crate) volumes: VolumesConfig,
+}
+
+/// `[node.volumes]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct VolumesConfig {
+    /// What volumes are served on, with brackets and port or without.
+    pub(crate) portals: Vec<String>,
+    /// Where they are kept; for them alone. `DIR/var/lib/hextet/volumes` when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) directory: Option<PathBuf>,
+}
+
+impl Default for VolumesConfig {
+    /// Guests of the same host reach them; clouds side by side do not meet.
+    fn default() -> VolumesConfig {
+        VolumesConfig {
+            portals: vec!["[::1]:0".into()],
+            directory: None,
+        }
+    }
+}
+
+impl VolumesConfig {
+    fn is_default(&self) -> bool {
+        *self == VolumesConfig::default()
+    }
+}
+
+impl NodeConfig {
+    /// What volumes are served on.
+    ///
+    /// # Errors
+    /// A sentence that says which setting cannot be, and why.
+    pub(crate) fn portals(&self) -> Result<Vec<SocketAddrV6>, String> {
+        let my_ip = self.my_ip.as_deref().map(own_address).transpose()?;
+        let portals = self.volumes.portals.iter();
+        portals
+            .map(|text| volume::portal::parse(text, my_ip))
+            .map(|portal| portal.map_err(|why| format!("[node.volumes]: {why}")))
+            .collect()
+    }
+}
+
+fn own_address(text: &str) -> Result<Ipv6Addr, String> {
+    let address = match model::parse_ip(text) {
+        Some(IpAddr::V6(address)) => address,
+        Some(IpAddr::V4(_)) => {
+            return Err(format!(
+                "[node] my_ip '{text}' is an IPv4 address: nodes are reached over IPv6 only"
+            ));
+        }
+        None => return Err(format!("[node] my_ip '{text}' is no IPv6 address")),
+    };
+    volume::portal::usable(address).map_err(|why| format!("[node] my_ip: {why}"))?;
+    Ok(address)
 }
 
 /// What runs guests.
@@ -186,6 +247,8 @@ pub(crate) fn load(places: &Places) -> Result<Config, Failure> {
         format!("{}, line {line}: {}", path.display(), e.message())
     })?;
     host_of(&config.url)?;
+    let portals = config.node.portals();
+    portals.map_err(|why| format!("{}, {why}", path.display()))?;
     if !(1280..=65_535).contains(&config.mtu) {
         return Err(format!(
             "{}: mtu {} is not between 1280, the least an IPv6 link may have, and 65535",
@@ -226,6 +289,40 @@ pub(crate) fn host_of(url: &str) -> Result<String, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn portals_stand_in_the_nodes_section() {
+        let portals = |text: &str| toml::from_str::<NodeConfig>(text).unwrap().portals();
+        let shown = |text: &str| -> Vec<_> {
+            let portals = portals(text).unwrap();
+            portals.iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(shown(""), ["[::1]:0"]);
+        for my_ip in ["2001:db8::5", "[2001:db8::5]"] {
+            let text = format!(
+                "my_ip = '{my_ip}'\n[volumes]\nportals = ['[$my_ip]:3260', '${{my_ip}}', '::1']"
+            );
+            assert_eq!(
+                shown(&text),
+                ["[2001:db8::5]:3260", "[2001:db8::5]:3260", "[::1]:3260"]
+            );
+        }
+        for (text, reason) in [
+            ("my_ip = '192.0.2.1'", "my_ip '192.0.2.1' is an IPv4"),
+            ("my_ip = 'fe80::1'", "link-local"),
+            ("my_ip = 'host'", "no IPv6 address"),
+            ("[volumes]\nportals = ['$my_ip']", "needs my_ip"),
+            (
+                "[volumes]\nportals = ['192.0.2.1:3260']",
+                "[node.volumes]: portal",
+            ),
+        ] {
+            let error = portals(text).unwrap_err();
+            assert!(error.contains(reason), "{text}: {error}");
+        }
+        let default = toml::to_string(&NodeConfig::default()).unwrap();
+        assert!(!default.contains("volumes"), "{default}");
+    }
 
     #[test]
     fn a_url_names_a_host_and_nothing_else() {

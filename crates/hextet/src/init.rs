@@ -70,6 +70,7 @@ pub(crate) fn init(places: &Places, wish: &Init) -> Result<(), Failure> {
             fake_nodes: wish.fake_nodes,
             image_cache_gib: None,
             physical_networks: wish.physical_network.iter().cloned().collect(),
+            ..NodeConfig::default()
         },
     };
     write(

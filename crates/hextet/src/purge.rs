@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use node::{guest, links};
+use node::{guest, links, volumes};
 
 use crate::Failure;
 use crate::config::{Places, load};
@@ -15,7 +15,7 @@ use crate::up::{lock, node_settings};
 /// How long a killed process's lock may outlive it: in a child between its birth and its program.
 const LOCK_FREED: Duration = Duration::from_secs(5);
 
-/// Ends guests, removes links, filters and the node's files. Settings, database and images stay.
+/// Ends guests and what serves volumes, removes links, filters, volumes' data and the node's files. Settings, database and images stay.
 /// Of a demo that was kept or killed, its `hextet up` and its network namespaces go as well.
 ///
 /// # Errors
@@ -26,7 +26,7 @@ pub(crate) fn purge(root: &Path, places: &Places) -> Result<(), Failure> {
         None => node(places, Duration::ZERO)?,
     }
     eprintln!(
-        "hextet: guests, links, filters and the node's files are gone; settings, database and images are still below {}",
+        "hextet: guests, volumes with their data, links, filters and the node's files are gone; settings, database and images are still below {}",
         root.display()
     );
     Ok(())
@@ -62,6 +62,7 @@ fn node(places: &Places, patience: Duration) -> Result<(), Failure> {
         None => {
             let settings = node_settings(places, &config)?;
             guest::purge(&settings.guests())?;
+            volumes::purge(settings.volumes())?;
             links::purge(&settings.short(), &settings.base)?;
         }
     }

@@ -163,6 +163,11 @@ pub(crate) fn node_settings(places: &Places, config: &Config) -> Result<NodeSett
         run: places.run.clone(),
         images: places.images(),
         image_cache_bytes: config.node.image_cache_gib.unwrap_or(IMAGE_CACHE_GIB) << 30,
+        portals: config.node.portals()?,
+        volumes: match &config.node.volumes.directory {
+            Some(directory) => std::path::absolute(directory)?,
+            None => places.state.join("volumes"),
+        },
     })
 }
 

@@ -19,7 +19,8 @@ const CHANGES_PER_FRAME: usize = 256 << 10;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FromNode {
-    /// First of all. `generation` is 0 when the node remembers nothing.
+    /// First of all, and again when what the node is has changed. `generation` is 0 when the node
+    /// remembers nothing.
     Hello { facts: NodeFacts, generation: u64 },
     /// What it sees, sent as it changes, and whole after each hello.
     Seen(Vec<Seen>),

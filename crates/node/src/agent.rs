@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::net::SocketAddrV6;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -18,11 +19,13 @@ use linux::netns::Netns;
 use model::{Change, GuestSeen, Key, NodeFacts, NodeId, PortId, PortSeen, Seen, Server, ServerId};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Notify, mpsc, watch};
+use volume::DaemonSettings;
 
 use crate::guest::{GuestSettings, Guests};
 use crate::image::{CacheSettings, ImageCache, ImageSource};
 use crate::links::{LinkSettings, Links, Report};
 use crate::memory::Memory;
+use crate::volumes::Volumes;
 use crate::{Wanted, facts};
 
 /// How often the kernel is looked at when nothing was told.
@@ -50,6 +53,10 @@ pub struct NodeSettings {
     pub images: PathBuf,
     /// What the image cache may take of the disk, in octets.
     pub image_cache_bytes: u64,
+    /// What volumes are served on; port 0 stands for one that is free.
+    pub portals: Vec<SocketAddrV6>,
+    /// Where volumes are kept.
+    pub volumes: PathBuf,
 }
 
 impl NodeSettings {
@@ -71,9 +78,24 @@ impl NodeSettings {
             stop_timeout: Duration::from_secs(60),
         }
     }
+
+    /// Where the volumes are, and what serves them.
+    pub fn volumes(&self) -> DaemonSettings {
+        let number = (self.id.0.as_u128() >> 104) as u32;
+        DaemonSettings {
+            program: "tgtd".into(),
+            uid: UID_BASE + (1 << 24) + number,
+            base: self.base.clone(),
+            portals: self.portals.clone(),
+            files: self.volumes.clone(),
+            run: self.run.join("tgtd"),
+            ports: self.state.join("node/portals.json"),
+        }
+    }
 }
 
-/// The first of the users that guests run as: above what distributions give out, below 2^31.
+/// The first of the users that guests run as, sixteen million; behind them are those of tgtd, one a
+/// node. All are above what distributions give out, and below 2^31.
 const UID_BASE: u32 = 2_000_000_000;
 
 /// The running agent. Clones share it; guests and links stay when the last is dropped.
@@ -85,6 +107,7 @@ pub struct Agent {
 struct Inner {
     settings: NodeSettings,
     guests: Guests,
+    volumes: Volumes,
     state: Arc<Mutex<State>>,
     wake: Notify,
     /// Whether a controller has told its whole picture in this life of ours.
@@ -147,10 +170,12 @@ impl Agent {
                 .map(|p| p.network);
             taps.open(network.ok_or(io::ErrorKind::NotFound)?, port)
         };
+        let volumes = Volumes::start(settings.volumes(), images.clone(), seen.clone());
         let guests = Guests::new(settings.guests(), images, Arc::new(open), seen);
         let inner = Inner {
             settings,
             guests,
+            volumes,
             state,
             wake: Notify::new(),
             heard: watch::Sender::new(false),
@@ -174,11 +199,14 @@ impl Agent {
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     ) -> io::Result<()> {
         let (mut reader, mut writer) = tokio::io::split(stream);
+        let mut portals = self.inner.volumes.portals_watch();
         let facts = self.facts().await?;
+        portals.mark_unchanged();
         let (out, mut outgoing) = mpsc::unbounded_channel();
         let generation = lock(&self.inner.state).memory.generation();
         let _ = out.send(FromNode::Hello { facts, generation });
         let _ = out.send(FromNode::Seen(self.inner.guests.seen()));
+        let _ = out.send(FromNode::Seen(self.inner.volumes.seen()));
         *lock(&self.inner.controller) = Some(out.clone());
         {
             let mut state = lock(&self.inner.state);
@@ -198,9 +226,19 @@ impl Agent {
                 self.hear(message, &out)?;
             }
         };
+        // What a node is may change while it is connected: then it says hello again.
+        let change = async {
+            while portals.changed().await.is_ok() {
+                let facts = self.facts().await?;
+                let generation = lock(&self.inner.state).memory.generation();
+                let _ = out.send(FromNode::Hello { facts, generation });
+            }
+            std::future::pending().await
+        };
         let ended = tokio::select! {
             ended = speak => ended,
             ended = listen => ended,
+            ended = change => ended,
         };
         *lock(&self.inner.controller) = None;
         ended
@@ -208,7 +246,9 @@ impl Agent {
 
     async fn facts(&self) -> io::Result<NodeFacts> {
         let accelerator = self.inner.guests.accelerator().await;
-        facts::gather(&self.inner.settings, &accelerator).await
+        let facts = facts::gather(&self.inner.settings, &accelerator).await?;
+        let portals = self.inner.volumes.portals().await;
+        Ok(NodeFacts { portals, ..facts })
     }
 
     fn hear(&self, message: ToNode, out: &mpsc::UnboundedSender<FromNode>) -> io::Result<()> {
@@ -218,6 +258,11 @@ impl Agent {
                 changes,
                 generation,
             } => {
+                for change in &changes {
+                    if let (Key::Volume(id), None) = (change.key, &change.document) {
+                        self.inner.volumes.ending(id);
+                    }
+                }
                 lock(&self.inner.state).take_in(changes, generation)?;
                 if generation.is_some() {
                     self.inner.heard.send_replace(true);
@@ -270,6 +315,7 @@ impl Agent {
             };
             // Guests that go must go before their links; those that come can prepare meanwhile.
             self.pass_guests(heard, &wanted, &up);
+            self.inner.volumes.pass(&wanted, heard);
             let for_pass = wanted.clone();
             let passed = tokio::task::spawn_blocking(move || {
                 let report = match heard {

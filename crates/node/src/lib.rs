@@ -9,6 +9,7 @@ pub mod image;
 mod journal;
 pub mod links;
 mod memory;
+pub mod volumes;
 mod wanted;
 
 pub use agent::{Agent, NodeSettings};

@@ -50,6 +50,20 @@ pub struct Step {
     pub requests: Vec<Request>,
 }
 
+impl Step {
+    /// Whether somebody who is served now would not be afterwards.
+    pub fn takes_away(&self) -> bool {
+        self.requests.iter().any(|request| {
+            matches!(
+                request,
+                Request::DeleteTarget { .. }
+                    | Request::UnbindAccount { .. }
+                    | Request::CloseConnection { .. }
+            )
+        })
+    }
+}
+
 /// The steps that turn what tgtd has into what should be, removals first. Each may be repeated, and
 /// we may be killed between any two requests.
 pub fn plan(wanted: &[Export], seen: &Listing) -> Vec<Step> {

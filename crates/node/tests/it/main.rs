@@ -8,4 +8,5 @@ mod guest;
 mod ipv4;
 mod links;
 mod nat;
+mod volumes;
 mod world;

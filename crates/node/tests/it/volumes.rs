@@ -1,0 +1,314 @@
+//! Volumes kept by a real tgtd, in a namespace of the test's own. Needs root.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use linux::netns::Netns;
+use model::{Chap, ImageFile, ImageId, Seen, Volume, VolumeId, VolumeSeen};
+use nix::sys::signal::Signal;
+use node::Wanted;
+use node::image::{CacheSettings, ImageCache, ImageSource};
+use node::volumes::{Volumes, purge};
+use sha2::{Digest, Sha512};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::time::timeout;
+use volume::DaemonSettings;
+use volume::probe::probe;
+
+const LONG: Duration = Duration::from_secs(60);
+
+/// A namespace, and a directory for everything. Nothing is left when it is dropped.
+pub(crate) struct Store {
+    pub(crate) ns: Netns,
+    root: PathBuf,
+    pub(crate) settings: DaemonSettings,
+}
+
+impl Store {
+    pub(crate) fn new() -> Option<Store> {
+        if !nix::unistd::Uid::effective().is_root() {
+            eprintln!("SKIPPED: tgtd gets its own user, which needs root");
+            return None;
+        }
+        let id = VolumeId::random();
+        let ns = Netns::ensure(&format!("hxstore-{}", id.short())).unwrap();
+        let up = ["-n", ns.name(), "link", "set", "lo", "up"];
+        assert!(
+            std::process::Command::new("ip")
+                .args(up)
+                .status()
+                .unwrap()
+                .success()
+        );
+        let root = std::env::temp_dir().join(format!("hextet-store-{id}-{}", "x".repeat(80)));
+        fs::create_dir_all(root.join("images")).unwrap();
+        let settings = DaemonSettings {
+            program: "tgtd".into(),
+            uid: 1_910_000_000 + (id.0.as_u128() >> 104) as u32,
+            base: ns.clone(),
+            portals: vec!["[::1]:0".parse().unwrap()],
+            files: root.join("files"),
+            run: root.join("run/tgtd"),
+            ports: root.join("ports.json"),
+        };
+        Some(Store { ns, root, settings })
+    }
+
+    pub(crate) fn life(&self) -> Life {
+        let (reports, seen) = unbounded_channel();
+        let images = ImageCache::new(CacheSettings {
+            dir: self.root.join("cache"),
+            source: ImageSource::Directory(self.root.join("images")),
+            limit_bytes: 1 << 30,
+            uid: self.settings.uid - 1,
+        });
+        let volumes = Volumes::start(self.settings.clone(), images, reports);
+        Life { volumes, seen }
+    }
+
+    fn image(&self, content: &[u8]) -> ImageFile {
+        let id = ImageId::random();
+        fs::write(self.root.join("images").join(id.to_string()), content).unwrap();
+        let sum = Sha512::digest(content);
+        ImageFile {
+            id,
+            size_bytes: content.len() as u64,
+            sha512: sum.iter().map(|octet| format!("{octet:02x}")).collect(),
+            disk_format: "raw".into(),
+        }
+    }
+
+    fn tgtd(&self) -> Vec<linux::process::ProcessId> {
+        linux::spawn::of_user(self.settings.uid).unwrap()
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        let _ = purge(self.settings.clone());
+        let _ = Netns::remove(self.ns.name());
+        let _ = fs::remove_dir_all(&self.root);
+    }
+}
+
+/// One life of a node.
+pub(crate) struct Life {
+    pub(crate) volumes: Volumes,
+    pub(crate) seen: UnboundedReceiver<Seen>,
+}
+
+impl Life {
+    pub(crate) fn want(&self, volumes: &[&Volume]) {
+        self.want_as(volumes, true);
+    }
+
+    fn want_as(&self, volumes: &[&Volume], heard: bool) {
+        let volumes = volumes
+            .iter()
+            .map(|volume| (volume.id, (*volume).clone()))
+            .collect();
+        let wanted = Wanted {
+            volumes,
+            ..Wanted::default()
+        };
+        self.volumes.pass(&wanted, heard);
+    }
+
+    pub(crate) async fn until(
+        &mut self,
+        volume: &Volume,
+        is: impl Fn(&VolumeSeen) -> bool,
+    ) -> VolumeSeen {
+        loop {
+            match self.next().await {
+                Seen::Volume(seen) if seen.volume == volume.id && is(&seen) => return seen,
+                other => eprintln!("{other:?}"),
+            }
+        }
+    }
+
+    pub(crate) async fn until_ready(&mut self, volume: &Volume) {
+        let size_gib = volume.size_gib;
+        self.until(volume, |seen| seen.ready && seen.size_gib == size_gib)
+            .await;
+    }
+
+    async fn until_gone(&mut self, volume: &Volume) {
+        while self.next().await != Seen::VolumeGone(volume.id) {}
+    }
+
+    async fn next(&mut self) -> Seen {
+        timeout(LONG, self.seen.recv())
+            .await
+            .expect("something happens")
+            .unwrap()
+    }
+}
+
+pub(crate) fn blank(size_gib: u32) -> Volume {
+    let id = VolumeId::random();
+    Volume {
+        id,
+        size_gib,
+        image: None,
+        target: format!("iqn.2026-11.org.hextet:{id}"),
+        chaps: Vec::new(),
+    }
+}
+
+fn chap(user: &str) -> Chap {
+    Chap {
+        user: user.into(),
+        secret: "correct-horse".into(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn volumes_are_made_served_extended_and_removed() {
+    let Some(store) = Store::new() else { return };
+    let mut life = store.life();
+    let portal = life.volumes.portals().await[0];
+    assert!(
+        portal.port() != 0 && store.tgtd().is_empty(),
+        "nothing runs for no volume"
+    );
+    let (mut first, mut second) = (blank(1), blank(2));
+    second.image = Some(store.image(b"what the image holds"));
+    first.chaps.push(chap("user-1"));
+    let began = Instant::now();
+    life.want(&[&first, &second]);
+    life.until_ready(&first).await;
+    eprintln!("a blank volume is served after {:?}", began.elapsed());
+    let path = |volume: &Volume| store.settings.files.join(format!("{}.raw", volume.id));
+    while !path(&second).exists() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    use std::os::unix::fs::FileExt;
+    let mut start = [0; 20];
+    fs::File::open(path(&second))
+        .unwrap()
+        .read_exact_at(&mut start, 0)
+        .unwrap();
+    assert_eq!(&start, b"what the image holds");
+    assert_eq!(fs::metadata(path(&second)).unwrap().len(), 2 << 30);
+    let enter = |volume: &Volume, chap: &Chap| {
+        probe(
+            &store.ns,
+            portal,
+            &volume.target,
+            chap,
+            Duration::from_secs(5),
+        )
+    };
+    enter(&first, &chap("user-1")).unwrap();
+
+    second.size_gib = 3;
+    life.want(&[&first, &second]);
+    life.until_ready(&second).await;
+    assert_eq!(fs::metadata(path(&second)).unwrap().len(), 3 << 30);
+
+    life.want(&[&second]);
+    life.until_gone(&first).await;
+    assert!(!path(&first).exists());
+    assert!(
+        enter(&first, &chap("user-1"))
+            .unwrap_err()
+            .contains("no target")
+    );
+    life.want(&[]);
+    life.until_gone(&second).await;
+    while !store.tgtd().is_empty() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    // One that never was here has its end all the same.
+    let never = blank(1);
+    life.volumes.ending(never.id);
+    life.want(&[]);
+    life.until_gone(&never).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tgtd_outlives_us_and_is_restored_when_it_is_killed() {
+    let Some(store) = Store::new() else { return };
+    let mut life = store.life();
+    let volume = Volume {
+        chaps: vec![chap("user")],
+        ..blank(1)
+    };
+    life.want(&[&volume]);
+    life.until_ready(&volume).await;
+    let portal = life.volumes.portals().await[0];
+    let before = store.tgtd();
+    assert_eq!(before.len(), 1);
+    drop(life);
+
+    // Nothing goes that a node does not know of before it has heard from its controller.
+    let mut life = store.life();
+    life.want_as(&[], false);
+    assert_eq!(life.volumes.portals().await, [portal]);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let enter = || {
+        probe(
+            &store.ns,
+            portal,
+            &volume.target,
+            &volume.chaps[0],
+            Duration::from_secs(5),
+        )
+    };
+    enter().unwrap();
+    life.want(&[&volume]);
+    life.until_ready(&volume).await;
+    assert_eq!(store.tgtd(), before);
+
+    linux::process::kill(before[0], Signal::SIGKILL).unwrap();
+    let killed = Instant::now();
+    while enter().is_err() {
+        assert!(killed.elapsed() < LONG);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    eprintln!("served again {:?} after tgtd was killed", killed.elapsed());
+    assert_ne!(store.tgtd(), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn why_a_volume_cannot_be_is_said() {
+    let Some(mut store) = Store::new() else {
+        return;
+    };
+    store.settings.program = "no-such-tgtd".into();
+    let mut life = store.life();
+    assert_eq!(life.volumes.portals().await, []);
+    let volume = blank(1);
+    life.want(&[&volume]);
+    let seen = life.until(&volume, |seen| seen.failure.is_some()).await;
+    assert!(!seen.ready);
+    assert!(seen.failure.unwrap().contains("install the package tgt"));
+    life.want(&[]);
+    drop(life);
+
+    store.settings.program = "tgtd".into();
+    let mut life = store.life();
+    let missing = ImageFile {
+        id: ImageId::random(),
+        ..store.image(b"x")
+    };
+    let from_nothing = Volume {
+        image: Some(missing),
+        ..blank(1)
+    };
+    life.want(&[&volume, &from_nothing]);
+    let seen = life
+        .until(&from_nothing, |seen| seen.failure.is_some())
+        .await;
+    assert!(seen.failure.unwrap().contains("its data cannot be made"));
+    life.want(&[]);
+    drop(life);
+    let settings = store.settings.clone();
+    tokio::task::spawn_blocking(move || purge(settings))
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(!store.settings.files.exists() && store.tgtd().is_empty());
+}
