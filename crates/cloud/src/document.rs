@@ -9,7 +9,7 @@ use model::{
 };
 use store::{Field, Query, Tx, Value, row};
 
-use crate::{port, router, server, subnet, volume};
+use crate::{floating_ip, port, router, server, subnet, volume};
 
 /// What a node should hear about a key: its document, or a tombstone when there is none for it.
 pub(crate) fn change(tx: &Tx<'_>, node: NodeId, key: Key) -> Result<Change> {
@@ -134,7 +134,7 @@ fn router_document(tx: &Tx<'_>, router: row::Router) -> Result<Router> {
         routes: router.routes.0,
         default_nexthops: router::default_nexthops(tx, &router.id)?,
         snat: router.snat,
-        floating_ips: Vec::new(),
+        floating_ips: floating_ip::of_router(tx, &router.id)?,
     })
 }
 

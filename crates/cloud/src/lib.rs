@@ -7,6 +7,7 @@ mod assignment;
 mod document;
 mod domain;
 mod flavor;
+mod floating_ip;
 mod image;
 mod keypair;
 mod list;
@@ -34,6 +35,7 @@ use store::Store;
 
 pub use assignment::{AssignmentView, Target};
 pub use flavor::NewFlavor;
+pub use floating_ip::{FloatingIpTarget, FloatingIpUpdate, FloatingIpView, NewFloatingIp};
 pub use image::{ImageUpdate, ImageWriter, NewImage};
 pub use keypair::NewKeypair;
 pub use list::{MAX_PAGE, Page};
@@ -43,8 +45,8 @@ pub use project::{NewProject, ProjectUpdate};
 pub use router::{GatewayInfo, InterfaceBy, NewRouter, RouterUpdate, RouterView};
 pub use security_group::{NewRule, NewSecurityGroup, SecurityGroupUpdate, SecurityGroupView};
 pub use server::{
-    NamePattern, NewServer, ServerAction, ServerFilter, ServerNetwork, ServerView, host_id,
-    vm_state,
+    NamePattern, NewServer, ServerAction, ServerFilter, ServerNetwork, ServerUpdate, ServerView,
+    host_id, vm_state,
 };
 pub use setup::{Account, set_up};
 pub use subnet::{IpVersion, NewSubnet, SubnetUpdate};

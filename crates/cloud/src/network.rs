@@ -110,9 +110,10 @@ impl Cloud {
             }
             if update.external == Some(false) && network.external {
                 let routers = Query::equal("external_network_id", id.to_value());
-                if tx.exists::<row::Router>(routers)? {
+                let floating = Query::equal("network_id", id.to_value());
+                if tx.exists::<row::Router>(routers)? || tx.exists::<row::FloatingIp>(floating)? {
                     return Err(Error::conflict(format!(
-                        "External network {id} is the gateway of a router."
+                        "External network {id} cannot be updated to be made non-external, since it has existing gateway ports or floating IPs."
                     )));
                 }
             }

@@ -111,6 +111,7 @@ impl Cloud {
             let left = [
                 ("servers", tx.exists::<row::Server>(of_it())?),
                 ("ports", tx.exists::<row::Port>(of_it())?),
+                ("floating IPs", tx.exists::<row::FloatingIp>(of_it())?),
                 ("routers", tx.exists::<row::Router>(of_it())?),
                 ("networks", tx.exists::<row::Network>(of_it())?),
                 (

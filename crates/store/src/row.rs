@@ -284,6 +284,9 @@ rows! {
         /// It has a disk with its metadata: it asked for one, or has no IPv4 address.
         config_drive: bool,
         metadata: Json<Metadata>,
+        /// Where its user says it is reached (`accessIPv4`, `accessIPv6`).
+        access_v4: Option<IpAddr>,
+        access_v6: Option<IpAddr>,
         availability_zone: String,
         /// Desired: `running` or `stopped`.
         power: Json<model::Power>,

@@ -2,13 +2,13 @@
 
 use std::net::IpAddr;
 
-use cloud::{NamePattern, ServerFilter, ServerView};
+use cloud::{NamePattern, ServerFilter, ServerUpdate, ServerView};
 use model::{Error, Kind, Result, ServerId};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::server_create::{self, CreateBody};
-use super::server_view::{held, links, view};
+use super::server_create::{self, CreateBody, access};
+use super::server_view::{by_network, links, view};
 use crate::context::Context;
 use crate::json::nullable;
 use crate::page::Names;
@@ -65,9 +65,9 @@ struct Update {
     #[serde(default, deserialize_with = "nullable")]
     description: Option<Option<String>>,
     #[serde(rename = "accessIPv4")]
-    _access_v4: Option<String>,
+    access_v4: Option<String>,
     #[serde(rename = "accessIPv6")]
-    _access_v6: Option<String>,
+    access_v6: Option<String>,
     #[serde(rename = "OS-DCF:diskConfig")]
     _disk_config: Option<String>,
 }
@@ -126,12 +126,16 @@ pub(super) fn create(ctx: &Context) -> Result<Reply> {
 /// `PUT /v2.1/servers/{id}`
 pub(super) fn update(ctx: &Context) -> Result<Reply> {
     let wanted = ctx.json::<UpdateBody>()?.server;
-    let server = ctx.cloud.update_server(
-        &ctx.caller,
-        &ctx.id("id", Kind::Server)?,
-        wanted.name,
-        wanted.description,
-    )?;
+    let (v4, v6) = access(wanted.access_v4.as_deref(), wanted.access_v6.as_deref())?;
+    let update = ServerUpdate {
+        name: wanted.name,
+        description: wanted.description,
+        access_v4: wanted.access_v4.map(|_| v4),
+        access_v6: wanted.access_v6.map(|_| v6),
+    };
+    let server = ctx
+        .cloud
+        .update_server(&ctx.caller, &ctx.id("id", Kind::Server)?, &update)?;
     Ok(Reply::ok(&json!({"server": view(ctx, &server)})))
 }
 
@@ -147,15 +151,7 @@ pub(super) fn addresses(ctx: &Context) -> Result<Reply> {
     let server = ctx
         .cloud
         .get_server(&ctx.caller, &ctx.id("id", Kind::Server)?)?;
-    let mut plain: Map<String, Value> = Map::new();
-    for (name, network, address) in held(&server) {
-        let _ = network;
-        let entry = plain.entry(name).or_insert_with(|| json!([]));
-        if let Some(list) = entry.as_array_mut() {
-            list.push(json!({"version": if address.is_ipv4() { 4 } else { 6 }, "addr": address.to_string()}));
-        }
-    }
-    Ok(Reply::ok(&json!({"addresses": plain})))
+    Ok(Reply::ok(&json!({"addresses": by_network(&server, true)})))
 }
 
 /// `GET /v2.1/servers/{id}/metadata`

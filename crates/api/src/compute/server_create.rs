@@ -1,5 +1,7 @@
 //! What a client may say of a server to be made, become a domain value.
 
+use std::net::IpAddr;
+
 use cloud::{NewServer, ServerNetwork};
 use model::{Error, Result, UserData};
 use serde::Deserialize;
@@ -46,9 +48,9 @@ pub(super) struct Create {
     #[serde(rename = "adminPass")]
     admin_password: Option<String>,
     #[serde(rename = "accessIPv4")]
-    _access_v4: Option<String>,
+    access_v4: Option<String>,
     #[serde(rename = "accessIPv6")]
-    _access_v6: Option<String>,
+    access_v6: Option<String>,
     #[serde(rename = "OS-DCF:diskConfig")]
     _disk_config: Option<String>,
 }
@@ -131,7 +133,10 @@ pub(super) fn check(wanted: Create) -> Result<NewServer> {
             "min_count must be at least 1 and at most max_count",
         ));
     }
+    let (access_v4, access_v6) = access(wanted.access_v4.as_deref(), wanted.access_v6.as_deref())?;
     Ok(NewServer {
+        access_v4,
+        access_v6,
         name: wanted.name,
         description: None,
         image: last(&image)
@@ -157,6 +162,28 @@ pub(super) fn check(wanted: Create) -> Result<NewServer> {
         availability_zone: wanted.availability_zone.filter(|z| !z.is_empty()),
         count: most.unwrap_or(least),
     })
+}
+
+/// `accessIPv4` and `accessIPv6`; an empty text is no address.
+///
+/// # Errors
+/// `Invalid` for what is no address of that version.
+pub(super) fn access(
+    v4: Option<&str>,
+    v6: Option<&str>,
+) -> Result<(Option<IpAddr>, Option<IpAddr>)> {
+    let one = |field: &str, text: Option<&str>, v4: bool| -> Result<Option<IpAddr>> {
+        let Some(text) = text.filter(|t| !t.is_empty()) else {
+            return Ok(None);
+        };
+        match ip(field, text)? {
+            address if address.is_ipv4() == v4 => Ok(Some(address)),
+            address => Err(Error::invalid(format!(
+                "Invalid input for {field}. Reason: {address} is of the other version."
+            ))),
+        }
+    };
+    Ok((one("accessIPv4", v4, true)?, one("accessIPv6", v6, false)?))
 }
 
 fn user_data(text: String) -> Result<UserData> {

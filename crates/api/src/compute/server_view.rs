@@ -19,15 +19,51 @@ pub(super) fn links(ctx: &Context, kind: &str, id: &str) -> Value {
     ])
 }
 
-/// Network name, port and address of each address a server holds.
-pub(super) fn held(server: &ServerView) -> Vec<(String, &cloud::PortView, IpAddr)> {
-    let each = server.ports.iter();
-    each.flat_map(|(port, name)| {
-        port.addresses
-            .iter()
-            .map(move |a| (name.clone(), port, a.address))
-    })
-    .collect()
+/// An address that reaches a server.
+struct Held<'a> {
+    network: &'a str,
+    port: &'a row::Port,
+    address: IpAddr,
+    /// `fixed`: the port's own; `floating`: stands for one of them.
+    kind: &'static str,
+}
+
+/// The addresses that reach a server, each network's together.
+fn held(server: &ServerView) -> Vec<Held<'_>> {
+    let mut all = Vec::new();
+    for (port, network) in &server.ports {
+        let floating = server.floating_ips.iter();
+        let floating = floating.filter(|f| f.port_id == Some(port.port.id));
+        let fixed = port.addresses.iter().map(|a| (a.address, "fixed"));
+        let each = fixed.chain(floating.map(|f| (f.address, "floating")));
+        all.extend(each.map(|(address, kind)| Held {
+            network,
+            port: &port.port,
+            address,
+            kind,
+        }));
+    }
+    all
+}
+
+/// Addresses under the names of their networks, with all that is known of each, or bare.
+pub(super) fn by_network(server: &ServerView, bare: bool) -> Value {
+    let mut networks: Map<String, Value> = Map::new();
+    for held in held(server) {
+        let version = if held.address.is_ipv4() { 4 } else { 6 };
+        let mut entry = json!({"version": version, "addr": held.address.to_string()});
+        if !bare {
+            entry["OS-EXT-IPS:type"] = json!(held.kind);
+            entry["OS-EXT-IPS-MAC:mac_addr"] = json!(held.port.mac.to_string());
+        }
+        let list = networks
+            .entry(held.network)
+            .or_insert_with(|| Value::Array(Vec::new()));
+        if let Some(list) = list.as_array_mut() {
+            list.push(entry);
+        }
+    }
+    Value::Object(networks)
 }
 
 /// A server in full.
@@ -39,11 +75,11 @@ pub(super) fn view(ctx: &Context, view: &ServerView) -> Value {
         "id": id, "name": server.name, "status": server.status,
         "tenant_id": server.project_id, "user_id": server.user_id,
         "created": time::seconds(server.created_ms), "updated": time::seconds(server.updated_ms),
-        "hostId": host_id(server), "accessIPv4": "", "accessIPv6": "",
+        "hostId": host_id(server), "accessIPv4": address_or_none(server.access_v4), "accessIPv6": address_or_none(server.access_v6),
         "flavor": {"id": server.flavor.0.id, "links": bookmark(ctx, "flavors", &server.flavor.0.id)},
         "image": image(ctx, server), "links": links(ctx, "servers", &id),
         "metadata": server.metadata.0, "key_name": server.key_name, "config_drive": if server.config_drive { "True" } else { "" },
-        "addresses": address_view(view),
+        "addresses": by_network(view, false),
         "OS-DCF:diskConfig": "MANUAL",
         "OS-EXT-AZ:availability_zone": server.availability_zone,
         "OS-EXT-STS:vm_state": vm_state(&server.status),
@@ -78,22 +114,8 @@ pub(super) fn view(ctx: &Context, view: &ServerView) -> Value {
     body
 }
 
-fn address_view(view: &ServerView) -> Value {
-    let mut networks: Map<String, Value> = Map::new();
-    for (name, port, address) in held(view) {
-        let entry = json!({
-            "version": if address.is_ipv4() { 4 } else { 6 }, "addr": address.to_string(),
-            "OS-EXT-IPS:type": "fixed", "OS-EXT-IPS-MAC:mac_addr": port.port.mac.to_string(),
-        });
-        if let Some(list) = networks
-            .entry(name)
-            .or_insert_with(|| json!([]))
-            .as_array_mut()
-        {
-            list.push(entry);
-        }
-    }
-    Value::Object(networks)
+fn address_or_none(address: Option<IpAddr>) -> String {
+    address.map(|a| a.to_string()).unwrap_or_default()
 }
 
 fn bookmark(ctx: &Context, kind: &str, id: &str) -> Value {

@@ -7,8 +7,13 @@ use crate::context::Context;
 use crate::reply::Reply;
 
 /// Alias and name. Only what works is listed.
-const EXTENSIONS: [(&str, &str); 13] = [
+const EXTENSIONS: [(&str, &str); 15] = [
     ("router", "Neutron L3 Router"),
+    (
+        "ext-gw-mode",
+        "Neutron L3 Configurable external gateway mode",
+    ),
+    ("fip-port-details", "Floating IP Port Details Extension"),
     ("external-net", "Neutron external network"),
     ("provider", "Provider Network"),
     ("security-group", "security-group"),

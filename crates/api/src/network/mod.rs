@@ -1,6 +1,7 @@
 //! The network API, version 2.0.
 
 mod extension;
+mod floating_ip;
 mod networks;
 mod port;
 mod router;
@@ -68,6 +69,27 @@ pub(crate) const MORE_ROUTES: Lines = &[
         Method::PUT,
         "/v2.0/routers/{id}/remove_router_interface",
         Plain(router::remove_interface),
+    ),
+    (Method::GET, "/v2.0/floatingips", Plain(floating_ip::list)),
+    (
+        Method::POST,
+        "/v2.0/floatingips",
+        Plain(floating_ip::create),
+    ),
+    (
+        Method::GET,
+        "/v2.0/floatingips/{id}",
+        Plain(floating_ip::show),
+    ),
+    (
+        Method::PUT,
+        "/v2.0/floatingips/{id}",
+        Plain(floating_ip::update),
+    ),
+    (
+        Method::DELETE,
+        "/v2.0/floatingips/{id}",
+        Plain(floating_ip::delete),
     ),
     (
         Method::GET,

@@ -55,9 +55,8 @@ struct Fields {
 #[serde(deny_unknown_fields)]
 struct GatewayJson {
     network_id: Option<String>,
-    /// IPv6 is routed, so there is nothing that could be turned off.
-    #[serde(rename = "enable_snat")]
-    _snat: Option<bool>,
+    #[serde(default, deserialize_with = "truth")]
+    enable_snat: Option<bool>,
     external_fixed_ips: Option<Vec<FixedIpJson>>,
 }
 
@@ -187,10 +186,10 @@ pub(super) fn remove_interface(ctx: &Context) -> Result<Reply> {
         .as_deref()
         .map(|p| parse("port_id", p))
         .transpose()?;
-    let (port, subnet) = ctx.cloud.remove_interface(&ctx.caller, &id, subnet, port)?;
+    let (port, subnets) = ctx.cloud.remove_interface(&ctx.caller, &id, subnet, port)?;
     Ok(Reply::ok(&json!({
         "id": id, "tenant_id": port.project_id, "project_id": port.project_id, "port_id": port.id,
-        "network_id": port.network_id, "subnet_id": subnet, "subnet_ids": [subnet],
+        "network_id": port.network_id, "subnet_id": subnets.first(), "subnet_ids": subnets,
     })))
 }
 
@@ -204,6 +203,7 @@ fn gateway(info: GatewayJson) -> Result<Option<GatewayInfo>> {
             .parse()
             .map_err(|_| Error::not_found(Kind::Network, &network))?,
         fixed_ips: info.external_fixed_ips.map(fixed_ips).transpose()?,
+        snat: info.enable_snat,
     }))
 }
 
@@ -215,7 +215,7 @@ fn view(view: &RouterView) -> Value {
             .iter()
             .map(|a| json!({"subnet_id": a.subnet_id, "ip_address": a.address.to_string()}))
             .collect();
-        json!({"network_id": port.port.network_id, "external_fixed_ips": ips, "enable_snat": false})
+        json!({"network_id": port.port.network_id, "external_fixed_ips": ips, "enable_snat": router.snat})
     });
     json!({
         "id": router.id, "name": router.name, "description": router.description,

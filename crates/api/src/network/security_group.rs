@@ -182,12 +182,17 @@ pub(super) fn create_rule(ctx: &Context) -> Result<Reply> {
         Some(Value::String(text)) => Some(text),
         Some(other) => Some(other.to_string()),
     };
-    let ethertype = match (wanted.ethertype, wanted.remote_ip_prefix.as_deref()) {
-        (Some(given), _) => given,
-        // The version of a prefix is plain to see; without one, this cloud means IPv6.
-        (None, Some(prefix)) if !prefix.contains(':') => "IPv4".into(),
-        (None, _) => "IPv6".into(),
-    };
+    let ethertype = wanted.ethertype.unwrap_or_else(|| {
+        // What is IPv6 is plain to see; the API's default is the other.
+        let v6 = wanted
+            .remote_ip_prefix
+            .as_deref()
+            .is_some_and(|p| p.contains(':'))
+            || protocol
+                .as_deref()
+                .is_some_and(|p| matches!(p, "icmpv6" | "ipv6-icmp" | "58"));
+        if v6 { "IPv6".into() } else { "IPv4".into() }
+    });
     let new = NewRule {
         group: group_id(&group)?,
         description: wanted.description.unwrap_or_default(),

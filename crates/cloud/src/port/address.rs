@@ -6,7 +6,7 @@ use model::{Error, Result, ip_from_bits, ip_to_bits};
 use store::{Tx, row};
 
 use super::FixedIp;
-use crate::{password, router, subnet};
+use crate::{floating_ip, password, router, subnet};
 
 /// Addresses that a port may hold: a document must stay small enough for every node.
 const MAX_FIXED_IPS: usize = 16;
@@ -86,8 +86,8 @@ fn one_of<'a>(port: &row::Port, subnets: &'a [row::Subnet], wanted: &FixedIp) ->
     })
 }
 
-/// A router's gateway stands for itself in each family once; others listen to every prefix that
-/// is announced.
+/// A floating IP is IPv4. A router's gateway stands for itself in each family once; others listen to
+/// every prefix that is announced.
 fn by_default<'a>(port: &row::Port, subnets: &'a [row::Subnet]) -> Vec<Wish<'a>> {
     let any = |subnets: Vec<&'a row::Subnet>| Wish {
         subnets,
@@ -96,6 +96,7 @@ fn by_default<'a>(port: &row::Port, subnets: &'a [row::Subnet]) -> Vec<Wish<'a>>
     let (v4, v6): (Vec<_>, Vec<_>) = subnets.iter().partition(|s| s.prefix.is_ipv4());
     let (auto, fixed): (Vec<_>, Vec<_>) = match port.device_owner.as_str() {
         router::GATEWAY => (Vec::new(), v6),
+        floating_ip::OWNER => (Vec::new(), Vec::new()),
         _ => v6.into_iter().partition(|s| subnet::is_auto(s)),
     };
     let mut wishes = vec![any(v4), any(fixed)];
@@ -203,3 +204,7 @@ fn nth(pools: &[(u128, u128)], mut n: u128) -> IpAddr {
     }
     ip_from_bits(0)
 }
+
+#[cfg(test)]
+#[path = "address_tests.rs"]
+mod tests;

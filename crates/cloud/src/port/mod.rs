@@ -12,7 +12,7 @@ use store::{Field, Json, Order, Query, Tx, Value, row};
 
 use crate::list::{self, Page};
 use crate::token::owner_of;
-use crate::{Cloud, network, now_ms, password, security_group};
+use crate::{Cloud, floating_ip, network, now_ms, password, security_group};
 
 pub(crate) use address::allocate;
 
@@ -146,9 +146,9 @@ impl Cloud {
                 ("allowed_address_pairs", update.allowed_address_pairs.as_ref().is_some_and(|p| !p.is_empty())),
                 ("an address of fixed_ips", names_address(update.fixed_ips.as_deref())),
             ])?;
-            if update.fixed_ips.is_some() && port.device_owner.starts_with("network:router") {
+            if update.fixed_ips.is_some() && port.device_owner.starts_with("network:") {
                 return Err(Error::conflict(format!(
-                    "Port {id} is a router's: its addresses change with the router's interfaces and gateway"
+                    "Port {id} is a router's or a floating IP's: its addresses change with these"
                 )));
             }
             let before: Vec<AddressGroupId> = groups_of(tx, id)?.into_iter().map(|g| AddressGroupId(g.0)).collect();
@@ -172,9 +172,7 @@ impl Cloud {
                 return Err(Error::conflict("Port security must be enabled while a port has security groups: remove them first."));
             }
             if let Some(wanted) = &update.fixed_ips {
-                let subnets = subnets_of(tx, &port.network_id)?;
-                tx.delete_where::<row::Allocation>("port_id", id)?;
-                allocate(tx, &port, &subnets, Some(wanted))?;
+                set_addresses(tx, &port, wanted)?;
             }
             tx.update(&port)?;
             touch_row(tx, &port)?;
@@ -188,12 +186,13 @@ impl Cloud {
     /// Removes a port.
     ///
     /// # Errors
-    /// `Conflict` for a router's port: it goes with the interface.
+    /// `Conflict` for a router's port or a floating IP's: it goes with these.
     pub fn delete_port(&self, caller: &Caller, id: &PortId) -> Result<()> {
         caller.require_member()?;
         self.store().write(|tx| {
             let port = visible(tx, caller, id)?;
-            if port.device_owner.starts_with("network:router") {
+            let service = port.device_owner.as_str();
+            if service.starts_with("network:router") || service == floating_ip::OWNER {
                 return Err(Error::conflict(format!(
                     "Port {id} cannot be deleted directly via the port API: has device owner {}.",
                     port.device_owner
@@ -268,11 +267,23 @@ pub(crate) fn insert(
     network: &row::Network,
     new: &NewPort,
 ) -> Result<PortView> {
+    let owner = owner_of(caller, new.project.as_ref())?;
+    insert_for(tx, caller, network, new, owner)
+}
+
+/// As [`insert`], for an owner of the cloud's choice.
+pub(crate) fn insert_for(
+    tx: &mut Tx<'_>,
+    caller: &Caller,
+    network: &row::Network,
+    new: &NewPort,
+    owner: ProjectId,
+) -> Result<PortView> {
     let now = now_ms();
     let port = row::Port {
         id: PortId::random(),
         network_id: network.id,
-        project_id: owner_of(caller, new.project.as_ref())?,
+        project_id: owner,
         name: new.name.clone(),
         description: new.description.clone(),
         enabled: new.enabled.unwrap_or(true),
@@ -312,9 +323,22 @@ pub(crate) fn insert(
     view(tx, port)
 }
 
+/// Gives a port these addresses instead of those it has. Floating IPs that stand for what it loses
+/// are freed.
+pub(crate) fn set_addresses(tx: &mut Tx<'_>, port: &row::Port, wanted: &[FixedIp]) -> Result<()> {
+    let subnets = subnets_of(tx, &port.network_id)?;
+    tx.delete_where::<row::Allocation>("port_id", &port.id)?;
+    allocate(tx, port, &subnets, Some(wanted))?;
+    let held: Vec<row::Allocation> = tx.list(&Query::equal("port_id", port.id.to_value()))?;
+    let kept: Vec<IpAddr> = held.iter().map(|a| a.address).collect();
+    floating_ip::release(tx, &port.id, &kept)?;
+    touch(tx, &port.id)
+}
+
 /// Removes a port and all that hangs on it.
 pub(crate) fn remove(tx: &mut Tx<'_>, port: &row::Port) -> Result<()> {
     touch_row(tx, port)?;
+    floating_ip::release(tx, &port.id, &[])?;
     if port.device_owner.starts_with("compute:")
         && let Ok(server) = port.device_id.parse()
     {

@@ -1,29 +1,28 @@
 //! Routers: legs in networks, and a gateway in an external one.
 
-use std::net::IpAddr;
+mod gateway;
+mod interface;
+mod reach;
 
-use ipnet::IpNet;
+use std::collections::HashMap;
 
-use model::{
-    Caller, Error, Key, Kind, NetworkId, PortId, ProjectId, Result, Route, RouterId, Scope,
-    SubnetId,
-};
+use model::{Caller, Error, Key, Kind, ProjectId, Result, Route, RouterId, Scope};
 use store::{Field, Json, Query, Tx, Value, row};
 
 use crate::list::{self, Page};
-use crate::port::{self, FixedIp, NewPort, PortView};
+use crate::port::{self, PortView};
 use crate::token::owner_of;
-use crate::{Cloud, network, now_ms, subnet};
+use crate::{Cloud, now_ms};
+
+pub use gateway::GatewayInfo;
+pub use interface::InterfaceBy;
+pub(crate) use reach::default_nexthops;
+
+use gateway::set_gateway;
+use reach::check_routes;
 
 pub(crate) const INTERFACE: &str = "network:router_interface";
 pub(crate) const GATEWAY: &str = "network:router_gateway";
-
-/// The external network a router is wanted in.
-#[derive(Clone, Debug)]
-pub struct GatewayInfo {
-    pub network: NetworkId,
-    pub fixed_ips: Option<Vec<FixedIp>>,
-}
 
 /// A router to make.
 #[derive(Clone, Debug, Default)]
@@ -54,13 +53,6 @@ pub struct RouterView {
     pub gateway: Option<PortView>,
 }
 
-/// How an interface is named.
-#[derive(Clone, Copy, Debug)]
-pub enum InterfaceBy {
-    Subnet(SubnetId),
-    Port(PortId),
-}
-
 impl Cloud {
     /// A router the caller may see.
     pub fn get_router(&self, caller: &Caller, id: &RouterId) -> Result<RouterView> {
@@ -78,8 +70,8 @@ impl Cloud {
             query = query.seen_by("project_id", project);
         }
         self.store().read(|tx| {
-            let routers: Vec<row::Router> = list::run(tx, &query)?;
-            routers.into_iter().map(|r| view(tx, r)).collect()
+            let routers = list::run(tx, &query)?;
+            views(tx, routers)
         })
     }
 
@@ -159,57 +151,6 @@ impl Cloud {
             tx.touch(Key::Router(*id))
         })
     }
-
-    /// Gives a router a leg: the subnet's gateway address, or a port made before. Its port and the
-    /// subnet that the leg was made for.
-    pub fn add_interface(
-        &self,
-        caller: &Caller,
-        id: &RouterId,
-        by: InterfaceBy,
-    ) -> Result<(row::Port, Vec<row::Allocation>)> {
-        caller.require_member()?;
-        self.store().write(|tx| {
-            let router = visible(tx, caller, id)?;
-            let port = match by {
-                InterfaceBy::Subnet(subnet) => add_by_subnet(tx, caller, &router, &subnet)?,
-                InterfaceBy::Port(port) => add_by_port(tx, caller, &router, &port)?,
-            };
-            check_overlap(tx, id)?;
-            tx.touch(Key::Router(*id))?;
-            let view = port::view(tx, port)?;
-            Ok((view.port, view.addresses))
-        })
-    }
-
-    /// Takes a leg away: the whole port, or one subnet's address when it has several.
-    pub fn remove_interface(
-        &self,
-        caller: &Caller,
-        id: &RouterId,
-        subnet: Option<SubnetId>,
-        port: Option<PortId>,
-    ) -> Result<(row::Port, SubnetId)> {
-        caller.require_member()?;
-        self.store().write(|tx| {
-            visible(tx, caller, id)?;
-            let (leg, held) = find_leg(tx, id, subnet, port)?;
-            let gone = subnet.or(held.first().map(|a| a.subnet_id));
-            let gone = gone.ok_or_else(|| Error::not_found(Kind::Subnet, "of that port"))?;
-            check_routes_without(tx, id, &leg, subnet)?;
-            match subnet.is_some() && held.len() > 1 {
-                true => {
-                    for allocation in held.iter().filter(|a| a.subnet_id == gone) {
-                        tx.delete::<row::Allocation>(&allocation.id)?;
-                    }
-                    port::touch(tx, &leg.id)?;
-                }
-                false => port::remove(tx, &leg)?,
-            }
-            tx.touch(Key::Router(*id))?;
-            Ok((leg, gone))
-        })
-    }
 }
 
 /// The ports of a router, by owner.
@@ -226,278 +167,23 @@ fn visible(tx: &Tx<'_>, caller: &Caller, id: &RouterId) -> Result<row::Router> {
 }
 
 fn view(tx: &Tx<'_>, router: row::Router) -> Result<RouterView> {
-    let gateway = legs(tx, &router.id, GATEWAY)?
+    let mut views = views(tx, vec![router])?;
+    views
         .pop()
-        .map(|p| port::view(tx, p))
-        .transpose()?;
-    Ok(RouterView { router, gateway })
+        .ok_or_else(|| Error::internal("reading a router", "it vanished"))
 }
 
-fn set_gateway(
-    tx: &mut Tx<'_>,
-    caller: &Caller,
-    router: &mut row::Router,
-    wanted: Option<&GatewayInfo>,
-) -> Result<()> {
-    let there = legs(tx, &router.id, GATEWAY)?.pop();
-    if let (Some(port), Some(info)) = (&there, wanted)
-        && port.network_id == info.network
-        && info.fixed_ips.is_none()
-    {
-        return Ok(());
-    }
-    if let Some(port) = &there {
-        port::remove(tx, port)?;
-        router.external_network_id = None;
-    }
-    let Some(info) = wanted else { return Ok(()) };
-    let network = network::visible(tx, caller, &info.network)?;
-    port::check_owner_only(
-        caller,
-        &network,
-        &[(
-            "an address of external_fixed_ips",
-            port::names_address(info.fixed_ips.as_deref()),
-        )],
-    )?;
-    if !network.external {
-        return Err(Error::invalid(format!(
-            "Bad router request: Network {} is not an external network.",
-            network.id
-        )));
-    }
-    let new = NewPort {
-        network: Some(network.id),
-        project: Some(router.project_id.clone()),
-        fixed_ips: info.fixed_ips.clone(),
-        port_security: Some(false),
-        device_id: router.id.to_string(),
-        device_owner: GATEWAY.into(),
-        ..NewPort::default()
+/// Joins routers with their gateways, in a fixed number of statements however many there are.
+fn views(tx: &Tx<'_>, routers: Vec<row::Router>) -> Result<Vec<RouterView>> {
+    let ids = routers.iter().map(|r| Value::Text(r.id.to_string()));
+    let query = Query::equal("device_owner", Value::Text(GATEWAY.into()));
+    let legs = tx.list(&query.one_of("device_id", ids.collect()))?;
+    let legs = port::views(tx, legs)?.into_iter();
+    let mut legs: HashMap<String, PortView> =
+        legs.map(|leg| (leg.port.device_id.clone(), leg)).collect();
+    let join = |router: row::Router| RouterView {
+        gateway: legs.remove(&router.id.to_string()),
+        router,
     };
-    port::insert(tx, caller, &network, &new)?;
-    router.external_network_id = Some(network.id);
-    check_overlap(tx, &router.id)
-}
-
-fn add_by_subnet(
-    tx: &mut Tx<'_>,
-    caller: &Caller,
-    router: &row::Router,
-    id: &SubnetId,
-) -> Result<row::Port> {
-    let s: row::Subnet = tx.get(id)?;
-    let network = network::visible(tx, caller, &s.network_id)?;
-    if !caller.sees(&network.project_id) {
-        // Its gateway speaks for everybody there.
-        return match network.shared {
-            true => Err(Error::Forbidden(format!(
-                "only the owner of network {} can put a router's interface on it",
-                network.id
-            ))),
-            false => Err(Error::not_found(Kind::Subnet, id)),
-        };
-    }
-    let Some(gateway) = s.gateway.filter(|g| subnet::net(&s).contains(g)) else {
-        return Err(Error::invalid(format!(
-            "Subnet for router interface must have a gateway IP: set one on subnet {id}, or add a port"
-        )));
-    };
-    let wish = FixedIp {
-        subnet: Some(*id),
-        address: Some(gateway),
-    };
-    let of_network = |p: &row::Port| p.network_id == network.id;
-    if let Some(leg) = legs(tx, &router.id, INTERFACE)?
-        .into_iter()
-        .find(of_network)
-    {
-        // One IPv6 leg in a network carries all its IPv6 subnets.
-        if port::view(tx, leg.clone())?
-            .addresses
-            .iter()
-            .any(|a| a.subnet_id == *id)
-        {
-            return Err(Error::invalid(format!(
-                "Bad router request: Router already has a port on subnet {id}."
-            )));
-        }
-        let subnets = port::subnets_of(tx, &network.id)?;
-        port::allocate(tx, &leg, &subnets, Some(&[wish]))?;
-        port::touch(tx, &leg.id)?;
-        return Ok(leg);
-    }
-    let new = NewPort {
-        network: Some(network.id),
-        project: Some(router.project_id.clone()),
-        fixed_ips: Some(vec![wish]),
-        port_security: Some(false),
-        device_id: router.id.to_string(),
-        device_owner: INTERFACE.into(),
-        ..NewPort::default()
-    };
-    Ok(port::insert(tx, caller, &network, &new)?.port)
-}
-
-fn add_by_port(
-    tx: &mut Tx<'_>,
-    caller: &Caller,
-    router: &row::Router,
-    id: &PortId,
-) -> Result<row::Port> {
-    let mut leg = port::visible(tx, caller, id)?;
-    if leg.project_id != router.project_id && !caller.is_admin() {
-        return Err(Error::not_found(Kind::Port, id));
-    }
-    if !leg.device_id.is_empty() {
-        return Err(Error::conflict(format!(
-            "Unable to complete operation on port {id} for network {}. Port already has an attached device {}.",
-            leg.network_id, leg.device_id
-        )));
-    }
-    if port::view(tx, leg.clone())?.addresses.is_empty() {
-        return Err(Error::invalid(format!(
-            "Bad router request: Port {id} has no address."
-        )));
-    }
-    let of_network = |p: &row::Port| p.network_id == leg.network_id;
-    if legs(tx, &router.id, INTERFACE)?.iter().any(of_network) {
-        return Err(Error::invalid(format!(
-            "Bad router request: Router already has a port on network {}, and one IPv6 leg carries all its subnets.",
-            leg.network_id
-        )));
-    }
-    leg.device_id = router.id.to_string();
-    leg.device_owner = INTERFACE.into();
-    leg.port_security = false;
-    leg.revision += 1;
-    tx.delete_where::<row::Membership>("port_id", id)?;
-    tx.update(&leg)?;
-    port::touch(tx, id)?;
-    Ok(leg)
-}
-
-fn find_leg(
-    tx: &Tx<'_>,
-    router: &RouterId,
-    subnet: Option<SubnetId>,
-    port: Option<PortId>,
-) -> Result<(row::Port, Vec<row::Allocation>)> {
-    for leg in legs(tx, router, INTERFACE)? {
-        let held = port::view(tx, leg.clone())?.addresses;
-        let by_port = port.is_none_or(|id| leg.id == id);
-        let by_subnet = subnet.is_none_or(|id| held.iter().any(|a| a.subnet_id == id));
-        if by_port && by_subnet && (port.is_some() || subnet.is_some()) {
-            return Ok((leg, held));
-        }
-    }
-    match (subnet, port) {
-        (Some(id), _) => Err(Error::not_found(
-            Kind::Router,
-            format!("{router} with an interface on subnet {id}"),
-        )),
-        (None, Some(id)) => Err(Error::not_found(
-            Kind::Router,
-            format!("{router} with an interface with id {id}"),
-        )),
-        (None, None) => Err(Error::invalid(
-            "Bad router request: Either subnet_id or port_id must be specified.",
-        )),
-    }
-}
-
-/// The prefixes a router stands in, each with the leg that carries it.
-fn prefixes(tx: &Tx<'_>, router: &RouterId) -> Result<Vec<(IpNet, PortId, SubnetId)>> {
-    let mut found = Vec::new();
-    for owner in [INTERFACE, GATEWAY] {
-        for leg in legs(tx, router, owner)? {
-            let held: Vec<row::Allocation> =
-                tx.list(&Query::equal("port_id", leg.id.to_value()))?;
-            for allocation in held {
-                let s: row::Subnet = tx.get(&allocation.subnet_id)?;
-                found.push((subnet::net(&s), leg.id, s.id));
-            }
-        }
-    }
-    Ok(found)
-}
-
-fn check_overlap(tx: &Tx<'_>, router: &RouterId) -> Result<()> {
-    let nets = prefixes(tx, router)?;
-    for (i, (a, _, id)) in nets.iter().enumerate() {
-        for (b, _, other) in &nets[..i] {
-            if a.contains(b) || b.contains(a) {
-                return Err(Error::invalid(format!(
-                    "Bad router request: Cidr {a} of subnet {id} overlaps with cidr {b} of subnet {other}."
-                )));
-            }
-        }
-    }
-    Ok(())
-}
-
-fn check_routes(tx: &Tx<'_>, router: &row::Router, routes: &[Route]) -> Result<()> {
-    if routes.len() > 30 {
-        return Err(Error::invalid("a router takes at most 30 routes"));
-    }
-    let nets = prefixes(tx, &router.id)?;
-    for route in routes {
-        let reachable = reached_by(&nets, &route.nexthop);
-        if !reachable {
-            return Err(Error::invalid(format!(
-                "Invalid format for routes: the nexthop {} is not connected with router",
-                route.nexthop
-            )));
-        }
-        if route.destination.addr().is_ipv4() != route.nexthop.is_ipv4() {
-            return Err(Error::invalid(format!(
-                "Invalid format for routes: {} by {} mixes IPv4 and IPv6",
-                route.destination, route.nexthop
-            )));
-        }
-    }
-    Ok(())
-}
-
-fn reached_by(nets: &[(IpNet, PortId, SubnetId)], nexthop: &IpAddr) -> bool {
-    nets.iter().any(|(net, _, _)| net.contains(nexthop))
-}
-
-fn check_routes_without(
-    tx: &Tx<'_>,
-    id: &RouterId,
-    leg: &row::Port,
-    subnet: Option<SubnetId>,
-) -> Result<()> {
-    let router: row::Router = tx.get(id)?;
-    let mut nets = prefixes(tx, id)?;
-    nets.retain(|(_, port, s)| *port != leg.id || subnet.is_some_and(|gone| gone != *s));
-    match router
-        .routes
-        .0
-        .iter()
-        .find(|r| !reached_by(&nets, &r.nexthop))
-    {
-        Some(route) => Err(Error::conflict(format!(
-            "Router interface on router {id} cannot be deleted, as it is required by the route to {} via {}.",
-            route.destination, route.nexthop
-        ))),
-        None => Ok(()),
-    }
-}
-
-/// Where a router sends what is for elsewhere: the gateways of its external subnets, at most one a
-/// family.
-pub(crate) fn default_nexthops(tx: &Tx<'_>, router: &RouterId) -> Result<Vec<IpAddr>> {
-    let mut found: Vec<IpAddr> = Vec::new();
-    for leg in legs(tx, router, GATEWAY)? {
-        for held in port::view(tx, leg)?.addresses {
-            let s: row::Subnet = tx.get(&held.subnet_id)?;
-            let new = s
-                .gateway
-                .filter(|g| found.iter().all(|f| f.is_ipv4() != g.is_ipv4()));
-            found.extend(new);
-        }
-    }
-    Ok(found)
+    Ok(routers.into_iter().map(join).collect())
 }

@@ -1,5 +1,7 @@
 //! New servers: what is asked for, checked, and made in one transaction.
 
+use std::net::IpAddr;
+
 use model::{Caller, Error, ImageId, Key, Power, Reboot, Result, ServerId, UserData};
 use store::{Json, Tx, row};
 
@@ -30,6 +32,9 @@ pub struct NewServer {
     /// Asks for a disk with the server's metadata; one without an IPv4 address has it anyway.
     pub config_drive: bool,
     pub metadata: row::Metadata,
+    /// Where its user says it is reached.
+    pub access_v4: Option<IpAddr>,
+    pub access_v6: Option<IpAddr>,
     pub availability_zone: Option<String>,
     /// How many to make, at least one.
     pub count: u32,
@@ -96,6 +101,8 @@ impl Cloud {
             user_data: Json(new.user_data.clone()),
             config_drive: new.config_drive,
             metadata: Json(new.metadata.clone()),
+            access_v4: new.access_v4,
+            access_v6: new.access_v6,
             availability_zone: zone,
             power: Json(Power::Running),
             start_epoch: 1,

@@ -7,6 +7,8 @@ mod interface;
 mod state;
 mod view;
 
+use std::net::IpAddr;
+
 use model::{Caller, Error, Kind, NodeId, ProjectId, Result, ServerId};
 use store::{Field, Query, Tx, Value, row};
 
@@ -21,25 +23,35 @@ pub(crate) use boot::image_file;
 use state::{remove, save};
 use view::views;
 
+/// What to change; of what can be absent, `Some(None)` takes it away.
+#[derive(Clone, Debug, Default)]
+pub struct ServerUpdate {
+    pub name: Option<String>,
+    pub description: Option<Option<String>>,
+    pub access_v4: Option<Option<IpAddr>>,
+    pub access_v6: Option<Option<IpAddr>>,
+}
+
 impl Cloud {
-    /// Changes the name or the description.
+    /// Changes what is given.
     pub fn update_server(
         &self,
         caller: &Caller,
         id: &ServerId,
-        name: Option<String>,
-        description: Option<Option<String>>,
+        update: &ServerUpdate,
     ) -> Result<ServerView> {
         caller.require_member()?;
         self.store().write(|tx| {
             let mut server = visible(tx, caller, id)?;
-            if let Some(name) = &name {
+            if let Some(name) = &update.name {
                 list::check_required_name("name", name)?;
                 server.name.clone_from(name);
             }
-            if let Some(description) = &description {
+            if let Some(description) = &update.description {
                 server.description.clone_from(description);
             }
+            server.access_v4 = update.access_v4.unwrap_or(server.access_v4);
+            server.access_v6 = update.access_v6.unwrap_or(server.access_v6);
             save(tx, &mut server)?;
             views(tx, vec![server])?
                 .pop()

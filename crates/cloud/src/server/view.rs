@@ -7,9 +7,9 @@ use model::{Caller, Error, Kind, Result, Scope, ServerId};
 use store::{Field, Query, Tx, Value, row};
 
 use super::visible;
-use crate::Cloud;
 use crate::list::{self, Page};
 use crate::port::{self, PortView};
+use crate::{Cloud, floating_ip};
 
 /// What a list of servers can ask for beside columns.
 #[derive(Clone, Debug, Default)]
@@ -62,6 +62,8 @@ pub struct ServerView {
     pub server: row::Server,
     /// In the order in which the guest sees them, with the names of their networks.
     pub ports: Vec<(PortView, String)>,
+    /// Those that stand for its ports, by address.
+    pub floating_ips: Vec<row::FloatingIp>,
     /// Names of its ports' security groups, in no special order.
     pub security_groups: Vec<String>,
     pub node_name: Option<String>,
@@ -113,6 +115,7 @@ pub(super) fn views(tx: &Tx<'_>, servers: Vec<row::Server>) -> Result<Vec<Server
     ports.sort_by_key(|p| p.device_index);
     let networks =
         names::<row::Network, _>(tx, ports.iter().map(|p| p.network_id), |n| (n.id, n.name))?;
+    let floating = floating_ip::of_ports(tx, ports.iter().map(|p| p.id.to_value()).collect())?;
     let joined = port::views(tx, ports)?;
     let groups = joined.iter().flat_map(|p| p.security_groups.clone());
     let groups = names::<row::SecurityGroup, _>(tx, groups, |g| (g.id, g.name))?;
@@ -128,6 +131,8 @@ pub(super) fn views(tx: &Tx<'_>, servers: Vec<row::Server>) -> Result<Vec<Server
     }
     let join = |server: row::Server| {
         let ports = of_server.remove(&server.id.to_string()).unwrap_or_default();
+        let of_it = |f: &&row::FloatingIp| ports.iter().any(|p| Some(p.port.id) == f.port_id);
+        let floating_ips = floating.iter().filter(of_it).cloned().collect();
         let mut names: Vec<_> = ports
             .iter()
             .flat_map(|p| &p.security_groups)
@@ -150,6 +155,7 @@ pub(super) fn views(tx: &Tx<'_>, servers: Vec<row::Server>) -> Result<Vec<Server
                 .map(named)
                 .map(|(name, p)| (p, name))
                 .collect(),
+            floating_ips,
             security_groups: names,
             node_name: server.node_id.and_then(|id| nodes.get(&id).cloned()),
             server,

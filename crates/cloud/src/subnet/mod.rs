@@ -17,7 +17,8 @@ use crate::token::owner_of;
 use crate::{Cloud, now_ms};
 
 pub(crate) use rules::is_host;
-use rules::{check, check_modes, place};
+pub(crate) use rules::place;
+use rules::{check, check_modes};
 
 /// How the columns of IPv4 addresses begin: with the prefix of v4-mapped addresses.
 const V4_COLUMN: &str = "00000000000000000000ffff";

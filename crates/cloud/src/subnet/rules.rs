@@ -26,7 +26,7 @@ const RESERVED: [&str; 8] = [
 ];
 
 /// The subnet a request asks for, with the defaults filled in.
-pub(super) fn place(
+pub(crate) fn place(
     network: &row::Network,
     others: &[row::Subnet],
     new: &NewSubnet,

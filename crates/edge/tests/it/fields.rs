@@ -313,6 +313,24 @@ fn samples(world: &World) -> Vec<Sample> {
             &[TEXTS_TOO],
         ),
         one(
+            "POST",
+            "/network/v2.0/floatingips",
+            json!({"floatingip": {
+                "floating_network_id": world.external.0, "subnet_id": world.external.1,
+                "floating_ip_address": "203.0.113.77", "description": "d", "tags": ["t"],
+                "project_id": of("projects"),
+            }}),
+            &["floatingip/floating_network_id"],
+            &[],
+        ),
+        one(
+            "PUT",
+            &at(neutron, "floatingips"),
+            json!({"floatingip": {"description": "d"}}),
+            &[],
+            &[],
+        ),
+        one(
             "PUT",
             &at(neutron, "subnets"),
             json!({"subnet": {

@@ -388,6 +388,14 @@ async fn subnets() {
     s.talk
         .say("DELETE", &format!("/network/v2.0/subnets/{one}"), None)
         .await;
+    let body = json!({"subnet": {
+        "name": "four", "network_id": net, "ip_version": 4, "cidr": "192.0.2.0/24",
+        "dns_nameservers": ["192.0.2.53"],
+        "host_routes": [{"destination": "198.51.100.0/24", "nexthop": "192.0.2.9"}],
+    }});
+    s.talk
+        .say("POST", "/network/v2.0/subnets", Some(body))
+        .await;
     s.done("subnet");
 }
 
@@ -454,6 +462,36 @@ async fn routers() {
         .await;
     s.talk.say("DELETE", &one, None).await;
     s.done("router");
+}
+
+#[tokio::test]
+async fn floating_ips() {
+    let mut s = scene(Person::Admin).await;
+    let admin = s.cloud.admin().await;
+    let body = json!({"network": {"router:external": true}});
+    let ext = id(&admin.post("/network/v2.0/networks", body).await.expect(201));
+    subnet(&admin, &ext, json!({"cidr": "203.0.113.0/24"})).await;
+    let (net, inside) = network(&admin, "net", "192.0.2.0/24").await;
+    let body = json!({"router": {"external_gateway_info": {"network_id": ext}}});
+    let router = id(&admin.post("/network/v2.0/routers", body).await.expect(201));
+    let leg = format!("/network/v2.0/routers/{router}/add_router_interface");
+    admin
+        .put(&leg, json!({"subnet_id": inside}))
+        .await
+        .expect(200);
+    let body = json!({"port": {"network_id": net, "mac_address": "fa:16:3e:00:00:01"}});
+    let port = id(&admin.post("/network/v2.0/ports", body).await.expect(201));
+    let body = json!({"floatingip": {
+        "floating_network_id": ext, "floating_ip_address": "203.0.113.77", "description": "web",
+    }});
+    let one = s.life("/network/v2.0/floatingips", body, &[]).await;
+    let one = format!("/network/v2.0/floatingips/{one}");
+    for target in [json!(port), Value::Null] {
+        let body = json!({"floatingip": {"port_id": target}});
+        s.talk.say("PUT", &one, Some(body)).await;
+    }
+    s.talk.say("DELETE", &one, None).await;
+    s.done("floating_ip");
 }
 
 #[tokio::test]

@@ -3,7 +3,9 @@
 
 mod address_group;
 mod body;
+mod dual;
 mod fields;
+mod floating_ip;
 mod golden;
 mod image;
 mod image_format;

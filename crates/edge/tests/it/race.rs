@@ -159,6 +159,39 @@ async fn one_of_many_gets_a_name_or_address() {
     }
 }
 
+/// The last address of a subnet, and the one floating IP of an address.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_of_many_gets_the_last_address() {
+    let s = crate::floating_ip::scene().await;
+    let (net, ext) = (s.net.clone(), s.ext.clone());
+    let body = json!({"port": {"network_id": net}});
+    let made = s.member.post("/network/v2.0/ports", body).await;
+    let port = crate::world::id(&made.expect(201));
+    let (small, _) = network(&s.member, "small", "198.51.100.0/30").await;
+    let floating = "/network/v2.0/floatingips";
+    for (path, body) in [
+        (
+            "/network/v2.0/ports",
+            json!({"port": {"network_id": small}}),
+        ),
+        (
+            floating,
+            json!({"floatingip": {"floating_network_id": ext, "port_id": port}}),
+        ),
+    ] {
+        let answers = together(clients(&s.cloud).await, |_, client| {
+            let body = body.clone();
+            async move { client.post(path, body).await.status.as_u16() }
+        })
+        .await;
+        let won = answers.iter().filter(|s| **s == 201).count();
+        let lost = answers.iter().filter(|s| **s == 409).count();
+        assert_eq!((won, lost), (1, CLIENTS - 1), "{path}: {answers:?}");
+    }
+    let held = s.member.get(floating).await.expect(200);
+    assert_eq!(held["floatingips"].as_array().unwrap().len(), 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn names_of_projects_and_users_are_given_once() {
     let cloud = TestCloud::start().await;

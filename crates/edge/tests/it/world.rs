@@ -18,6 +18,8 @@ pub(crate) struct World {
     pub(crate) admin: Client,
     pub(crate) member: Client,
     pub(crate) stranger: Client,
+    /// An external network, which everybody sees, and its subnet.
+    pub(crate) external: (String, String),
     /// By the segment that stands before the id in a path.
     pub(crate) ids: BTreeMap<&'static str, String>,
 }
@@ -43,7 +45,6 @@ pub(crate) async fn network(client: &Client, name: &str, cidr: &str) -> (String,
 pub(crate) async fn subnet(client: &Client, network: &str, more: Value) -> String {
     let mut body = more;
     body["network_id"] = json!(network);
-    body["ip_version"] = json!(6);
     let made = client
         .post("/network/v2.0/subnets", json!({"subnet": body}))
         .await;
@@ -160,6 +161,13 @@ impl World {
             .get(&format!("{net}/security-groups"))
             .await
             .expect(200);
+        // In a cloud of one external network there is one floating IP.
+        let external = json!({"network": {"router:external": true}});
+        let external = post(&admin, &format!("{net}/networks"), external).await;
+        let outside = json!({"cidr": "203.0.113.0/24"});
+        let outside = self::subnet(&admin, &external, outside).await;
+        let floating = json!({"floatingip": {"floating_network_id": external}});
+        let floating = post(&member, &format!("{net}/floatingips"), floating).await;
         let (user, project) = (
             cloud.user_id(testkit::Person::Member),
             cloud.project_id(testkit::Person::Member),
@@ -170,6 +178,7 @@ impl World {
             ("subnets", subnet),
             ("ports", port),
             ("routers", router),
+            ("floatingips", floating),
             ("security-groups", group),
             ("security-group-rules", rule),
             ("os-keypairs", "key".to_owned()),
@@ -190,6 +199,7 @@ impl World {
             admin,
             member,
             stranger,
+            external: (external, outside),
             ids,
         }
     }
@@ -282,6 +292,7 @@ fn body_for(route: &Route, world: &World) -> Option<Value> {
         | ("PUT", "/network/v2.0/routers/{id}/remove_router_interface") => {
             json!({"subnet_id": world.id("subnets")})
         }
+        ("PUT", "/network/v2.0/floatingips/{id}") => json!({"floatingip": {"description": "x"}}),
         ("PUT", "/network/v2.0/security-groups/{id}") => json!({"security_group": {"name": "x"}}),
         _ => return None,
     };

@@ -169,7 +169,8 @@ CREATE TABLE "server" (
     name TEXT NOT NULL, description TEXT, node_id TEXT, flavor TEXT NOT NULL,
     ram_mib BIGINT NOT NULL, flavor_id TEXT NOT NULL, image_id TEXT,
     boot TEXT NOT NULL, key_name TEXT, public_keys TEXT NOT NULL, user_data TEXT NOT NULL,
-    config_drive BOOLEAN NOT NULL, metadata TEXT NOT NULL, availability_zone TEXT NOT NULL, power TEXT NOT NULL,
+    config_drive BOOLEAN NOT NULL, metadata TEXT NOT NULL, access_v4 TEXT, access_v6 TEXT,
+    availability_zone TEXT NOT NULL, power TEXT NOT NULL,
     start_epoch BIGINT NOT NULL, reboot_epoch BIGINT NOT NULL, reboot TEXT NOT NULL,
     deleting BOOLEAN NOT NULL, seen TEXT NOT NULL, fault TEXT, status TEXT NOT NULL,
     task_state TEXT, created_ms BIGINT NOT NULL, updated_ms BIGINT NOT NULL

@@ -1,0 +1,267 @@
+//! Floating IPs: IPv4 addresses of an external network that stand for addresses behind a router.
+
+mod association;
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use model::{
+    Caller, Error, FloatingIpId, Key, Kind, NetworkId, PortId, ProjectId, Result, Scope, SubnetId,
+};
+use store::{Field, Json, Query, Tx, Value, row};
+
+use crate::list::{self, Page};
+use crate::port::{self, FixedIp, NewPort};
+use crate::token::owner_of;
+use crate::{Cloud, network, now_ms};
+
+use association::associate;
+pub(crate) use association::{check_gateway_unused, check_subnet_unused, of_router, release};
+
+/// Who the port that holds a floating IP's address belongs to.
+pub(crate) const OWNER: &str = "network:floatingip";
+
+/// A floating IP to make.
+#[derive(Clone, Debug)]
+pub struct NewFloatingIp {
+    /// The external network.
+    pub network: NetworkId,
+    pub project: Option<ProjectId>,
+    pub description: String,
+    pub subnet: Option<SubnetId>,
+    pub address: Option<IpAddr>,
+    pub target: Option<FloatingIpTarget>,
+    pub tags: Vec<String>,
+}
+
+/// What a floating IP is to stand for.
+#[derive(Clone, Debug)]
+pub struct FloatingIpTarget {
+    pub port: PortId,
+    /// `None`: the port's only IPv4 address.
+    pub address: Option<IpAddr>,
+}
+
+/// What to change.
+#[derive(Clone, Debug, Default)]
+pub struct FloatingIpUpdate {
+    pub description: Option<String>,
+    /// `Some(None)` frees it.
+    pub target: Option<Option<FloatingIpTarget>>,
+}
+
+/// A floating IP with the port it stands for.
+#[derive(Clone, Debug)]
+pub struct FloatingIpView {
+    pub floating_ip: row::FloatingIp,
+    pub port: Option<row::Port>,
+}
+
+impl Cloud {
+    /// A floating IP the caller may see.
+    pub fn get_floating_ip(&self, caller: &Caller, id: &FloatingIpId) -> Result<FloatingIpView> {
+        self.store().read(|tx| view(tx, visible(tx, caller, id)?))
+    }
+
+    /// The floating IPs the caller may see.
+    pub fn list_floating_ips(&self, caller: &Caller, page: &Page) -> Result<Vec<FloatingIpView>> {
+        let mut query = page.query::<row::FloatingIp>()?;
+        if !caller.is_admin() {
+            let project = match &caller.scope {
+                Scope::Project(project) => project.to_value(),
+                _ => Value::Null,
+            };
+            query = query.seen_by("project_id", project);
+        }
+        self.store().read(|tx| {
+            let found = list::run(tx, &query)?;
+            views(tx, found)
+        })
+    }
+
+    /// A new floating IP, which may stand for a port at once.
+    ///
+    /// # Errors
+    /// `NoAddress` when the external network has none left.
+    pub fn create_floating_ip(
+        &self,
+        caller: &Caller,
+        new: &NewFloatingIp,
+    ) -> Result<FloatingIpView> {
+        caller.require_member()?;
+        list::check_name("description", &new.description)?;
+        list::check_tags(&new.tags)?;
+        let project = owner_of(caller, new.project.as_ref())?;
+        self.store().write(|tx| {
+            let network = external(tx, caller, &new.network)?;
+            let mut made = insert(tx, caller, &network, new, &project)?;
+            if let Some(target) = &new.target {
+                associate(tx, caller, &mut made, Some(target))?;
+                tx.update(&made)?;
+            }
+            view(tx, made)
+        })
+    }
+
+    /// Changes what is given.
+    pub fn update_floating_ip(
+        &self,
+        caller: &Caller,
+        id: &FloatingIpId,
+        update: &FloatingIpUpdate,
+    ) -> Result<FloatingIpView> {
+        caller.require_member()?;
+        self.store().write(|tx| {
+            let mut changed = visible(tx, caller, id)?;
+            if let Some(description) = &update.description {
+                list::check_name("description", description)?;
+                changed.description.clone_from(description);
+            }
+            if let Some(target) = &update.target {
+                associate(tx, caller, &mut changed, target.as_ref())?;
+            }
+            changed.revision += 1;
+            changed.updated_ms = now_ms();
+            tx.update(&changed)?;
+            view(tx, changed)
+        })
+    }
+
+    /// Removes a floating IP; its address is free again.
+    pub fn delete_floating_ip(&self, caller: &Caller, id: &FloatingIpId) -> Result<()> {
+        caller.require_member()?;
+        self.store().write(|tx| {
+            let gone = visible(tx, caller, id)?;
+            tx.delete::<row::FloatingIp>(id)?;
+            let own: row::Port = tx.get(&gone.own_port_id)?;
+            port::remove(tx, &own)?;
+            gone.router_id.map_or(Ok(()), |r| tx.touch(Key::Router(r)))
+        })
+    }
+}
+
+/// The floating IPs that stand for any of these ports.
+pub(crate) fn of_ports(tx: &Tx<'_>, ports: Vec<Value>) -> Result<Vec<row::FloatingIp>> {
+    let mut query = Query::all().one_of("port_id", ports);
+    query.order = vec![("address", store::Order::Ascending)];
+    tx.list(&query)
+}
+
+fn visible(tx: &Tx<'_>, caller: &Caller, id: &FloatingIpId) -> Result<row::FloatingIp> {
+    let found: row::FloatingIp = tx.get(id)?;
+    list::seen(caller.sees(&found.project_id), found, Kind::FloatingIp, id)
+}
+
+fn external(tx: &Tx<'_>, caller: &Caller, id: &NetworkId) -> Result<row::Network> {
+    let network = network::visible(tx, caller, id)?;
+    match network.external {
+        true => Ok(network),
+        false => Err(Error::invalid(format!(
+            "Bad floatingip request: Network {id} is not a valid external network."
+        ))),
+    }
+}
+
+fn insert(
+    tx: &mut Tx<'_>,
+    caller: &Caller,
+    network: &row::Network,
+    new: &NewFloatingIp,
+    project: &ProjectId,
+) -> Result<row::FloatingIp> {
+    let id = FloatingIpId::random();
+    let fixed_ips = address_wish(tx, caller, network, new)?;
+    let own = NewPort {
+        network: Some(network.id),
+        fixed_ips,
+        port_security: Some(false),
+        device_id: id.to_string(),
+        device_owner: OWNER.into(),
+        ..NewPort::default()
+    };
+    // The port is the cloud's own: no project sees it beside the floating IP.
+    let own = port::insert_for(tx, caller, network, &own, "".into())?;
+    let held = own.addresses.first();
+    let now = now_ms();
+    let made = row::FloatingIp {
+        id,
+        project_id: project.clone(),
+        description: new.description.clone(),
+        network_id: network.id,
+        address: held
+            .map(|a| a.address)
+            .ok_or_else(|| Error::internal("making a floating IP", "its port has no address"))?,
+        own_port_id: own.port.id,
+        port_id: None,
+        fixed_address: None,
+        router_id: None,
+        status: "DOWN".into(),
+        tags: Json(new.tags.clone()),
+        revision: 1,
+        created_ms: now,
+        updated_ms: now,
+    };
+    tx.insert(&made)?;
+    Ok(made)
+}
+
+/// Which address the floating IP's port is to have; `None`: any of the network's IPv4 addresses.
+fn address_wish(
+    tx: &Tx<'_>,
+    caller: &Caller,
+    network: &row::Network,
+    new: &NewFloatingIp,
+) -> Result<Option<Vec<FixedIp>>> {
+    let subnets = port::subnets_of(tx, &network.id)?;
+    let v4: Vec<_> = subnets.iter().filter(|s| s.prefix.is_ipv4()).collect();
+    if v4.is_empty() {
+        return Err(Error::invalid(format!(
+            "Bad floatingip request: Network {} does not contain any IPv4 subnet, and this cloud has no floating IPs over IPv6 yet: its guests are reached by routing.",
+            network.id
+        )));
+    }
+    if let Some(id) = new.subnet.filter(|id| v4.iter().all(|s| s.id != *id)) {
+        return Err(Error::invalid(format!(
+            "Bad floatingip request: subnet {id} is no IPv4 subnet of network {}.",
+            network.id
+        )));
+    }
+    if let Some(address) = new.address {
+        if !caller.is_admin() {
+            return Err(Error::Forbidden(
+                "only an administrator can choose floating_ip_address: leave it out".into(),
+            ));
+        }
+        if address.is_ipv6() {
+            return Err(Error::invalid(format!(
+                "Invalid input for floating_ip_address. Reason: '{address}' is not an IPv4 address."
+            )));
+        }
+    }
+    let wish = FixedIp {
+        subnet: new.subnet,
+        address: new.address,
+    };
+    Ok((wish.subnet.is_some() || wish.address.is_some()).then(|| vec![wish]))
+}
+
+fn view(tx: &Tx<'_>, floating_ip: row::FloatingIp) -> Result<FloatingIpView> {
+    let mut views = views(tx, vec![floating_ip])?;
+    views
+        .pop()
+        .ok_or_else(|| Error::internal("reading a floating IP", "it vanished"))
+}
+
+fn views(tx: &Tx<'_>, found: Vec<row::FloatingIp>) -> Result<Vec<FloatingIpView>> {
+    let ids = found
+        .iter()
+        .filter_map(|f| f.port_id)
+        .map(|id| id.to_value());
+    let ports: Vec<row::Port> = tx.list(&Query::all().one_of("id", ids.collect()))?;
+    let ports: HashMap<PortId, row::Port> = ports.into_iter().map(|p| (p.id, p)).collect();
+    let join = |floating_ip: row::FloatingIp| FloatingIpView {
+        port: floating_ip.port_id.and_then(|id| ports.get(&id).cloned()),
+        floating_ip,
+    };
+    Ok(found.into_iter().map(join).collect())
+}

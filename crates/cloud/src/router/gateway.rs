@@ -1,0 +1,88 @@
+//! A router's leg in an external network.
+
+use model::{Caller, Error, NetworkId, Result};
+use store::{Tx, row};
+
+use super::reach::{check_overlap, check_routes_reached};
+use super::{GATEWAY, legs};
+use crate::port::{self, FixedIp, NewPort};
+use crate::{floating_ip, network};
+
+/// The external network a router is wanted in.
+#[derive(Clone, Debug)]
+pub struct GatewayInfo {
+    pub network: NetworkId,
+    pub fixed_ips: Option<Vec<FixedIp>>,
+    /// `enable_snat`; without it, yes.
+    pub snat: Option<bool>,
+}
+
+/// Puts a router in an external network, moves it there, or takes it out. Its port stays while the
+/// network does.
+pub(super) fn set_gateway(
+    tx: &mut Tx<'_>,
+    caller: &Caller,
+    router: &mut row::Router,
+    wanted: Option<&GatewayInfo>,
+) -> Result<()> {
+    let mut there = legs(tx, &router.id, GATEWAY)?.pop();
+    if let Some(port) = &there
+        && wanted.is_none_or(|w| w.network != port.network_id)
+    {
+        floating_ip::check_gateway_unused(tx, router)?;
+        port::remove(tx, port)?;
+        router.external_network_id = None;
+        there = None;
+    }
+    if let Some(info) = wanted {
+        let network = usable(tx, caller, info)?;
+        router.snat = info.snat.unwrap_or(true);
+        router.external_network_id = Some(network.id);
+        let wishes = info.fixed_ips.as_deref().filter(|w| !w.is_empty());
+        match (&there, wishes) {
+            (Some(port), Some(wishes)) => port::set_addresses(tx, port, wishes)?,
+            (Some(_), None) => {}
+            (None, wishes) => make_leg(tx, caller, router, &network, wishes)?,
+        }
+        check_overlap(tx, &router.id)?;
+    }
+    check_routes_reached(tx, router)
+}
+
+fn usable(tx: &Tx<'_>, caller: &Caller, info: &GatewayInfo) -> Result<row::Network> {
+    let network = network::visible(tx, caller, &info.network)?;
+    if !network.external {
+        return Err(Error::invalid(format!(
+            "Bad router request: Network {} is not an external network.",
+            network.id
+        )));
+    }
+    // Without translation, addresses of tenants' own choice appear on the external network.
+    let bare = info.snat == Some(false);
+    let chosen = port::names_address(info.fixed_ips.as_deref());
+    let asked = [
+        ("an address of external_fixed_ips", chosen),
+        ("enable_snat False", bare),
+    ];
+    port::check_owner_only(caller, &network, &asked)?;
+    Ok(network)
+}
+
+fn make_leg(
+    tx: &mut Tx<'_>,
+    caller: &Caller,
+    router: &row::Router,
+    network: &row::Network,
+    wishes: Option<&[FixedIp]>,
+) -> Result<()> {
+    let new = NewPort {
+        network: Some(network.id),
+        project: Some(router.project_id.clone()),
+        fixed_ips: wishes.map(<[_]>::to_vec),
+        port_security: Some(false),
+        device_id: router.id.to_string(),
+        device_owner: GATEWAY.into(),
+        ..NewPort::default()
+    };
+    port::insert(tx, caller, network, &new).map(drop)
+}

@@ -1,0 +1,105 @@
+//! Where a router stands, and what it reaches from there.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use model::{Error, PortId, Result, Route, RouterId, SubnetId};
+use store::{Field, Query, Tx, row};
+
+use super::{GATEWAY, INTERFACE, legs};
+use crate::{port, subnet};
+
+/// A prefix that a router stands in, the leg that carries it, and its subnet.
+pub(super) type Reached = (IpNet, PortId, SubnetId);
+
+pub(super) fn prefixes(tx: &Tx<'_>, router: &RouterId) -> Result<Vec<Reached>> {
+    let mut found = Vec::new();
+    for owner in [INTERFACE, GATEWAY] {
+        for leg in legs(tx, router, owner)? {
+            let held: Vec<row::Allocation> =
+                tx.list(&Query::equal("port_id", leg.id.to_value()))?;
+            for allocation in held {
+                let s: row::Subnet = tx.get(&allocation.subnet_id)?;
+                found.push((subnet::net(&s), leg.id, s.id));
+            }
+        }
+    }
+    Ok(found)
+}
+
+pub(super) fn check_overlap(tx: &Tx<'_>, router: &RouterId) -> Result<()> {
+    let nets = prefixes(tx, router)?;
+    for (i, (a, leg, id)) in nets.iter().enumerate() {
+        for (b, other_leg, other) in &nets[..i] {
+            // A leg may hold several addresses in one subnet.
+            if (a.contains(b) || b.contains(a)) && (id, leg) != (other, other_leg) {
+                return Err(Error::invalid(format!(
+                    "Bad router request: Cidr {a} of subnet {id} overlaps with cidr {b} of subnet {other}."
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn check_routes(tx: &Tx<'_>, router: &row::Router, routes: &[Route]) -> Result<()> {
+    if routes.len() > 30 {
+        return Err(Error::invalid("a router takes at most 30 routes"));
+    }
+    let nets = prefixes(tx, &router.id)?;
+    for route in routes {
+        if !reached_by(&nets, &route.nexthop) {
+            return Err(Error::invalid(format!(
+                "Invalid format for routes: the nexthop {} is not connected with router",
+                route.nexthop
+            )));
+        }
+        if route.destination.addr().is_ipv4() != route.nexthop.is_ipv4() {
+            return Err(Error::invalid(format!(
+                "Invalid format for routes: {} by {} mixes IPv4 and IPv6",
+                route.destination, route.nexthop
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Every route still has a next hop that the router reaches.
+pub(super) fn check_routes_reached(tx: &Tx<'_>, router: &row::Router) -> Result<()> {
+    if router.routes.0.is_empty() {
+        return Ok(());
+    }
+    let nets = prefixes(tx, &router.id)?;
+    let lost = router
+        .routes
+        .0
+        .iter()
+        .find(|r| !reached_by(&nets, &r.nexthop));
+    match lost {
+        Some(route) => Err(Error::conflict(format!(
+            "Router {}: its leg there is required by the route to {} via {}: remove the route first.",
+            router.id, route.destination, route.nexthop
+        ))),
+        None => Ok(()),
+    }
+}
+
+fn reached_by(nets: &[Reached], nexthop: &IpAddr) -> bool {
+    nets.iter().any(|(net, _, _)| net.contains(nexthop))
+}
+
+/// Where a router sends what is for elsewhere: the gateways of its external subnets, at most one a
+/// family.
+pub(crate) fn default_nexthops(tx: &Tx<'_>, router: &RouterId) -> Result<Vec<IpAddr>> {
+    let mut found: Vec<IpAddr> = Vec::new();
+    for leg in legs(tx, router, GATEWAY)? {
+        for held in port::view(tx, leg)?.addresses {
+            let s: row::Subnet = tx.get(&held.subnet_id)?;
+            let new = s
+                .gateway
+                .filter(|g| found.iter().all(|f| f.is_ipv4() != g.is_ipv4()));
+            found.extend(new);
+        }
+    }
+    Ok(found)
+}
