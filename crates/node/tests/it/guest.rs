@@ -1,6 +1,8 @@
 //! Guests in real QEMU processes, emulated. They need no operating system: each boots a sector of
 //! 512 octets that speaks on the serial port. Needs root, because each QEMU gets its own user.
 
+mod boot;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
