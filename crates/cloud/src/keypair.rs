@@ -7,6 +7,7 @@ use model::{Caller, Error, Kind, Result};
 use store::{Field, Query, Value, row};
 
 use crate::list::{self, Page};
+use crate::quota::{self, Resource};
 use crate::{Cloud, now_ms};
 
 /// Characters of a public key; an RSA key of 16384 bits has some 2,800.
@@ -69,7 +70,10 @@ impl Cloud {
                     "Key pair '{}' already exists.",
                     new.name
                 ))),
-                None => tx.insert(&keypair),
+                None => {
+                    check_quota(tx, caller)?;
+                    tx.insert(&keypair)
+                }
             })?;
         Ok(keypair)
     }
@@ -83,6 +87,13 @@ impl Cloud {
             },
         )
     }
+}
+
+/// Keys are a user's; how many it may have says the project it works in.
+fn check_quota(tx: &store::Tx<'_>, caller: &Caller) -> Result<()> {
+    let project = caller.project()?;
+    let used = tx.count::<row::Keypair>("user_id", caller.user.to_value())?;
+    quota::check_used(tx, project, Resource::KeyPairs, used, 1)
 }
 
 pub(crate) fn find(

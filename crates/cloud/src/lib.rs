@@ -16,6 +16,7 @@ mod node;
 mod password;
 mod port;
 mod project;
+mod quota;
 mod role;
 mod router;
 mod security_group;
@@ -42,6 +43,7 @@ pub use list::{MAX_PAGE, Page};
 pub use network::{NetworkUpdate, NewNetwork};
 pub use port::{FixedIp, NewPort, PortUpdate, PortView};
 pub use project::{NewProject, ProjectUpdate};
+pub use quota::{Below, Quota, Resource, Service, UNLIMITED};
 pub use router::{GatewayInfo, InterfaceBy, NewRouter, RouterUpdate, RouterView};
 pub use security_group::{NewRule, NewSecurityGroup, SecurityGroupUpdate, SecurityGroupView};
 pub use server::{

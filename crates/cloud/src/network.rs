@@ -4,6 +4,7 @@ use model::{Caller, Error, Key, Kind, NetworkId, ProjectId, Result, Scope};
 use store::{Field, Json, Query, Tx, Value, row};
 
 use crate::list::{self, Page};
+use crate::quota::{self, Resource};
 use crate::token::owner_of;
 use crate::{Cloud, now_ms};
 
@@ -195,6 +196,7 @@ fn create(tx: &mut Tx<'_>, caller: &Caller, new: &NewNetwork, mtu: u32) -> Resul
             )));
         }
     }
+    quota::check(tx, &network.project_id, Resource::Network, 1)?;
     tx.insert(&network)?;
     tx.touch(Key::Network(network.id))?;
     Ok(network)

@@ -126,6 +126,7 @@ impl Cloud {
             }
             tx.delete_where::<row::SecurityGroup>("project_id", &project.id)?;
             tx.delete_where::<row::Assignment>("target_id", &project.id)?;
+            tx.delete_where::<row::Quota>("owner", &project.id)?;
             tx.delete::<row::Project>(&project.id).map(drop)
         })?;
         self.identity_changed();

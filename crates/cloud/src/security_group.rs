@@ -8,6 +8,7 @@ use model::{
 use store::{Field, Json, Query, Tx, Value, row};
 
 use crate::list::{self, Page};
+use crate::quota::{self, Resource};
 use crate::token::owner_of;
 use crate::{Cloud, now_ms, port};
 
@@ -110,6 +111,7 @@ impl Cloud {
         let project = owner_of(caller, new.project.as_ref())?;
         self.store().write(|tx| {
             default_of(tx, &project)?;
+            quota::check(tx, &project, Resource::SecurityGroup, 1)?;
             let group = insert(tx, &project, &new.name, &new.description)?;
             view(tx, group)
         })
@@ -212,6 +214,7 @@ impl Cloud {
                     same.id
                 )));
             }
+            quota::check(tx, &group.project_id, Resource::SecurityGroupRule, 1)?;
             tx.insert(&rule)?;
             touch_remote(tx, &rule)?;
             touch_members(tx, &group.id)?;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddrV6};
 use std::path::{Path, PathBuf};
 
+use cloud::Resource;
 use serde::{Deserialize, Serialize};
 
 use crate::Failure;
@@ -29,6 +30,10 @@ pub(crate) struct Config {
     pub(crate) max_image_gib: u64,
     #[serde(default)]
     pub(crate) node: NodeConfig,
+    /// Limits of projects for which none were set: see `openstack quota show --default`. -1 is no
+    /// limit.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) quota: BTreeMap<Resource, i64>,
 }
 
 /// `[node]`

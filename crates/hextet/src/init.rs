@@ -1,5 +1,6 @@
 //! `hextet init`: a new cloud on this host.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv6Addr, SocketAddrV6, TcpListener};
 use std::path::PathBuf;
 
@@ -72,6 +73,7 @@ pub(crate) fn init(places: &Places, wish: &Init) -> Result<(), Failure> {
             physical_networks: wish.physical_network.iter().cloned().collect(),
             ..NodeConfig::default()
         },
+        quota: BTreeMap::new(),
     };
     write(
         &places.config(),

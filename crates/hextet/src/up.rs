@@ -135,6 +135,8 @@ fn open(places: &Places, config: &Config) -> Result<Cloud, Failure> {
         mtu: config.mtu,
     };
     let cloud = Cloud::new(store, settings, Secret::new(&key)?);
+    let quota = cloud.use_quota_settings(&config.quota);
+    quota.map_err(|e| format!("{}, [quota]: {e}", places.config().display()))?;
     cloud.recover_images()?;
     Ok(cloud)
 }

@@ -35,6 +35,7 @@ pub enum Kind {
     Attachment,
     ServerAction,
     ServerGroup,
+    Quota,
     Path,
 }
 
@@ -64,6 +65,7 @@ impl fmt::Display for Kind {
             Kind::Attachment => "attachment",
             Kind::ServerAction => "action",
             Kind::ServerGroup => "server group",
+            Kind::Quota => "quota",
             Kind::Path => "resource",
         })
     }

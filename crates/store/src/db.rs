@@ -175,6 +175,16 @@ impl Tx<'_> {
         Ok(found.first().copied().unwrap_or(0))
     }
 
+    /// How many rows have a value in a column.
+    pub fn count<R: Row>(&self, filter: &'static str, value: Value) -> Result<u64> {
+        let table = R::TABLE;
+        let sql = format!("SELECT count(*) FROM \"{table}\" WHERE {filter} = ?");
+        let found = self.select(&sql, vec![value], |found| {
+            u64::from_column(found.column(0)?)
+        })?;
+        Ok(found.first().copied().unwrap_or(0))
+    }
+
     /// Whether a row matches.
     pub fn exists<R: Row>(&self, query: Query) -> Result<bool> {
         let one = Query {

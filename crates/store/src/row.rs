@@ -273,8 +273,9 @@ rows! {
         /// The node that runs it, once the scheduler has chosen.
         node_id: Option<NodeId>,
         flavor: Json<ServerFlavor>,
-        /// The flavor's memory, which placement adds up.
+        /// The flavor's memory and processors, which placement and quotas add up.
         ram_mib: u32,
+        vcpus: u32,
         flavor_id: FlavorId,
         image_id: Option<ImageId>,
         boot: Json<model::Boot>,
@@ -368,6 +369,16 @@ rows! {
         finish_ms: Option<i64>,
         /// Why it failed.
         failure: Option<String>,
+    }
+    /// A limit that was set.
+    Quota in "quota" as Quota {
+        /// `OWNER/RESOURCE`.
+        id: String,
+        /// A project, `class/default` or `settings`.
+        owner: String,
+        resource: String,
+        /// -1: no limit.
+        most: i64,
     }
     /// A host that runs guests.
     Node in "node" as Node {

@@ -1,12 +1,13 @@
 //! A whole cloud in one process.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use api::Api;
 use argon2::password_hash::{PasswordHasher, SaltString};
 use argon2::{Algorithm, Argon2, Params, Version};
-use cloud::{Account, Cloud, Credentials, ScopeWish, Secret, Settings};
+use cloud::{Account, Cloud, Credentials, Resource, ScopeWish, Secret, Settings, UNLIMITED};
 use model::{ProjectId, UserId};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
@@ -97,6 +98,7 @@ impl TestCloud {
         change(&mut settings);
         let secret = Secret::new(&Secret::random().unwrap()).unwrap();
         let cloud = Cloud::new(Store::open(&database).unwrap(), settings, secret);
+        cloud.use_quota_settings(&roomy()).unwrap();
         let (certificate, key) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
         std::fs::write(&certificate, &pki().certificate).unwrap();
         std::fs::write(&key, &pki().key).unwrap();
@@ -244,6 +246,20 @@ impl Drop for TestCloud {
     fn drop(&mut self) {
         self.serving.abort();
     }
+}
+
+/// No limit of what tests make many of.
+fn roomy() -> BTreeMap<Resource, i64> {
+    let many = [
+        Resource::Instances,
+        Resource::Cores,
+        Resource::Ram,
+        Resource::Router,
+        Resource::SecurityGroup,
+        Resource::Volumes,
+        Resource::Gigabytes,
+    ];
+    many.map(|resource| (resource, UNLIMITED)).into()
 }
 
 /// The process's certificates: made once, because keys cost time.

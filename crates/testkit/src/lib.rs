@@ -19,3 +19,4 @@ pub use crate::dir::TempDir;
 pub use crate::dump::{Dump, assert_same};
 pub use crate::golden::Transcript;
 pub use crate::node::{FakeNode, Picture};
+pub use ::cloud::Resource;

@@ -1,10 +1,48 @@
-//! What a project may use. There are no quotas yet: -1 says so in the API's own way.
+//! What a project may use, and what it uses.
 
-use model::Result;
-use serde_json::{Value, json};
+use cloud::{Resource, Service};
+use model::{ProjectId, Result};
+use serde_json::{Map, Value, json};
 
 use crate::context::Context;
 use crate::reply::Reply;
+
+/// The names of limits here, and of what is used of them.
+const NAMES: [(Resource, &str, Option<&str>); 13] = [
+    (
+        Resource::Instances,
+        "maxTotalInstances",
+        Some("totalInstancesUsed"),
+    ),
+    (Resource::Cores, "maxTotalCores", Some("totalCoresUsed")),
+    (Resource::Ram, "maxTotalRAMSize", Some("totalRAMUsed")),
+    (Resource::KeyPairs, "maxTotalKeypairs", None),
+    (Resource::MetadataItems, "maxServerMeta", None),
+    (Resource::MetadataItems, "maxImageMeta", None),
+    (Resource::InjectedFiles, "maxPersonality", None),
+    (
+        Resource::InjectedFileContentBytes,
+        "maxPersonalitySize",
+        None,
+    ),
+    (
+        Resource::ServerGroups,
+        "maxServerGroups",
+        Some("totalServerGroupsUsed"),
+    ),
+    (Resource::ServerGroupMembers, "maxServerGroupMembers", None),
+    (
+        Resource::FloatingIp,
+        "maxTotalFloatingIps",
+        Some("totalFloatingIpsUsed"),
+    ),
+    (
+        Resource::SecurityGroup,
+        "maxSecurityGroups",
+        Some("totalSecurityGroupsUsed"),
+    ),
+    (Resource::SecurityGroupRule, "maxSecurityGroupRules", None),
+];
 
 /// `GET /v2.1/extensions`: everything is part of the API itself since 2.1.
 pub(super) fn extensions(_: &Context) -> Result<Reply> {
@@ -13,20 +51,29 @@ pub(super) fn extensions(_: &Context) -> Result<Reply> {
 
 /// `GET /v2.1/limits`
 pub(super) fn limits(ctx: &Context) -> Result<Reply> {
-    let used = ctx.cloud.servers_of(&ctx.caller)?;
-    let sum = |f: fn(&store::row::ServerFlavor) -> u32| {
-        used.iter().map(|s| u64::from(f(&s.flavor.0))).sum::<u64>()
+    let project = match ctx.query("tenant_id") {
+        Some(other) => {
+            let project = ProjectId(other.to_owned());
+            if !ctx.caller.sees(&project) {
+                ctx.caller.require_admin()?;
+            }
+            project
+        }
+        None => ctx.caller.project()?.clone(),
     };
-    let absolute: Value = json!({
-        "maxTotalInstances": -1, "maxTotalCores": -1, "maxTotalRAMSize": -1,
-        "maxTotalKeypairs": -1, "maxServerMeta": 128, "maxImageMeta": 128,
-        "maxPersonality": 0, "maxPersonalitySize": 0,
-        "maxServerGroups": -1, "maxServerGroupMembers": -1, "maxTotalFloatingIps": -1,
-        "maxSecurityGroups": -1, "maxSecurityGroupRules": -1,
-        "totalInstancesUsed": used.len(), "totalCoresUsed": sum(|f| f.vcpus),
-        "totalRAMUsed": sum(|f| f.ram_mib), "totalSecurityGroupsUsed": 0,
-        "totalFloatingIpsUsed": 0, "totalServerGroupsUsed": 0,
-    });
+    let mut quotas = ctx.cloud.quotas(&ctx.caller, &project, Service::Compute)?;
+    quotas.extend(ctx.cloud.quotas(&ctx.caller, &project, Service::Network)?);
+    let mut absolute = Map::new();
+    for (resource, most, used) in NAMES {
+        let Some(quota) = quotas.iter().find(|q| q.resource == resource) else {
+            continue;
+        };
+        absolute.insert(most.to_owned(), json!(quota.limit));
+        if let Some(used) = used {
+            absolute.insert(used.to_owned(), json!(quota.used));
+        }
+    }
+    let absolute = Value::Object(absolute);
     Ok(Reply::ok(
         &json!({"limits": {"absolute": absolute, "rate": []}}),
     ))

@@ -5,6 +5,7 @@ mod flavor;
 mod keypair;
 mod limits;
 mod node;
+mod quota;
 mod server;
 mod server_create;
 mod server_view;
@@ -19,6 +20,41 @@ pub(crate) const ROUTES: Lines = &[
     (Method::GET, "/v2.1", Open(version::compute)),
     (Method::GET, "/v2.1/extensions", Plain(limits::extensions)),
     (Method::GET, "/v2.1/limits", Plain(limits::limits)),
+    (
+        Method::GET,
+        "/v2.1/os-quota-sets/{project}",
+        Plain(quota::show),
+    ),
+    (
+        Method::PUT,
+        "/v2.1/os-quota-sets/{project}",
+        Plain(quota::update),
+    ),
+    (
+        Method::DELETE,
+        "/v2.1/os-quota-sets/{project}",
+        Plain(quota::delete),
+    ),
+    (
+        Method::GET,
+        "/v2.1/os-quota-sets/{project}/detail",
+        Plain(quota::detail),
+    ),
+    (
+        Method::GET,
+        "/v2.1/os-quota-sets/{project}/defaults",
+        Plain(quota::defaults),
+    ),
+    (
+        Method::GET,
+        "/v2.1/os-quota-class-sets/{class}",
+        Plain(quota::show_class),
+    ),
+    (
+        Method::PUT,
+        "/v2.1/os-quota-class-sets/{class}",
+        Plain(quota::update_class),
+    ),
     (Method::GET, "/v2.1/flavors", Plain(flavor::list)),
     (Method::POST, "/v2.1/flavors", Plain(flavor::create)),
     (Method::GET, "/v2.1/flavors/detail", Plain(flavor::detail)),

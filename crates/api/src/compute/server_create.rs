@@ -128,11 +128,6 @@ pub(super) fn check(wanted: Create) -> Result<NewServer> {
         }
     };
     let (least, most) = (wanted.min_count.unwrap_or(1), wanted.max_count);
-    if least == 0 || most.is_some_and(|most| most < least) {
-        return Err(Error::invalid(
-            "min_count must be at least 1 and at most max_count",
-        ));
-    }
     let (access_v4, access_v6) = access(wanted.access_v4.as_deref(), wanted.access_v6.as_deref())?;
     Ok(NewServer {
         access_v4,
@@ -160,7 +155,8 @@ pub(super) fn check(wanted: Create) -> Result<NewServer> {
         config_drive: wanted.config_drive.unwrap_or(false),
         metadata: wanted.metadata.unwrap_or_default(),
         availability_zone: wanted.availability_zone.filter(|z| !z.is_empty()),
-        count: most.unwrap_or(least),
+        least,
+        most: most.unwrap_or(least),
     })
 }
 

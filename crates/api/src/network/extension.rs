@@ -7,7 +7,7 @@ use crate::context::Context;
 use crate::reply::Reply;
 
 /// Alias and name. Only what works is listed.
-const EXTENSIONS: [(&str, &str); 15] = [
+const EXTENSIONS: [(&str, &str); 18] = [
     ("router", "Neutron L3 Router"),
     (
         "ext-gw-mode",
@@ -26,6 +26,9 @@ const EXTENSIONS: [(&str, &str); 15] = [
     ("pagination", "Pagination support"),
     ("sorting", "Sorting support"),
     ("project-id", "project_id field enabled"),
+    ("quotas", "Quota management support"),
+    ("quota_details", "Quota details management support"),
+    ("quota-check-limit", "Quota engine limit check"),
 ];
 
 /// `GET /v2.0/extensions`

@@ -4,6 +4,7 @@ mod extension;
 mod floating_ip;
 mod networks;
 mod port;
+mod quota;
 mod router;
 mod security_group;
 mod subnet;
@@ -55,6 +56,31 @@ pub(crate) const ROUTES: Lines = &[
 ];
 
 pub(crate) const MORE_ROUTES: Lines = &[
+    (Method::GET, "/v2.0/quotas", Plain(quota::list)),
+    (Method::GET, "/v2.0/quotas/tenant", Plain(quota::whose)),
+    (Method::GET, "/v2.0/quotas/project", Plain(quota::whose)),
+    (Method::GET, "/v2.0/quotas/{project}", Plain(quota::show)),
+    (Method::PUT, "/v2.0/quotas/{project}", Plain(quota::update)),
+    (
+        Method::DELETE,
+        "/v2.0/quotas/{project}",
+        Plain(quota::delete),
+    ),
+    (
+        Method::GET,
+        "/v2.0/quotas/{project}/default",
+        Plain(quota::default),
+    ),
+    (
+        Method::GET,
+        "/v2.0/quotas/{project}/details.json",
+        Plain(quota::details),
+    ),
+    (
+        Method::GET,
+        "/v2.0/quotas/{project}/details",
+        Plain(quota::details),
+    ),
     (Method::GET, "/v2.0/routers", Plain(router::list)),
     (Method::POST, "/v2.0/routers", Plain(router::create)),
     (Method::GET, "/v2.0/routers/{id}", Plain(router::show)),

@@ -12,6 +12,7 @@ use store::{Field, Json, Query, Tx, Value, row};
 
 use crate::list::{self, Page};
 use crate::port::{self, FixedIp, NewPort};
+use crate::quota::{self, Resource};
 use crate::token::owner_of;
 use crate::{Cloud, network, now_ms};
 
@@ -201,6 +202,7 @@ fn insert(
         created_ms: now,
         updated_ms: now,
     };
+    quota::check(tx, &made.project_id, Resource::FloatingIp, 1)?;
     tx.insert(&made)?;
     Ok(made)
 }

@@ -11,6 +11,7 @@ use model::{
 use store::{Field, Json, Order, Query, Tx, Value, row};
 
 use crate::list::{self, Page};
+use crate::quota::{self, Resource};
 use crate::token::owner_of;
 use crate::{Cloud, floating_ip, network, now_ms, password, security_group};
 
@@ -302,6 +303,7 @@ pub(crate) fn insert_for(
         updated_ms: now,
     };
     check(&port)?;
+    quota::check(tx, &port.project_id, Resource::Port, 1)?;
     tx.insert(&port)?;
     let subnets = subnets_of(tx, &network.id)?;
     allocate(tx, &port, &subnets, new.fixed_ips.as_deref())?;

@@ -11,6 +11,7 @@ use store::{Field, Json, Query, Tx, Value, row};
 
 use crate::list::{self, Page};
 use crate::port::{self, PortView};
+use crate::quota::{self, Resource};
 use crate::token::owner_of;
 use crate::{Cloud, now_ms};
 
@@ -97,6 +98,7 @@ impl Cloud {
         list::check_name("description", &router.description)?;
         list::check_tags(&router.tags.0)?;
         self.store().write(|tx| {
+            quota::check(tx, &router.project_id, Resource::Router, 1)?;
             tx.insert(&router)?;
             set_gateway(tx, caller, &mut router, new.gateway.as_ref())?;
             tx.update(&router)?;

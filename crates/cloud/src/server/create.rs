@@ -9,6 +9,7 @@ use super::boot::boot_of;
 use super::interface::{MAX_NETWORKS, ServerNetwork, attach_ports, has_ipv4};
 use super::state::set_status;
 use crate::list;
+use crate::quota::{self, Resource};
 use crate::{Cloud, flavor, keypair, now_ms};
 
 /// The most user data a server takes, in octets before base64.
@@ -36,8 +37,9 @@ pub struct NewServer {
     pub access_v4: Option<IpAddr>,
     pub access_v6: Option<IpAddr>,
     pub availability_zone: Option<String>,
-    /// How many to make, at least one.
-    pub count: u32,
+    /// How many to make: as many of these as the project's quota allows.
+    pub least: u32,
+    pub most: u32,
 }
 
 impl Cloud {
@@ -46,7 +48,8 @@ impl Cloud {
         caller.require_member()?;
         check(new)?;
         self.store().write(|tx| {
-            (0..new.count.max(1))
+            let count = allowed(tx, caller, new)?;
+            (0..count)
                 .map(|n| self.create_one(tx, caller, new, n))
                 .collect()
         })
@@ -77,7 +80,7 @@ impl Cloud {
             id: ServerId::random(),
             project_id: project,
             user_id: caller.user.clone(),
-            name: if new.count > 1 {
+            name: if new.most > 1 {
                 format!("{}-{}", new.name, n + 1)
             } else {
                 new.name.clone()
@@ -85,6 +88,7 @@ impl Cloud {
             description: new.description.clone(),
             node_id: placed.as_ref().ok().copied(),
             ram_mib: flavor.ram_mib,
+            vcpus: flavor.vcpus,
             flavor_id: flavor.id.clone(),
             flavor: Json(row::ServerFlavor {
                 id: flavor.id.0.clone(),
@@ -139,11 +143,6 @@ fn check(new: &NewServer) -> Result<()> {
             "user_data is too long: at most {MAX_USER_DATA} octets are allowed"
         )));
     }
-    if new.metadata.len() > 128 {
-        return Err(Error::Forbidden(
-            "Maximum number of metadata items exceeds 128".into(),
-        ));
-    }
     for (key, value) in &new.metadata {
         list::check_required_name("a metadata key", key)?;
         list::check_name("a metadata value", value)?;
@@ -160,10 +159,45 @@ fn check(new: &NewServer) -> Result<()> {
     if let Some(description) = &new.description {
         list::check_name("description", description)?;
     }
-    if new.count > 100 {
+    if new.most > 100 {
         return Err(Error::invalid("at most 100 servers can be made at once"));
     }
+    if new.least == 0 || new.least > new.most {
+        return Err(Error::invalid(
+            "min_count must be at least 1 and at most max_count",
+        ));
+    }
     Ok(())
+}
+
+/// How many of the servers asked for the project's quota allows.
+///
+/// # Errors
+/// `OverQuota` when it does not allow the least.
+fn allowed(tx: &Tx<'_>, caller: &Caller, new: &NewServer) -> Result<u32> {
+    let project = caller.project()?;
+    let flavor = flavor::usable(tx, caller, &new.flavor)?;
+    quota::check_used(
+        tx,
+        project,
+        Resource::MetadataItems,
+        0,
+        new.metadata.len() as u64,
+    )?;
+    let check = |count: u32| {
+        let each = |of: u32| u64::from(count) * u64::from(of);
+        let wanted = [
+            (Resource::Instances, each(1)),
+            (Resource::Cores, each(flavor.vcpus)),
+            (Resource::Ram, each(flavor.ram_mib)),
+        ];
+        quota::check_all(tx, project, &wanted).map(|()| count)
+    };
+    let fewer = (new.least..new.most).rev();
+    fewer.fold(check(new.most), |done, count| match done {
+        Err(Error::OverQuota(_)) => check(count),
+        done => done,
+    })
 }
 
 fn public_keys(tx: &Tx<'_>, caller: &Caller, name: Option<&str>) -> Result<Vec<(String, String)>> {

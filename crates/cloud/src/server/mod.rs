@@ -101,13 +101,6 @@ impl Cloud {
         self.store()
             .read(|tx| tx.list(&Query::equal("node_id", node.to_value())))
     }
-
-    /// The servers of the caller's project.
-    pub fn servers_of(&self, caller: &Caller) -> Result<Vec<row::Server>> {
-        let project = caller.project()?;
-        self.store()
-            .read(|tx| tx.list(&Query::equal("project_id", project.to_value())))
-    }
 }
 
 /// A server's ports in the guest's order.

@@ -13,6 +13,7 @@ use store::{Field, Query, Tx, Value, row};
 
 use crate::list::{self, Page};
 use crate::network;
+use crate::quota::{self, Resource};
 use crate::token::owner_of;
 use crate::{Cloud, now_ms};
 
@@ -186,6 +187,7 @@ fn create(tx: &mut Tx<'_>, caller: &Caller, new: &NewSubnet) -> Result<row::Subn
     }
     let others: Vec<row::Subnet> = tx.list(&Query::equal("network_id", new.network.to_value()))?;
     let subnet = place(&network, &others, new)?;
+    quota::check(tx, &subnet.project_id, Resource::Subnet, 1)?;
     tx.insert(&subnet)?;
     tx.touch(Key::Network(network.id))?;
     if is_auto(&subnet) {

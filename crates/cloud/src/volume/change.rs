@@ -5,6 +5,7 @@ use store::{Tx, row};
 
 use super::state::remove;
 use super::{VolumeView, attachment_of, refresh, view, visible};
+use crate::quota::{self, Resource};
 use crate::{Cloud, list};
 
 /// The volume API takes as many pairs as compute does.
@@ -51,6 +52,7 @@ impl Cloud {
                 )));
             }
             let more = size_gib - volume.size_gib;
+            quota::check(tx, &volume.project_id, Resource::Gigabytes, more.into())?;
             if let Some(node) = volume.node_id {
                 self.inner.nodes.require_room(tx, node, more)?;
             }

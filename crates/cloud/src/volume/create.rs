@@ -6,6 +6,7 @@ use store::{Json, Tx, row};
 use super::change::check_metadata;
 use super::{VolumeView, refresh, view};
 use crate::node::Nodes;
+use crate::quota::{self, Resource};
 use crate::server::image_file;
 use crate::{Cloud, image, list, now_ms};
 
@@ -52,6 +53,8 @@ pub(crate) fn insert(
         Some(id) => Some(volume_image(tx, caller, id, new.size_gib)?),
         None => None,
     };
+    quota::check(tx, project, Resource::Volumes, 1)?;
+    quota::check(tx, project, Resource::Gigabytes, new.size_gib.into())?;
     let placed = nodes.place_volume(tx, new.size_gib)?;
     let now = now_ms();
     let mut volume = row::Volume {

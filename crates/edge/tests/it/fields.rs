@@ -41,6 +41,9 @@ async fn world() -> World {
     let body = json!({"subnet_id": subnet});
     world.member.put(&leg, body).await.expect(200);
     world.ids.insert("spare router", router);
+    world
+        .ids
+        .insert("os-quota-class-sets", "default".to_owned());
     let body = json!({"keypair": {"name": "key", "public_key": KEY}});
     world
         .admin
@@ -254,6 +257,28 @@ fn samples(world: &World) -> Vec<Sample> {
                 "server/metadata/key",
             ],
             &[TEXTS_TOO, "server/flavorRef", "server/metadata+"],
+        ),
+        // A limit may be -1, and a number as text: quota.rs has the values that are wrong.
+        one(
+            "PUT",
+            &at(nova, "os-quota-sets"),
+            json!({"quota_set": {"cores": 40, "force": true}}),
+            &[],
+            &["quota_set/cores"],
+        ),
+        one(
+            "PUT",
+            &at(nova, "os-quota-class-sets"),
+            json!({"quota_class_set": {"cores": 40}}),
+            &[],
+            &["quota_class_set/cores"],
+        ),
+        one(
+            "PUT",
+            &at(neutron, "quotas"),
+            json!({"quota": {"port": 600, "check_limit": true}}),
+            &[],
+            &["quota/port"],
         ),
         one(
             "PUT",

@@ -13,6 +13,7 @@ mod look;
 mod node;
 mod page;
 mod port;
+mod quota;
 mod race;
 mod router;
 mod routes;

@@ -191,6 +191,8 @@ impl World {
             ("os-extra_specs", "spec".to_owned()),
             ("tags", "blue".to_owned()),
             ("users", user),
+            ("quotas", project.clone()),
+            ("os-quota-sets", project.clone()),
             ("projects", project),
         ]);
         World {
@@ -284,6 +286,11 @@ fn body_for(route: &Route, world: &World) -> Option<Value> {
         ("POST", "/volume/v3/volumes/{id}/action") => json!({"os-extend": {"new_size": 2}}),
         ("POST" | "PUT", "/volume/v3/volumes/{id}/metadata") => json!({"metadata": {"a": "b"}}),
         ("PUT", "/volume/v3/volumes/{id}/metadata/{key}") => json!({"meta": {"colour": "red"}}),
+        ("PUT", "/compute/v2.1/os-quota-sets/{project}") => json!({"quota_set": {"cores": 1}}),
+        ("PUT", "/compute/v2.1/os-quota-class-sets/{class}") => {
+            json!({"quota_class_set": {"cores": 1}})
+        }
+        ("PUT", "/network/v2.0/quotas/{project}") => json!({"quota": {"port": 1}}),
         ("PUT", "/network/v2.0/networks/{id}") => json!({"network": {"name": "x"}}),
         ("PUT", "/network/v2.0/subnets/{id}") => json!({"subnet": {"name": "x"}}),
         ("PUT", "/network/v2.0/ports/{id}") => json!({"port": {"name": "x"}}),

@@ -155,6 +155,7 @@ CREATE TABLE "security_group_rule" (
     remote_ip_prefix TEXT, remote_group_id TEXT, created_ms BIGINT NOT NULL
 );
 CREATE INDEX rule_group ON "security_group_rule" (security_group_id);
+CREATE INDEX rule_project ON "security_group_rule" (project_id);
 
 CREATE TABLE "membership" (
     id TEXT NOT NULL PRIMARY KEY,
@@ -167,7 +168,7 @@ CREATE INDEX membership_group ON "membership" (security_group_id);
 CREATE TABLE "server" (
     id TEXT NOT NULL PRIMARY KEY, project_id TEXT NOT NULL, user_id TEXT NOT NULL,
     name TEXT NOT NULL, description TEXT, node_id TEXT, flavor TEXT NOT NULL,
-    ram_mib BIGINT NOT NULL, flavor_id TEXT NOT NULL, image_id TEXT,
+    ram_mib BIGINT NOT NULL, vcpus BIGINT NOT NULL, flavor_id TEXT NOT NULL, image_id TEXT,
     boot TEXT NOT NULL, key_name TEXT, public_keys TEXT NOT NULL, user_data TEXT NOT NULL,
     config_drive BOOLEAN NOT NULL, metadata TEXT NOT NULL, access_v4 TEXT, access_v6 TEXT,
     availability_zone TEXT NOT NULL, power TEXT NOT NULL,
@@ -176,6 +177,8 @@ CREATE TABLE "server" (
     task_state TEXT, created_ms BIGINT NOT NULL, updated_ms BIGINT NOT NULL
 );
 CREATE INDEX server_project ON "server" (project_id, created_ms, id);
+-- What a project uses is added up from this index alone.
+CREATE INDEX server_usage ON "server" (project_id, vcpus, ram_mib);
 CREATE INDEX server_created ON "server" (created_ms, id);
 CREATE INDEX server_node ON "server" (node_id);
 CREATE INDEX server_image ON "server" (image_id);
@@ -189,6 +192,7 @@ CREATE TABLE "volume" (
     created_ms BIGINT NOT NULL, updated_ms BIGINT NOT NULL
 );
 CREATE INDEX volume_project ON "volume" (project_id, created_ms, id);
+CREATE INDEX volume_usage ON "volume" (project_id, size_gib);
 CREATE INDEX volume_created ON "volume" (created_ms, id);
 CREATE INDEX volume_node ON "volume" (node_id);
 
@@ -211,6 +215,13 @@ CREATE TABLE "server_action" (
     finish_ms BIGINT, failure TEXT
 );
 CREATE INDEX server_action_server ON "server_action" (server_id, finish_ms);
+
+-- Limits that were set: for a project, for the class of all others, or by the settings.
+CREATE TABLE "quota" (
+    id TEXT NOT NULL PRIMARY KEY, owner TEXT NOT NULL, resource TEXT NOT NULL,
+    most BIGINT NOT NULL
+);
+CREATE INDEX quota_owner ON "quota" (owner);
 
 CREATE TABLE "node" (
     id TEXT NOT NULL PRIMARY KEY, name TEXT NOT NULL UNIQUE, facts TEXT NOT NULL,
