@@ -536,6 +536,9 @@ fn check_prefix(text: &str, ethertype: &str) -> Result<String> {
         Ok(net) => net,
         Err(_) => IpNet::from(text.parse::<std::net::IpAddr>().map_err(|_| wrong())?),
     };
+    if matches!(net, IpNet::V6(v6) if v6.addr().to_ipv4_mapped().is_some()) {
+        return Err(wrong());
+    }
     match (net, ethertype) {
         (IpNet::V6(_), "IPv6") | (IpNet::V4(_), "IPv4") => Ok(net.trunc().to_string()),
         _ => Err(wrong()),

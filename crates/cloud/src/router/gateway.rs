@@ -1,9 +1,9 @@
 //! A router's leg in an external network.
 
 use model::{Caller, Error, NetworkId, Result};
-use store::{Tx, row};
+use store::{Field, Query, Tx, Value, row};
 
-use super::reach::{check_overlap, check_routes_reached};
+use super::reach::{check_overlap, overlaps};
 use super::{GATEWAY, legs};
 use crate::port::{self, FixedIp, NewPort};
 use crate::{floating_ip, network};
@@ -46,7 +46,33 @@ pub(super) fn set_gateway(
         }
         check_overlap(tx, &router.id)?;
     }
-    check_routes_reached(tx, router)
+    Ok(())
+}
+
+/// Gateways in an external network take an address of a family that is new there. Where none can be
+/// had, or where it would be among the router's own prefixes, the router stays as it is.
+pub(crate) fn take_new_family(tx: &mut Tx<'_>, new: &row::Subnet) -> Result<()> {
+    let query = Query::equal("network_id", new.network_id.to_value());
+    let legs = tx.list(&query.and("device_owner", Value::Text(GATEWAY.into())))?;
+    for leg in port::views(tx, legs)? {
+        let has = |a: &row::Allocation| a.address.is_ipv4() == new.prefix.is_ipv4();
+        let Ok(router) = leg.port.device_id.parse() else {
+            continue;
+        };
+        if leg.addresses.iter().any(has) || overlaps(tx, &router, new)? {
+            continue;
+        }
+        let wish = FixedIp {
+            subnet: Some(new.id),
+            address: None,
+        };
+        match port::allocate(tx, &leg.port, std::slice::from_ref(new), Some(&[wish])) {
+            Ok(()) => port::touch(tx, &leg.port.id)?,
+            Err(Error::NoAddress(_)) => break,
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
 }
 
 fn usable(tx: &Tx<'_>, caller: &Caller, info: &GatewayInfo) -> Result<row::Network> {

@@ -16,11 +16,12 @@ use crate::token::owner_of;
 use crate::{Cloud, now_ms};
 
 pub use gateway::GatewayInfo;
+pub(crate) use gateway::take_new_family;
 pub use interface::InterfaceBy;
 pub(crate) use reach::default_nexthops;
 
 use gateway::set_gateway;
-use reach::check_routes;
+use reach::{check_routes, check_routes_reached};
 
 pub(crate) const INTERFACE: &str = "network:router_interface";
 pub(crate) const GATEWAY: &str = "network:router_gateway";
@@ -125,9 +126,12 @@ impl Cloud {
             if let Some(gateway) = &update.gateway {
                 set_gateway(tx, caller, &mut router, gateway.as_ref())?;
             }
-            if let Some(routes) = &update.routes {
-                check_routes(tx, &router, routes)?;
-                router.routes.0.clone_from(routes);
+            match &update.routes {
+                Some(routes) => {
+                    check_routes(tx, &router, routes)?;
+                    router.routes.0.clone_from(routes);
+                }
+                None => check_routes_reached(tx, &router)?,
             }
             router.revision += 1;
             router.updated_ms = now_ms();

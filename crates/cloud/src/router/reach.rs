@@ -42,6 +42,15 @@ pub(super) fn check_overlap(tx: &Tx<'_>, router: &RouterId) -> Result<()> {
     Ok(())
 }
 
+/// Whether a subnet overlaps with a prefix that the router stands in.
+pub(super) fn overlaps(tx: &Tx<'_>, router: &RouterId, new: &row::Subnet) -> Result<bool> {
+    let net = subnet::net(new);
+    let there = prefixes(tx, router)?;
+    Ok(there
+        .iter()
+        .any(|(other, _, _)| net.contains(other) || other.contains(&net)))
+}
+
 pub(super) fn check_routes(tx: &Tx<'_>, router: &row::Router, routes: &[Route]) -> Result<()> {
     if routes.len() > 30 {
         return Err(Error::invalid("a router takes at most 30 routes"));
@@ -77,7 +86,7 @@ pub(super) fn check_routes_reached(tx: &Tx<'_>, router: &row::Router) -> Result<
         .find(|r| !reached_by(&nets, &r.nexthop));
     match lost {
         Some(route) => Err(Error::conflict(format!(
-            "Router {}: its leg there is required by the route to {} via {}: remove the route first.",
+            "Router {} cannot leave the subnet that its route to {} via {} goes through: remove the route first.",
             router.id, route.destination, route.nexthop
         ))),
         None => Ok(()),

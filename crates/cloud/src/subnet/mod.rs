@@ -15,7 +15,7 @@ use crate::list::{self, Page};
 use crate::network;
 use crate::quota::{self, Resource};
 use crate::token::owner_of;
-use crate::{Cloud, now_ms};
+use crate::{Cloud, now_ms, router};
 
 pub(crate) use rules::is_host;
 pub(crate) use rules::place;
@@ -192,6 +192,9 @@ fn create(tx: &mut Tx<'_>, caller: &Caller, new: &NewSubnet) -> Result<row::Subn
     tx.touch(Key::Network(network.id))?;
     if is_auto(&subnet) {
         give_to_ports(tx, &subnet)?;
+    }
+    if network.external {
+        router::take_new_family(tx, &subnet)?;
     }
     Ok(subnet)
 }

@@ -286,6 +286,91 @@ async fn a_router_has_a_leg_for_each_ipv4_subnet_and_one_for_ipv6() {
     let _ = admin;
 }
 
+/// The family that an external network gets later, and routes that need a gateway.
+#[tokio::test]
+async fn a_gateway_takes_an_address_of_a_family_that_is_new() {
+    let cloud = TestCloud::start().await;
+    let node = cloud.node("n1").await;
+    let (admin, member) = (cloud.admin().await, cloud.member().await);
+    let (ext, _) = external(&admin, json!({"cidr": "2001:db8:e::/64"})).await;
+    let gateway = json!({"network_id": ext});
+    let make = async || {
+        let body = json!({"router": {"external_gateway_info": gateway}});
+        id(&member.post("/network/v2.0/routers", body).await.expect(201))
+    };
+    let (one, other) = (make().await, make().await);
+    let (_, inside) = network(&member, "net", "203.0.113.0/26").await;
+    let leg = format!("/network/v2.0/routers/{other}/add_router_interface");
+    member
+        .put(&leg, json!({"subnet_id": inside}))
+        .await
+        .expect(200);
+    subnet(&admin, &ext, json!({"cidr": "203.0.113.0/24"})).await;
+    let wanted = node.wanted_router(&one).await.unwrap();
+    assert_eq!(wanted.ports[0].addresses.len(), 2);
+    assert_eq!(wanted.default_nexthops.len(), 2);
+    // Its own prefix is part of the new one.
+    let wanted = node.wanted_router(&other).await.unwrap();
+    assert_eq!(wanted.default_nexthops.len(), 1);
+    subnet(&admin, &ext, json!({"cidr": "198.51.100.0/24"})).await;
+    let wanted = node.wanted_router(&one).await.unwrap();
+    assert_eq!(wanted.ports[0].addresses.len(), 2, "one of each is enough");
+    let path = format!("/network/v2.0/routers/{one}");
+    let routes = json!([{"destination": "192.0.2.0/24", "nexthop": "203.0.113.9"}]);
+    let body = json!({"router": {"routes": routes}});
+    member.put(&path, body).await.expect(200);
+    let body = json!({"router": {"external_gateway_info": null}});
+    shape::error(&member.put(&path, body).await, 409, "a route needs it");
+    let body = json!({"router": {"external_gateway_info": null, "routes": []}});
+    member.put(&path, body).await.expect(200);
+    let body = json!({"router": {"external_gateway_info": gateway, "routes": routes}});
+    member.put(&path, body).await.expect(200);
+    member.delete(&path).await.expect(204);
+}
+
+/// What nodes hear of groups and rules: both families, each once, in order.
+#[tokio::test]
+async fn groups_and_rules_are_of_both_families() {
+    let cloud = TestCloud::start().await;
+    let node = cloud.node("n1").await;
+    let member = cloud.member().await;
+    let (net, _) = network(&member, "net", "192.0.2.0/24").await;
+    subnet(&member, &net, json!({"cidr": "2001:db8:1::/64"})).await;
+    let image = cloud.image(&member, "i").await;
+    for _ in 0..2 {
+        crate::world::server(&member, &image, &net).await;
+    }
+    let ports = member.get("/network/v2.0/ports").await.expect(200);
+    let port = &ports["ports"][0];
+    let group = port["security_groups"][0].as_str().unwrap();
+    for rule in [
+        json!({"protocol": "icmp"}),
+        json!({"protocol": "icmpv6"}),
+        json!({"protocol": "tcp", "remote_ip_prefix": "198.51.100.7"}),
+        json!({"protocol": "tcp", "remote_ip_prefix": "2001:db8::/32"}),
+    ] {
+        let mut body = rule;
+        body["security_group_id"] = json!(group);
+        body["direction"] = json!("ingress");
+        let body = json!({"security_group_rule": body});
+        let path = "/network/v2.0/security-group-rules";
+        member.post(path, body).await.expect(201);
+    }
+    let document = node
+        .wanted_port(port["id"].as_str().unwrap())
+        .await
+        .unwrap();
+    let v4 = document.rules.iter().filter(|r| !r.ipv6).count();
+    assert_eq!((v4, document.rules.len()), (4, 8));
+    let text = format!("{:?}", document.rules);
+    for part in ["Icmp)", "Icmpv6)", "198.51.100.7/32", "2001:db8::/32"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let members = node.wanted_group(group).await.unwrap().addresses;
+    assert_eq!(members.len(), 4);
+    assert!(members.is_sorted() && members[0].is_ipv4() && members[3].is_ipv6());
+}
+
 #[tokio::test]
 async fn a_gateway_has_an_address_of_each_family_of_the_external_network() {
     let cloud = TestCloud::start().await;

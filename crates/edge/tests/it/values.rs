@@ -63,6 +63,7 @@ async fn subnets() {
     };
     let pool = |a: &str, b: &str| json!({"allocation_pools": [{"start": a, "end": b}]});
     let slaac = json!({"ipv6_ra_mode": "slaac", "ipv6_address_mode": "slaac"});
+    let v4 = |more: Value| with(json!({"cidr": "192.0.2.0/24"}), more);
     let cases = vec![
         make(json!({"cidr": "2001:db8:9::1/64"}), 400),
         make(json!({"cidr": "2001:db8:9::/129"}), 400),
@@ -82,6 +83,41 @@ async fn subnets() {
         make(json!({"cidr": "2001:db8:a::/64"}), 400),
         make(json!({"cidr": "2001:db8:a::/72"}), 400),
         make(json!({"cidr": "2001:db8::/32"}), 400),
+        make(v4(json!({"gateway_ip": "192.0.2.0"})), 400),
+        make(v4(json!({"gateway_ip": "192.0.2.255"})), 400),
+        make(v4(json!({"gateway_ip": "198.51.100.1"})), 400),
+        make(v4(json!({"gateway_ip": "2001:db8::1"})), 400),
+        make(v4(json!({"gateway_ip": "fe80::1"})), 400),
+        make(v4(json!({"gateway_ip": "::ffff:192.0.2.1"})), 400),
+        make(v4(json!({"gateway_ip": "192.0.2.01"})), 400),
+        make(v4(pool("192.0.2.0", "192.0.2.9")), 400),
+        make(v4(pool("192.0.2.9", "192.0.2.255")), 400),
+        make(v4(pool("192.0.2.1", "192.0.2.9")), 409),
+        make(v4(pool("192.0.2.9", "192.0.2.2")), 400),
+        make(v4(pool("192.0.2.9", "2001:db8::9")), 400),
+        make(v4(json!({"dns_nameservers": ["2001:db8::53"]})), 400),
+        make(v4(json!({"ipv6_ra_mode": "slaac"})), 400),
+        make(v4(json!({"ipv6_address_mode": "slaac"})), 400),
+        make(v4(json!({"cidr": "192.0.2.0/31"})), 400),
+        make(v4(json!({"cidr": "127.0.0.0/24"})), 400),
+        make(v4(json!({"cidr": "169.254.0.0/16"})), 400),
+        make(v4(json!({"cidr": "224.0.0.0/24"})), 400),
+        make(v4(json!({"cidr": "0.0.0.0/0"})), 400),
+        make(v4(json!({"cidr": "0.0.0.0/8"})), 400),
+        make(
+            v4(json!({"host_routes": [{"destination": "2001:db8::/64", "nexthop": "192.0.2.9"}]})),
+            400,
+        ),
+        make(
+            v4(
+                json!({"host_routes": [{"destination": "198.51.100.0/24", "nexthop": "2001:db8::9"}]}),
+            ),
+            400,
+        ),
+        make(
+            json!({"host_routes": [{"destination": "198.51.100.0/24", "nexthop": "192.0.2.9"}]}),
+            400,
+        ),
         make(json!({"network_id": SOMEONE}), 404),
         make(json!({"network_id": "nonsense"}), 404),
         make(json!({"gateway_ip": "2001:db8:8::1"}), 400),
@@ -395,6 +431,10 @@ async fn security_groups_and_rules() {
         rule(json!({"protocol": 256}), 400),
         rule(json!({"protocol": -1}), 400),
         rule(json!({"protocol": "icmpv6", "ethertype": "IPv4"}), 400),
+        rule(json!({"protocol": "58", "ethertype": "IPv4"}), 400),
+        rule(json!({"protocol": "icmp", "port_range_min": 256}), 400),
+        rule(json!({"remote_ip_prefix": "192.0.2.0/33"}), 400),
+        rule(json!({"remote_ip_prefix": "::ffff:192.0.2.0/120"}), 400),
         rule(json!({"port_range_min": 80, "port_range_max": 80}), 400),
         rule(json!({"protocol": "tcp", "port_range_min": 80}), 400),
         rule(
