@@ -4,12 +4,13 @@
 use std::fs::File;
 use std::io;
 use std::net::{SocketAddr, SocketAddrV6, TcpStream};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use nix::sys::socket::{
-    AddressFamily, SockFlag, SockType, SockaddrIn6, bind, getsockname, setsockopt, socket, sockopt,
+    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, SockaddrIn6, bind, getsockname,
+    sendmsg, setsockopt, socket, sockopt,
 };
 
 use crate::netns::Netns;
@@ -48,6 +49,16 @@ pub fn connect_unix_as(uid: u32, dir: &File, name: &str) -> io::Result<UnixStrea
         Ok(connected) => connected,
         Err(panic) => std::panic::resume_unwind(panic),
     })
+}
+
+/// Sends octets over a Unix socket, and a descriptor with the first of them. How many it took.
+pub fn send_with(socket: impl AsFd, bytes: &[u8], descriptor: BorrowedFd<'_>) -> io::Result<usize> {
+    let rights = [descriptor.as_raw_fd()];
+    let rights = [ControlMessage::ScmRights(&rights)];
+    let bytes = [io::IoSlice::new(bytes)];
+    let flags = MsgFlags::MSG_NOSIGNAL;
+    let socket = socket.as_fd().as_raw_fd();
+    Ok(sendmsg::<()>(socket, &bytes, &rights, flags, None)?)
 }
 
 /// Changes the calling thread's user and group and no other thread's, which is what the system

@@ -75,6 +75,8 @@ impl NodeSettings {
             uid_base: UID_BASE,
             accelerator: None,
             cgroup: crate::guest::cgroup_hierarchy().map(|root| root.join(group)),
+            base: self.base.clone(),
+            fence: format!("hx{}-guests", self.short()),
             stop_timeout: Duration::from_secs(60),
         }
     }

@@ -5,6 +5,7 @@ use std::os::fd::RawFd;
 use model::{Clock, DiskBus, Hardware, MachineType, VifModel};
 
 use crate::machine::{Arguments, Nic};
+use crate::plug::{card_device, card_netdev};
 
 /// OVMF's program, which all guests share and none may write.
 pub const OVMF_CODE: &str = "/usr/share/OVMF/OVMF_CODE_4M.fd";
@@ -91,14 +92,19 @@ pub(crate) fn controller(hardware: &Hardware, out: &mut Arguments) {
 /// The root disk.
 pub(crate) fn root_disk(hardware: &Hardware, fd: RawFd, out: &mut Arguments) {
     drive("root", fd, 1, Access::Write, out);
-    let device = match hardware.disk_bus {
+    // QEMU itself takes index 0 for a kernel that it loads.
+    let device = root_device(hardware);
+    out.pair("-device", format!("{device},drive=root,bootindex=1"));
+}
+
+/// What the guest boots from, on its bus.
+pub(crate) fn root_device(hardware: &Hardware) -> String {
+    match hardware.disk_bus {
         DiskBus::Virtio => "virtio-blk-pci".to_owned(),
         DiskBus::Scsi => "scsi-hd,bus=scsi.0".to_owned(),
         DiskBus::Sata | DiskBus::Ide => format!("ide-hd,bus={}.0", ata(hardware)),
         DiskBus::Usb => "usb-storage,bus=usb.0".to_owned(),
-    };
-    // QEMU itself takes index 0 for a kernel that it loads.
-    out.pair("-device", format!("{device},drive=root,bootindex=1"));
+    }
 }
 
 /// The disk with the guest's metadata: on the bus of its root disk, for which it has a driver.
@@ -122,30 +128,36 @@ fn ata(hardware: &Hardware) -> &'static str {
 }
 
 /// A network card on its tap.
-pub(crate) fn card(hardware: &Hardware, nic: &Nic, index: usize, out: &mut Arguments) {
+pub(crate) fn card(hardware: &Hardware, nic: &Nic, out: &mut Arguments) {
+    let netdev = card_netdev(nic.port);
     out.pair(
         "-netdev",
-        format!("tap,id=net{index},fd={},vhost=off", nic.tap),
+        format!("tap,id={netdev},fd={},vhost=off", nic.tap),
     );
-    let model = match hardware.vif_model {
-        VifModel::Virtio => "virtio-net-pci",
-        VifModel::E1000 => "e1000",
-        VifModel::E1000e => "e1000e",
-        VifModel::Rtl8139 => "rtl8139",
-        VifModel::Ne2kPci => "ne2k_pci",
-        VifModel::Pcnet => "pcnet",
-        VifModel::Vmxnet3 => "vmxnet3",
-    };
-    // The others have no way to tell the guest.
-    let mtu = match hardware.vif_model {
-        VifModel::Virtio => format!(",host_mtu={}", nic.mtu),
-        _ => String::new(),
+    let (model, tells_mtu) = card_model(hardware);
+    let mtu = match tells_mtu {
+        true => format!(",host_mtu={}", nic.mtu),
+        false => String::new(),
     };
     // Nobody boots from the network, and loading the firmware for it takes time.
+    let (id, mac) = (card_device(nic.port), nic.mac);
     out.pair(
         "-device",
-        format!("{model},netdev=net{index},mac={}{mtu},romfile=", nic.mac),
+        format!("{model},id={id},netdev={netdev},mac={mac}{mtu},romfile="),
     );
+}
+
+/// QEMU's name for the card, and whether it tells the guest how large its frames may be.
+pub(crate) fn card_model(hardware: &Hardware) -> (&'static str, bool) {
+    match hardware.vif_model {
+        VifModel::Virtio => ("virtio-net-pci", true),
+        VifModel::E1000 => ("e1000", false),
+        VifModel::E1000e => ("e1000e", false),
+        VifModel::Rtl8139 => ("rtl8139", false),
+        VifModel::Ne2kPci => ("ne2k_pci", false),
+        VifModel::Pcnet => ("pcnet", false),
+        VifModel::Vmxnet3 => ("vmxnet3", false),
+    }
 }
 
 /// What a guest may do with a disk.

@@ -5,8 +5,9 @@
 
 use std::os::fd::RawFd;
 
-use model::{Hardware, Mac, ServerId};
+use model::{Hardware, Mac, PortId, ServerId};
 
+use crate::volume::{VolumeDisk, volume_secret};
 use crate::{Accelerator, hardware};
 
 /// The character device that keeps what the guest writes to its serial port.
@@ -37,6 +38,8 @@ pub struct Machine {
     pub variables: Option<RawFd>,
     /// The raw root disk, open for reading and writing.
     pub disk: Option<RawFd>,
+    /// In the order in which the guest sees them.
+    pub volumes: Vec<Volume>,
     /// The disk with the guest's metadata, open for reading.
     pub config_drive: Option<RawFd>,
     /// Without one the firmware boots the disk.
@@ -56,9 +59,20 @@ pub struct Kernel {
     pub command_line: String,
 }
 
+/// A volume that the guest has from its start.
+#[derive(Clone, Debug)]
+pub struct Volume {
+    pub disk: VolumeDisk,
+    /// A file that holds the account's secret, open for reading.
+    pub secret: RawFd,
+    /// The guest boots from it.
+    pub root: bool,
+}
+
 /// A network card on a tap.
 #[derive(Clone, Debug)]
 pub struct Nic {
+    pub port: PortId,
     pub tap: RawFd,
     pub mac: Mac,
     pub mtu: u32,
@@ -75,8 +89,8 @@ impl Machine {
         if let Some(kernel) = &self.kernel {
             kernel.add(&mut out);
         }
-        for (index, nic) in self.nics.iter().enumerate() {
-            hardware::card(&self.hardware, nic, index, &mut out);
+        for nic in &self.nics {
+            hardware::card(&self.hardware, nic, &mut out);
         }
         out.0
     }
@@ -133,9 +147,29 @@ impl Machine {
         if let Some(disk) = self.disk {
             hardware::root_disk(&self.hardware, disk, out);
         }
+        for (index, volume) in self.volumes.iter().enumerate() {
+            self.volume(index, volume, out);
+        }
         if let Some(config) = self.config_drive {
             hardware::config_drive(&self.hardware, config, out);
         }
+    }
+
+    fn volume(&self, index: usize, volume: &Volume, out: &mut Arguments) {
+        // QEMU opens the descriptor again: its number is no secret, and what it reads is in memory.
+        let secret = volume_secret(volume.disk.attachment);
+        out.pair(
+            "-object",
+            format!("secret,id={secret},file=/proc/self/fd/{}", volume.secret),
+        );
+        out.pair("-blockdev", volume.disk.node());
+        match volume.root {
+            true => out.pair("-device", volume.disk.root_device(&self.hardware)),
+            false => {
+                let bus = hardware::hot_plug_bus(self.hardware.machine, index);
+                out.pair("-device", volume.disk.device(bus.as_deref()))
+            }
+        };
     }
 }
 
@@ -180,6 +214,7 @@ mod tests {
             hardware: Hardware::default(),
             variables: None,
             disk: Some(7),
+            volumes: Vec::new(),
             config_drive: None,
             kernel: None,
             nics: Vec::new(),
@@ -189,6 +224,9 @@ mod tests {
 
     fn nic(tap: u8) -> Nic {
         Nic {
+            port: format!("0b1e5f4c-7a53-4d3c-9f0e-6d0f5a0c1b{tap:02x}")
+                .parse()
+                .unwrap(),
             tap: tap.into(),
             mac: Mac([0xfa, 0x16, 0x3e, 0, 0, tap]),
             mtu: 1430,
@@ -225,6 +263,33 @@ mod tests {
             ..machine()
         };
         check(&machine, "kernel");
+    }
+
+    #[test]
+    fn volumes_have_their_secrets_elsewhere() {
+        let volume = |digit: u8, root| Volume {
+            disk: VolumeDisk {
+                server: machine().server,
+                attachment: format!("aaaaaaaa-7a53-4d3c-9f0e-6d0f5a0c1b{digit:02x}")
+                    .parse()
+                    .unwrap(),
+                volume: format!("bbbbbbbb-7a53-4d3c-9f0e-6d0f5a0c1b{digit:02x}")
+                    .parse()
+                    .unwrap(),
+                portal: "[2001:db8::5]:3260".parse().unwrap(),
+                target: format!("iqn.2026-11.x:{digit}"),
+                user: "user".into(),
+                read_only: digit == 3,
+            },
+            secret: 20 + i32::from(digit),
+            root,
+        };
+        let machine = Machine {
+            disk: None,
+            volumes: vec![volume(1, true), volume(2, false), volume(3, false)],
+            ..machine()
+        };
+        check(&machine, "volumes");
     }
 
     #[test]

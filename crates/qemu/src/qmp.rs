@@ -12,7 +12,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Interest};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, oneshot};
@@ -82,6 +82,8 @@ pub enum Event {
     PowerDown,
     Stop,
     Resume,
+    /// The guest has let go of a device, which is gone now.
+    DeviceDeleted,
     Other(String),
 }
 
@@ -145,6 +147,7 @@ fn event(name: &str, data: &Value) -> Event {
         "POWERDOWN" => Event::PowerDown,
         "STOP" => Event::Stop,
         "RESUME" => Event::Resume,
+        "DEVICE_DELETED" => Event::DeviceDeleted,
         other => Event::Other(other.to_owned()),
     }
 }
@@ -258,7 +261,30 @@ impl Qmp {
         engine.decode(text).map_err(|_| Error::Malformed("base64"))
     }
 
-    async fn execute(&mut self, command: &'static str, arguments: Value) -> Result<Value> {
+    pub(crate) async fn execute(
+        &mut self,
+        command: &'static str,
+        arguments: Value,
+    ) -> Result<Value> {
+        self.send(command, arguments, None).await
+    }
+
+    /// As [`Qmp::execute`], and QEMU gets a descriptor along with it.
+    pub(crate) async fn execute_with(
+        &mut self,
+        command: &'static str,
+        arguments: Value,
+        descriptor: BorrowedFd<'_>,
+    ) -> Result<Value> {
+        self.send(command, arguments, Some(descriptor)).await
+    }
+
+    async fn send(
+        &mut self,
+        command: &'static str,
+        arguments: Value,
+        descriptor: Option<BorrowedFd<'_>>,
+    ) -> Result<Value> {
         self.next_id += 1;
         let id = self.next_id;
         let (answer, answered) = oneshot::channel();
@@ -269,8 +295,14 @@ impl Qmp {
         let mut line = json!({"execute": command, "arguments": arguments, "id": id}).to_string();
         line.push('\n');
         let exchange = async {
+            let sent = match descriptor {
+                Some(descriptor) => send_with(self.writer.as_ref(), line.as_bytes(), descriptor)
+                    .await
+                    .map_err(|_| Error::Closed)?,
+                None => 0,
+            };
             self.writer
-                .write_all(line.as_bytes())
+                .write_all(&line.as_bytes()[sent..])
                 .await
                 .map_err(|_| Error::Closed)?;
             answered.await.map_err(|_| Error::Closed)
@@ -282,6 +314,16 @@ impl Qmp {
         let answer = answer.map_err(|_| Error::Slow(command))??;
         answer.map_err(|reason| Error::Refused { command, reason })
     }
+}
+
+/// Sends what the socket takes at once, and a descriptor with it.
+async fn send_with(
+    stream: &UnixStream,
+    bytes: &[u8],
+    descriptor: BorrowedFd<'_>,
+) -> io::Result<usize> {
+    let send = || linux::stream::send_with(stream, bytes, descriptor);
+    stream.async_io(Interest::WRITABLE, send).await
 }
 
 impl Drop for Qmp {

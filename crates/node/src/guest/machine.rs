@@ -6,16 +6,19 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use linux::netns::Netns;
 use linux::process::ProcessId;
 use linux::spawn::{self, Limits, Program};
-use model::{Hardware, Mac, ServerId};
+use model::{Hardware, ServerId};
 use nix::sys::signal::Signal;
 use qemu::qmp::{self, Event, Qmp, RunState};
-use qemu::{Accelerator, Kernel, Nic};
+use qemu::{Accelerator, Kernel, VolumeDisk};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::timeout;
 
+use super::plug::Plugged;
+use super::task::Nic;
 use super::{chain, plan};
 use crate::image::Held;
 
@@ -54,6 +57,8 @@ pub(super) struct Parts {
     pub server: ServerId,
     pub uid: u32,
     pub qemu: PathBuf,
+    /// Where it runs.
+    pub base: Netns,
     pub accelerator: Accelerator,
     pub vcpus: u32,
     pub ram_mib: u32,
@@ -61,12 +66,19 @@ pub(super) struct Parts {
     /// OVMF's variables, for a guest that it starts.
     pub variables: Option<PathBuf>,
     pub disk: Option<PathBuf>,
+    pub volumes: Vec<VolumeParts>,
     pub config_drive: Option<PathBuf>,
     pub kernel: Option<KernelParts>,
-    /// Taps with their MAC and MTU.
-    pub taps: Vec<(OwnedFd, Mac, u32)>,
+    pub taps: Vec<(OwnedFd, Nic)>,
     pub run_dir: PathBuf,
     pub cgroup: Option<PathBuf>,
+}
+
+/// A volume, and the secret that is never in an argument.
+pub(super) struct VolumeParts {
+    pub disk: VolumeDisk,
+    pub secret: String,
+    pub root: bool,
 }
 
 pub(super) struct KernelParts {
@@ -88,6 +100,7 @@ impl Parts {
             hardware: self.hardware,
             variables: None,
             disk: None,
+            volumes: Vec::new(),
             config_drive: None,
             kernel: None,
             nics: Vec::new(),
@@ -105,11 +118,21 @@ impl Parts {
         if let Some(parts) = self.kernel {
             machine.kernel = Some(parts.open(&mut descriptors)?);
         }
-        for (tap, mac, mtu) in self.taps {
-            machine.nics.push(Nic {
+        for volume in self.volumes {
+            let secret = spawn::memory_file(c"chap", volume.secret.as_bytes())?;
+            machine.volumes.push(qemu::Volume {
+                disk: volume.disk,
+                secret: secret.as_raw_fd(),
+                root: volume.root,
+            });
+            descriptors.push(secret.into());
+        }
+        for (tap, nic) in self.taps {
+            machine.nics.push(qemu::Nic {
+                port: nic.port,
                 tap: tap.as_raw_fd(),
-                mac,
-                mtu,
+                mac: nic.mac,
+                mtu: nic.mtu,
             });
             descriptors.push(tap);
         }
@@ -126,7 +149,7 @@ impl Parts {
             limits: Limits::default(),
         };
         Ok(Started {
-            process: program.start()?,
+            process: self.base.run(|| program.start())?,
             stderr,
             run_dir: self.run_dir,
         })
@@ -317,7 +340,17 @@ impl Machine {
             .map(str::to_owned)
     }
 
-    fn qmp(&mut self) -> qmp::Result<&mut Qmp> {
+    /// What the guest has that can be plugged out.
+    pub(super) async fn plugged(&mut self) -> qmp::Result<Plugged> {
+        let qmp = self.qmp()?;
+        Ok(Plugged {
+            devices: qmp.devices().await?,
+            nodes: qmp.block_nodes().await?,
+            objects: qmp.objects().await?,
+        })
+    }
+
+    pub(super) fn qmp(&mut self) -> qmp::Result<&mut Qmp> {
         Ok(&mut self.link()?.qmp)
     }
 

@@ -29,8 +29,10 @@ mod cgroup;
 mod config_drive;
 mod console;
 mod disk;
+mod fence;
 mod machine;
 mod plan;
+mod plug;
 mod remove;
 #[cfg(test)]
 pub(crate) mod scratch;
@@ -45,6 +47,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use linux::netns::Netns;
 use model::{GuestSeen, PortId, Seen, Server, ServerId};
 use qemu::Accelerator;
 use tokio::sync::mpsc::UnboundedSender;
@@ -54,6 +57,7 @@ use tokio::task::JoinHandle;
 use crate::Wanted;
 use crate::image::ImageCache;
 use crate::links::instance;
+use fence::Fence;
 use state::Users;
 use task::{Guest, Nic, Orders};
 
@@ -78,6 +82,10 @@ pub struct GuestSettings {
     pub accelerator: Option<Accelerator>,
     /// The cgroup that holds the guests' cgroups, made when needed.
     pub cgroup: Option<PathBuf>,
+    /// The node's own namespace: QEMU runs there, to reach volumes.
+    pub base: Netns,
+    /// The table in it that keeps QEMU from everything else.
+    pub fence: String,
     /// How long a guest may take to shut down when asked.
     pub stop_timeout: Duration,
 }
@@ -98,6 +106,7 @@ struct Shared {
     open_tap: OpenTap,
     reports: UnboundedSender<Seen>,
     users: Users,
+    fence: Fence,
     accelerator: OnceCell<Accelerator>,
     picture: Mutex<BTreeMap<ServerId, GuestSeen>>,
 }
@@ -131,6 +140,11 @@ impl Guests {
     ) -> Guests {
         let shared = Arc::new(Shared {
             users: Users::load(&settings),
+            fence: Fence::new(
+                settings.base.clone(),
+                settings.fence.clone(),
+                state::portals(&settings),
+            ),
             accelerator: OnceCell::new_with(settings.accelerator.clone()),
             settings,
             images,
@@ -303,10 +317,13 @@ fn orders(server: &Server, wanted: &Wanted, up: &BTreeSet<PortId>) -> Orders {
             port: *id,
             mac: port.mac,
             mtu,
+            up: up.contains(id),
         })
     });
     let nics: Vec<_> = nics.collect();
-    let ports_up = nics.len() == server.ports.len() && server.ports.iter().all(|p| up.contains(p));
+    // A server without a disk of its own waits for its volume as for its ports.
+    let root = server.boot.disk.is_some() || server.attachments.iter().any(|a| a.root);
+    let ports_up = nics.len() == server.ports.len() && nics.iter().all(|nic| nic.up) && root;
     Orders {
         server: Some(Arc::new(server.clone())),
         nics,

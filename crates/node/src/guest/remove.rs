@@ -7,7 +7,7 @@ use std::path::Path;
 use model::ServerId;
 
 use super::state::{self, State, run_dir, state_dir};
-use super::{GuestSettings, cgroup, machine};
+use super::{GuestSettings, cgroup, fence, machine};
 
 /// Ends every guest whose files are here and removes what it had, with no task and no QMP: for a
 /// host that is taken out of its cloud. Blocks.
@@ -27,7 +27,7 @@ pub fn purge(settings: &GuestSettings) -> io::Result<()> {
         }
     }
     parents(settings);
-    result
+    result.and(fence::purge(&settings.base, &settings.fence))
 }
 
 /// Removes a guest's files and cgroup. QEMU must have ended.

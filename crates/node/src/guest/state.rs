@@ -1,14 +1,15 @@
 //! What must be known of a guest after we were killed: one small file each, replaced by a rename.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::net::SocketAddrV6;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use linux::process::ProcessId;
-use model::ServerId;
+use model::{AttachmentId, PortId, ServerId};
 use serde::{Deserialize, Serialize};
 
 use super::GuestSettings;
@@ -30,6 +31,15 @@ pub(super) struct State {
     pub launching: Option<Epochs>,
     pub process: Option<Process>,
     pub failure: Option<Failure>,
+    /// The ports whose taps QEMU was given: it cannot be asked.
+    #[serde(default)]
+    pub taps: BTreeSet<PortId>,
+    /// The portals that it may reach.
+    #[serde(default)]
+    pub portals: BTreeSet<SocketAddrV6>,
+    /// The attachments that could not be, and why. They are not tried again.
+    #[serde(default)]
+    pub failed: BTreeMap<AttachmentId, String>,
 }
 
 /// A process as the file knows it: a number alone may be another's after a while.
@@ -56,6 +66,9 @@ impl State {
             launching,
             process,
             failure,
+            taps: BTreeSet::new(),
+            portals: BTreeSet::new(),
+            failed: BTreeMap::new(),
         }
     }
 
@@ -116,6 +129,18 @@ pub(super) fn list(settings: &GuestSettings) -> io::Result<Vec<ServerId>> {
     found.sort();
     found.dedup();
     Ok(found)
+}
+
+/// What the QEMUs that an earlier life of ours started may reach, by their users.
+pub(super) fn portals(settings: &GuestSettings) -> BTreeMap<u32, BTreeSet<SocketAddrV6>> {
+    let servers = list(settings).unwrap_or_default();
+    let states = servers
+        .into_iter()
+        .filter_map(|server| State::load(&state_dir(settings, server)));
+    states
+        .filter(|state| state.process.is_some() || state.launching.is_some())
+        .map(|state| (state.uid, state.portals))
+        .collect()
 }
 
 /// Where a guest's lasting files are.

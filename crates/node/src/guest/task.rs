@@ -1,7 +1,10 @@
 //! The task that owns one guest: look, decide, take one step, until there is nothing to do.
 
+mod launch;
+mod plug;
 mod step;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,8 +16,10 @@ use model::{GuestSeen, Mac, PortId, PowerSeen, Seen, Server, ServerId};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
+use self::plug::Asked;
 use super::machine::Machine;
 use super::plan::{self, Button, Epochs, Facts, For, Step, Wish, plan};
+use super::plug::{Plugged, attachments};
 use super::state::{State, run_dir, state_dir};
 use super::{Shared, blocking, chain, disk, lock};
 
@@ -40,6 +45,8 @@ pub(super) struct Nic {
     pub port: PortId,
     pub mac: Mac,
     pub mtu: u32,
+    /// Its tap and filters are in place.
+    pub up: bool,
 }
 
 /// The power button, pressed.
@@ -63,6 +70,10 @@ pub(super) struct Guest {
     state: State,
     machine: Option<Machine>,
     pressed: Option<Pressed>,
+    /// What QEMU was last seen to have.
+    plugged: Option<Plugged>,
+    /// The devices that the guest was asked to let go of.
+    asked: BTreeMap<String, Asked>,
 }
 
 impl Guest {
@@ -86,6 +97,8 @@ impl Guest {
             state,
             machine,
             pressed,
+            plugged: None,
+            asked: BTreeMap::new(),
         }
     }
 
@@ -99,8 +112,15 @@ impl Guest {
             let (facts, trouble) = self.observe(&orders).await;
             let step = plan(&facts);
             tracing::debug!(server = %self.id, ?step, ?facts);
-            self.report(&facts, step, trouble);
+            self.report(&orders, &facts, step, trouble);
             match step {
+                Step::Wait if facts.machine == plan::Machine::Running => {
+                    match self.plug(&orders).await {
+                        Ok(true) => {}
+                        Ok(false) => self.wait(facts.machine).await,
+                        Err(e) => self.pause("plugging a device", &e).await,
+                    }
+                }
                 Step::Wait => self.wait(facts.machine).await,
                 Step::Remove => match self.remove().await {
                     Ok(()) => return,
@@ -176,6 +196,13 @@ impl Guest {
         if seen != plan::Machine::Running {
             self.pressed = None;
         }
+        if let Some(machine) = &mut self.machine
+            && seen != plan::Machine::Silent
+            && let Ok(plugged) = machine.plugged().await
+        {
+            self.plugged = Some(plugged);
+        }
+        self.forget_failures(orders);
         let now = Instant::now();
         let button = match self.pressed {
             None => Button::Untouched,
@@ -186,13 +213,25 @@ impl Guest {
         let facts = Facts {
             wanted: orders.server.as_deref().map(wish),
             ports_up: orders.ports_up,
-            disk: disk::path(&self.dir).exists(),
+            disk: disk::path(&self.dir).exists() || boots_from_volume(orders),
             done: self.state.done,
             failed: self.state.failure.as_ref().map(|failure| failure.epochs),
             machine: seen,
             button,
         };
         (facts, trouble)
+    }
+
+    /// An attachment that is not wanted any more has no failure.
+    fn forget_failures(&mut self, orders: &Orders) {
+        let Some(server) = &orders.server else { return };
+        let wanted = |id| {
+            server
+                .attachments
+                .iter()
+                .any(|attachment| attachment.id == id)
+        };
+        self.state.failed.retain(|id, _| wanted(*id));
     }
 
     /// QEMU is gone without our doing.
@@ -206,7 +245,7 @@ impl Guest {
     }
 
     /// Tells what is, if that is news.
-    fn report(&self, facts: &Facts, step: Step, trouble: Option<String>) {
+    fn report(&self, orders: &Orders, facts: &Facts, step: Step, trouble: Option<String>) {
         let Some(wish) = &facts.wanted else { return };
         let power = match (facts.machine, step) {
             // Half-way through a step there is nothing to tell.
@@ -228,7 +267,12 @@ impl Guest {
             rebooted_epoch: self.state.done.reboot,
             failure: trouble.or_else(|| failure.map(|failure| failure.text.clone())),
             launched_ms: self.state.launched_ms,
-            attachments: Vec::new(),
+            attachments: attachments(
+                orders,
+                self.plugged.as_ref(),
+                self.machine.is_some(),
+                &self.state.failed,
+            ),
         };
         let news = lock(&self.shared.picture).insert(self.id, seen.clone());
         if news.as_ref() != Some(&seen) {
@@ -244,6 +288,7 @@ impl Guest {
             (_, Some(pressed)) if pressed.again > now => Some(pressed.again.min(pressed.end)),
             (_, pressed) => pressed.map(|pressed| pressed.end),
         };
+        let end = end.into_iter().chain(self.ask_again()).min();
         let Guest {
             orders,
             requests,
@@ -281,6 +326,11 @@ impl Guest {
             Ok(()) = self.orders.changed() => {}
         }
     }
+}
+
+fn boots_from_volume(orders: &Orders) -> bool {
+    let server = orders.server.as_ref();
+    server.is_some_and(|server| server.boot.disk.is_none())
 }
 
 fn wish(server: &Server) -> Wish {

@@ -580,6 +580,8 @@ impl Host {
                 why: "a test".into(),
             }),
             cgroup: cgroup_hierarchy().map(|mount| mount.join(group)),
+            base: Netns::ensure(&namespace(&root)).unwrap(),
+            fence: "hxtest-guests".into(),
             stop_timeout: Duration::from_secs(1),
         };
         Host { root, settings }
@@ -709,7 +711,14 @@ impl Drop for Host {
             eprintln!("{e}");
         }
         let _ = fs::remove_dir_all(&self.root);
+        let _ = Netns::remove(self.settings.base.name());
     }
+}
+
+/// The namespace of a host, by the id in its directory's name.
+fn namespace(root: &Path) -> String {
+    let name = root.file_name().unwrap().to_str().unwrap();
+    format!("hxguests-{}", &name["hextet-guest-".len()..][..8])
 }
 
 /// One life of a node.

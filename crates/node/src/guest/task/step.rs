@@ -4,15 +4,13 @@ use std::io;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use model::{Power, Seen, Server};
-use qemu::KERNEL_ARGUMENTS;
 use tokio::time::Instant;
 
 use super::{Guest, Orders, Pressed, wish};
-use crate::guest::machine::{KernelParts, Machine, Parts};
+use crate::guest::machine::Machine;
 use crate::guest::plan::{Epochs, For, Step};
 use crate::guest::state::Failure;
-use crate::guest::{blocking, cgroup, chain, config_drive, console, disk, lock, remove, variables};
-use crate::image::private_dir;
+use crate::guest::{blocking, chain, console, disk, lock, remove, variables};
 
 /// How long a guest may take to hear its power button before that is pressed again.
 const PRESS_AGAIN: Duration = Duration::from_secs(3);
@@ -55,11 +53,9 @@ impl Guest {
     async fn prepare(&mut self, server: &Server) -> io::Result<()> {
         self.save().await?;
         let boot = &server.boot;
+        // One that boots from a volume has no disk of its own.
         let Some(image) = &boot.disk else {
-            return Err(io::Error::new(
-                io::ErrorKind::Unsupported,
-                "this node cannot boot from a volume",
-            ));
+            return Ok(());
         };
         let images = &self.shared.images;
         let fetched = async {
@@ -84,68 +80,6 @@ impl Guest {
             disk::make(&dir, &data, size_gib, uid)
         })
         .await
-    }
-
-    async fn launch(&mut self, server: &Server, orders: &Orders) -> io::Result<()> {
-        let epochs = wish(server).epochs;
-        self.state.launching = Some(epochs);
-        self.state.failure = None;
-        let (parts, ()) = tokio::try_join!(self.parts(server), self.save())?;
-        let (nics, open_tap) = (orders.nics.clone(), self.shared.open_tap.clone());
-        let (dir, instance) = (self.dir.clone(), orders.instance.clone());
-        let cgroup = self.shared.settings.cgroup.clone();
-        let started = blocking(move || {
-            private_dir(&parts.run_dir)?;
-            let config_drive = match instance {
-                Some(instance) => Some(config_drive::make(&dir, &instance, parts.uid)?),
-                None => None,
-            };
-            let taps = nics
-                .iter()
-                .map(|nic| Ok((open_tap(nic.port)?, nic.mac, nic.mtu)));
-            let taps = taps.collect::<io::Result<_>>()?;
-            let cgroup = cgroup::ensure(cgroup.as_deref(), parts.server);
-            Parts {
-                taps,
-                config_drive,
-                cgroup,
-                ..parts
-            }
-            .start()
-        });
-        let machine = started.await?.answers().await?;
-        self.launched(machine, epochs).await
-    }
-
-    async fn parts(&self, server: &Server) -> io::Result<Parts> {
-        let images = &self.shared.images;
-        let kernel = match &server.boot.kernel {
-            None => None,
-            Some(kernel) => Some(KernelParts {
-                image: images.fetch(kernel).await?,
-                ramdisk: match &server.boot.ramdisk {
-                    Some(ramdisk) => Some(images.fetch(ramdisk).await?),
-                    None => None,
-                },
-                arguments: format!("{KERNEL_ARGUMENTS} {}", server.boot.kernel_args),
-            }),
-        };
-        Ok(Parts {
-            server: server.id,
-            uid: self.state.uid,
-            qemu: self.shared.settings.qemu.clone(),
-            accelerator: self.shared.accelerator().await,
-            vcpus: server.vcpus,
-            ram_mib: server.ram_mib,
-            hardware: server.boot.hardware,
-            variables: variables::path(&self.dir, server.boot.hardware.firmware),
-            disk: Some(disk::path(&self.dir)),
-            config_drive: None,
-            kernel,
-            taps: Vec::new(),
-            run_dir: self.run_dir.clone(),
-            cgroup: None,
-        })
     }
 
     pub(super) async fn launched(&mut self, machine: Machine, epochs: Epochs) -> io::Result<()> {
@@ -228,9 +162,17 @@ impl Guest {
     pub(super) async fn forget(&mut self) -> io::Result<()> {
         self.state.launching = None;
         self.state.process = None;
+        self.state.taps.clear();
+        self.state.portals.clear();
+        self.plugged = None;
+        self.asked.clear();
         self.save().await?;
-        let (settings, id) = (self.shared.settings.clone(), self.id);
-        blocking(move || remove::run(&settings, id)).await
+        let (shared, id, uid) = (self.shared.clone(), self.id, self.state.uid);
+        blocking(move || {
+            shared.fence.remove(uid)?;
+            remove::run(&shared.settings, id)
+        })
+        .await
     }
 
     pub(super) async fn remove(&mut self) -> io::Result<()> {
@@ -257,7 +199,7 @@ impl Guest {
         }
     }
 
-    async fn save(&self) -> io::Result<()> {
+    pub(super) async fn save(&self) -> io::Result<()> {
         let (state, dir) = (self.state.clone(), self.dir.clone());
         blocking(move || state.save(&dir)).await
     }

@@ -132,6 +132,7 @@ impl Bare {
             hardware: Hardware::default(),
             variables: None,
             disk: Some(disk.as_raw_fd()),
+            volumes: Vec::new(),
             config_drive: None,
             kernel: Some(Kernel {
                 image: kernel.as_raw_fd(),
@@ -139,6 +140,7 @@ impl Bare {
                 command_line: format!("{KERNEL_ARGUMENTS} "),
             }),
             nics: vec![Nic {
+                port: model::PortId::random(),
                 tap: link.as_raw_fd(),
                 mac: GUEST_MAC,
                 mtu: MTU,
