@@ -4,12 +4,13 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use model::{
-    AddressGroup, AddressGroupId, Change, Desired, Direction, Key, Network, NodeId, Peer, Port,
-    PortId, Protocol, Result, Router, RouterPort, Rule, SecurityGroupId, Server, Subnet, Volume,
+    AddressGroup, AddressGroupId, Attachment, Change, Desired, Direction, Key, Network, NodeId,
+    Peer, Port, PortId, Protocol, Result, Router, RouterPort, Rule, SecurityGroupId, Server,
+    ServerId, Subnet, Volume,
 };
 use store::{Field, Query, Tx, Value, row};
 
-use crate::{floating_ip, port, router, server, subnet, volume};
+use crate::{attachment, floating_ip, port, router, server, subnet, volume};
 
 /// What a node should hear about a key: its document, or a tombstone when there is none for it.
 pub(crate) fn change(tx: &Tx<'_>, node: NodeId, key: Key) -> Result<Change> {
@@ -42,7 +43,7 @@ pub(crate) fn change(tx: &Tx<'_>, node: NodeId, key: Key) -> Result<Change> {
         }
         Key::Server(id) => {
             let here = tx.find::<row::Server>(id.to_value())?;
-            let here = here.filter(|s| s.node_id == Some(node) && !s.deleting);
+            let here = here.filter(|s| s.node_id == Some(node) && !s.deleting && !s.waiting);
             here.map(|s| server_document(tx, s))
                 .transpose()?
                 .map(|s| Desired::Server(Box::new(s)))
@@ -254,6 +255,30 @@ fn volume_document(tx: &Tx<'_>, row: row::Volume) -> Result<Volume> {
     })
 }
 
+/// The volumes that a server is to have, and where they are.
+fn attachments(tx: &Tx<'_>, server: &ServerId) -> Result<Vec<Attachment>> {
+    let mut found = Vec::new();
+    for held in attachment::of_server(tx, server)? {
+        let volume: row::Volume = tx.get(&held.volume_id)?;
+        let keeper = match volume.node_id {
+            Some(node) => tx.node(node)?,
+            None => None,
+        };
+        if let Some(keeper) = keeper.filter(|_| held.wanted) {
+            found.push(Attachment {
+                id: held.id,
+                volume: held.volume_id,
+                portals: keeper.facts.0.portals,
+                target: volume::target(&held.volume_id),
+                chap: held.chap.0,
+                root: held.root,
+                read_only: held.read_only,
+            });
+        }
+    }
+    Ok(found)
+}
+
 fn server_document(tx: &Tx<'_>, row: row::Server) -> Result<Server> {
     let ports: Vec<PortId> = server::ports_of(tx, &row.id)?
         .into_iter()
@@ -278,7 +303,7 @@ fn server_document(tx: &Tx<'_>, row: row::Server) -> Result<Server> {
         user_data: row.user_data.0,
         metadata: row.metadata.0.into_iter().collect(),
         created_ms: row.created_ms,
-        attachments: Vec::new(),
+        attachments: attachments(tx, &row.id)?,
         config_drive: row.config_drive,
     })
 }

@@ -4,6 +4,7 @@
 //! that runs in one transaction; nothing here waits for a node but [`Cloud::console`].
 
 mod assignment;
+mod attachment;
 mod document;
 mod domain;
 mod flavor;
@@ -47,8 +48,8 @@ pub use quota::{Below, Quota, Resource, Service, UNLIMITED};
 pub use router::{GatewayInfo, InterfaceBy, NewRouter, RouterUpdate, RouterView};
 pub use security_group::{NewRule, NewSecurityGroup, SecurityGroupUpdate, SecurityGroupView};
 pub use server::{
-    NamePattern, NewServer, ServerAction, ServerFilter, ServerNetwork, ServerUpdate, ServerView,
-    host_id, vm_state,
+    DiskSource, NamePattern, NewDisk, NewServer, ServerAction, ServerFilter, ServerNetwork,
+    ServerUpdate, ServerView, host_id, vm_state,
 };
 pub use setup::{Account, set_up};
 pub use subnet::{IpVersion, NewSubnet, SubnetUpdate};

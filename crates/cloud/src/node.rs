@@ -12,8 +12,8 @@ use store::{Field, Json, Query, Tx, row};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::document;
 use crate::{Cloud, now_ms};
+use crate::{attachment, document};
 
 /// How long a question to a node may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
@@ -116,10 +116,16 @@ impl Cloud {
                 seen_ms: now_ms(),
             };
             match tx.node(facts.id)? {
-                Some(known) => tx.update(&row::Node {
-                    reached: known.reached,
-                    ..node
-                }),
+                Some(known) => {
+                    tx.update(&row::Node {
+                        reached: known.reached,
+                        ..node
+                    })?;
+                    match known.facts.0.portals == facts.portals {
+                        true => Ok(()),
+                        false => attachment::portals_changed(tx, facts.id),
+                    }
+                }
                 None => tx.insert(&node),
             }
         })

@@ -38,6 +38,8 @@ pub struct Wish {
     pub reboot_epoch: u64,
     pub hard_reboot: bool,
     pub deleting: bool,
+    /// Volumes that were asked for with it are still being made.
+    pub waiting: bool,
 }
 
 /// Status and task state of a server.
@@ -53,6 +55,7 @@ fn settled(wish: Wish, seen: Option<&GuestSeen>, fault: bool) -> (Status, TaskSt
     let Some(guest) = seen else {
         return match fault {
             true => (Status::Error, None),
+            false if wish.waiting => (Status::Build, Some("block_device_mapping")),
             false => (Status::Build, Some("scheduling")),
         };
     };
@@ -96,6 +99,7 @@ mod tests {
             reboot_epoch: epochs.1,
             hard_reboot: false,
             deleting: false,
+            waiting: false,
         };
         let seen = seen.map(|(power, started_epoch, rebooted_epoch)| GuestSeen {
             server: ServerId::random(),

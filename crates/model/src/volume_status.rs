@@ -33,10 +33,11 @@ pub fn volume_status(
         return "deleting";
     }
     match wish.attached {
-        Some(Attached::Attaching) => return "attaching",
+        // A volume that is made for its server is there before it is attached.
+        Some(Attached::Attaching) if made => return "attaching",
         Some(Attached::InUse) => return "in-use",
         Some(Attached::Detaching) => return "detaching",
-        None => {}
+        Some(Attached::Attaching) | None => {}
     }
     let failed = seen.is_some_and(|s| s.failure.is_some());
     let small = seen.is_some_and(|s| s.ready && s.size_gib < wish.size_gib);
@@ -111,6 +112,10 @@ mod tests {
             let case = seen(false, 2, true, true);
             check(Case { attached, ..case }, expected);
         }
+        let attached = Some(Attached::Attaching);
+        check(Case { attached, ..NEW }, "creating");
+        let failed = seen(false, 0, true, false);
+        check(Case { attached, ..failed }, "error");
         let deleting = true;
         check(Case { deleting, ..NEW }, "deleting");
     }

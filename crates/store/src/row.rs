@@ -295,6 +295,8 @@ rows! {
         reboot_epoch: u64,
         reboot: Json<model::Reboot>,
         deleting: bool,
+        /// Volumes that were asked for with it are still being made: its node does not hear of it.
+        waiting: bool,
         /// Observed: what the node last said.
         seen: Json<Option<GuestSeen>>,
         /// Why it failed before a node had it.

@@ -2,15 +2,16 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
+use std::net::SocketAddrV6;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cloud::Cloud;
 use link::{Answer, FromNode, Question, ToNode};
 use model::{
-    AddressGroup, AddressGroupId, Change, Desired, GuestSeen, Key, Network, NetworkId, NodeFacts,
-    NodeId, Port, PortId, PortSeen, PowerSeen, Router, RouterId, Seen, Server, ServerId, Volume,
-    VolumeSeen,
+    AddressGroup, AddressGroupId, AttachmentId, AttachmentSeen, Change, Desired, GuestSeen, Key,
+    Network, NetworkId, NodeFacts, NodeId, Port, PortId, PortSeen, PowerSeen, Router, RouterId,
+    Seen, Server, ServerId, Volume, VolumeSeen,
 };
 use tokio::io::{AsyncRead, DuplexStream, ReadHalf, WriteHalf};
 use tokio::sync::{Mutex as AsyncMutex, watch};
@@ -112,6 +113,12 @@ impl FakeNode {
         let facts = self.facts.clone();
         self.say(&FromNode::Hello { facts, generation }).await;
         self.catch_up().await;
+    }
+
+    /// Comes back with other portals.
+    pub async fn serves_volumes_at(&mut self, portals: Vec<SocketAddrV6>) {
+        self.facts.portals = portals;
+        self.reconnect().await;
     }
 
     /// Breaks the link, and waits until the controller has noticed.
@@ -221,6 +228,7 @@ impl FakeNode {
     pub async fn prepares(&self, id: &str) {
         self.sees_guest(id, |seen| {
             seen.power = PowerSeen::Preparing;
+            seen.attachments.clear();
             seen.started_epoch = 0;
             seen.launched_ms = None;
         })
@@ -242,17 +250,30 @@ impl FakeNode {
 
     /// A guest ended, by itself or because that was wanted.
     pub async fn powers_off(&self, id: &str) {
-        self.sees_guest(id, |seen| seen.power = PowerSeen::Stopped)
-            .await;
+        self.sees_guest(id, |seen| {
+            seen.power = PowerSeen::Stopped;
+            seen.attachments.clear();
+        })
+        .await;
     }
 
     /// A guest could not be started.
     pub async fn fails(&self, id: &str, why: &str) {
         self.sees_guest(id, |seen| {
             seen.power = PowerSeen::Stopped;
+            seen.attachments.clear();
             seen.started_epoch = 0;
             seen.launched_ms = None;
             seen.failure = Some(why.to_owned());
+        })
+        .await;
+    }
+
+    /// A guest runs, and the volume that was attached last could not be given to it.
+    pub async fn attach_fails(&self, id: &str, why: &str) {
+        self.sees_guest(id, |seen| {
+            let last = seen.attachments.last_mut().expect("an attachment");
+            last.failure = Some(why.to_owned());
         })
         .await;
     }
@@ -317,7 +338,8 @@ impl FakeNode {
         self.say(&FromNode::Seen(seen)).await;
     }
 
-    async fn sees_guest(&self, id: &str, change: impl FnOnce(&mut GuestSeen)) {
+    /// Says of a guest that it runs as its document wants it, but for what the test changes.
+    pub async fn sees_guest(&self, id: &str, change: impl FnOnce(&mut GuestSeen)) {
         let server = self.wanted_server(id).await.expect("a wanted server");
         let mut seen = running(&server);
         change(&mut seen);
@@ -365,8 +387,12 @@ fn running(server: &Server) -> GuestSeen {
         rebooted_epoch: server.reboot_epoch,
         failure: None,
         launched_ms: Some(server.created_ms + 1000),
-        attachments: Vec::new(),
+        attachments: server.attachments.iter().map(|a| there(a.id)).collect(),
     }
+}
+
+fn there(id: AttachmentId) -> AttachmentSeen {
+    AttachmentSeen { id, failure: None }
 }
 
 async fn hear(

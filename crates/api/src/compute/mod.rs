@@ -1,7 +1,10 @@
 //! The compute API at microversion 2.1.
 
 mod action;
+mod attachment;
+mod block_device;
 mod flavor;
+mod instance_action;
 mod keypair;
 mod limits;
 mod node;
@@ -108,6 +111,41 @@ pub(crate) const ROUTES: Lines = &[
         Method::GET,
         "/v2.1/servers/{id}/metadata",
         Plain(server::metadata),
+    ),
+    (
+        Method::GET,
+        "/v2.1/servers/{id}/os-volume_attachments",
+        Plain(attachment::list),
+    ),
+    (
+        Method::POST,
+        "/v2.1/servers/{id}/os-volume_attachments",
+        Plain(attachment::attach),
+    ),
+    (
+        Method::GET,
+        "/v2.1/servers/{id}/os-volume_attachments/{volume}",
+        Plain(attachment::show),
+    ),
+    (
+        Method::PUT,
+        "/v2.1/servers/{id}/os-volume_attachments/{volume}",
+        Plain(attachment::swap),
+    ),
+    (
+        Method::DELETE,
+        "/v2.1/servers/{id}/os-volume_attachments/{volume}",
+        Plain(attachment::detach),
+    ),
+    (
+        Method::GET,
+        "/v2.1/servers/{id}/os-instance-actions",
+        Plain(instance_action::list),
+    ),
+    (
+        Method::GET,
+        "/v2.1/servers/{id}/os-instance-actions/{request}",
+        Plain(instance_action::show),
     ),
     (
         Method::GET,

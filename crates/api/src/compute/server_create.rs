@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use store::row;
 
+use super::block_device::{BlockDevice, disks};
 use crate::json::{ip, number, parse, truth};
 
 #[derive(Deserialize)]
@@ -70,13 +71,6 @@ struct GroupJson {
     name: String,
 }
 
-#[derive(Deserialize)]
-struct BlockDevice {
-    source_type: Option<String>,
-    destination_type: Option<String>,
-    uuid: Option<String>,
-}
-
 /// The wish, once every field is known to be one this cloud can fulfil.
 ///
 /// # Errors
@@ -94,30 +88,17 @@ pub(super) fn check(wanted: Create) -> Result<NewServer> {
         return Err(not_yet("block_device_mapping"));
     }
     let _ = wanted.admin_password;
-    let image = match (
-        wanted.image.filter(|i| !i.is_empty()),
-        wanted
-            .block_device_mapping_v2
-            .unwrap_or_default()
-            .as_slice(),
-    ) {
-        (Some(image), []) => image,
-        (
-            image,
-            [
-                BlockDevice {
-                    source_type: Some(source),
-                    destination_type,
-                    uuid: Some(uuid),
-                },
-            ],
-        ) if source == "image" && destination_type.as_deref() == Some("local") => {
-            image.unwrap_or_else(|| uuid.clone())
-        }
-        (None, []) => return Err(Error::invalid("Invalid imageRef provided.")),
-        _ => return Err(not_yet("booting from a volume")),
-    };
     let last = |text: &str| text.rsplit('/').next().unwrap_or_default().to_owned();
+    let image = wanted.image.filter(|i| !i.is_empty()).map(|text| {
+        last(&text)
+            .parse()
+            .map_err(|_| Error::invalid("Invalid imageRef provided."))
+    });
+    let entries = wanted.block_device_mapping_v2.unwrap_or_default();
+    let (image, disks) = match (image.transpose()?, entries.is_empty()) {
+        (None, true) => return Err(Error::invalid("Invalid imageRef provided.")),
+        (image, _) => disks(image, entries)?,
+    };
     let flavor = match wanted.flavor {
         Value::String(text) => last(&text),
         Value::Number(number) => number.to_string(),
@@ -134,9 +115,8 @@ pub(super) fn check(wanted: Create) -> Result<NewServer> {
         access_v6,
         name: wanted.name,
         description: None,
-        image: last(&image)
-            .parse()
-            .map_err(|_| Error::invalid("Invalid imageRef provided."))?,
+        image,
+        disks,
         flavor,
         // Before microversion 2.37 an empty list says no more than none.
         networks: wanted

@@ -71,6 +71,11 @@ pub(super) fn view(ctx: &Context, view: &ServerView) -> Value {
     let server = &view.server;
     let id = server.id.to_string();
     let seen = server.seen.0.as_ref();
+    let volumes: Vec<Value> = view
+        .attachments
+        .iter()
+        .map(|a| json!({"id": a.volume_id}))
+        .collect();
     let mut body = json!({
         "id": id, "name": server.name, "status": server.status,
         "tenant_id": server.project_id, "user_id": server.user_id,
@@ -87,7 +92,7 @@ pub(super) fn view(ctx: &Context, view: &ServerView) -> Value {
         "OS-EXT-STS:power_state": power_state(server),
         "OS-SRV-USG:launched_at": seen.and_then(|s| s.launched_ms).map(time::bare_micros),
         "OS-SRV-USG:terminated_at": null,
-        "os-extended-volumes:volumes_attached": [],
+        "os-extended-volumes:volumes_attached": volumes,
     });
     let groups: Vec<Value> = view
         .security_groups

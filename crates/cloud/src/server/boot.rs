@@ -16,17 +16,17 @@ pub(super) fn boot_of(
     id: &ImageId,
     flavor: &row::Flavor,
 ) -> Result<Boot> {
-    let usable = |id: &ImageId| -> Result<row::Image> {
-        let image = image::visible(tx, caller, id)
-            .map_err(|_| Error::invalid(format!("Image {id} could not be found.")))?;
-        match image.status.as_str() {
-            "active" => Ok(image),
-            other => Err(Error::invalid(format!(
-                "Image {id} is not active: it is {other}."
-            ))),
-        }
-    };
-    let disk = usable(id)?;
+    boot_of_image(tx, caller, &usable(tx, caller, id)?, flavor)
+}
+
+/// What a server boots from an image, as its record says.
+pub(super) fn boot_of_image(
+    tx: &Tx<'_>,
+    caller: &Caller,
+    disk: &row::Image,
+    flavor: &row::Flavor,
+) -> Result<Boot> {
+    let id = disk.id;
     if disk.min_ram > flavor.ram_mib {
         return Err(Error::invalid(
             "Flavor's memory is too small for requested image.",
@@ -49,7 +49,9 @@ pub(super) fn boot_of(
                 "Image {id}: property {name} '{text}' is not the id of an image"
             ))
         })?;
-        usable(&id).and_then(|i| image_file(&i)).map(Some)
+        usable(tx, caller, &id)
+            .and_then(|i| image_file(&i))
+            .map(Some)
     };
     if matches!(disk.disk_format.as_deref(), Some("aki" | "ari")) {
         return Err(Error::invalid(format!(
@@ -59,10 +61,21 @@ pub(super) fn boot_of(
     Ok(Boot {
         kernel: part("kernel_id")?,
         ramdisk: part("ramdisk_id")?,
-        kernel_args: kernel_arguments(&disk)?,
-        disk: Some(image_file(&disk)?),
-        hardware: hardware(&disk)?,
+        kernel_args: kernel_arguments(disk)?,
+        disk: Some(image_file(disk)?),
+        hardware: hardware(disk)?,
     })
+}
+
+fn usable(tx: &Tx<'_>, caller: &Caller, id: &ImageId) -> Result<row::Image> {
+    let image = image::visible(tx, caller, id)
+        .map_err(|_| Error::invalid(format!("Image {id} could not be found.")))?;
+    match image.status.as_str() {
+        "active" => Ok(image),
+        other => Err(Error::invalid(format!(
+            "Image {id} is not active: it is {other}."
+        ))),
+    }
 }
 
 fn kernel_arguments(image: &row::Image) -> Result<String> {

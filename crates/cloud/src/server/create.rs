@@ -5,8 +5,9 @@ use std::net::IpAddr;
 use model::{Caller, Error, ImageId, Key, Power, Reboot, Result, ServerId, UserData};
 use store::{Json, Tx, row};
 
-use super::boot::boot_of;
+use super::disks::{DiskSource, NewDisk, attach_disks, boot};
 use super::interface::{MAX_NETWORKS, ServerNetwork, attach_ports, has_ipv4};
+use super::log;
 use super::state::set_status;
 use crate::list;
 use crate::quota::{self, Resource};
@@ -22,7 +23,10 @@ const DEFAULT_ZONE: &str = "nova";
 pub struct NewServer {
     pub name: String,
     pub description: Option<String>,
-    pub image: ImageId,
+    /// Its root disk is made of it; without one it boots from one of its disks.
+    pub image: Option<ImageId>,
+    /// Volumes it is to have.
+    pub disks: Vec<NewDisk>,
     pub flavor: String,
     /// `None`: the project's network, if it has just one.
     pub networks: Option<Vec<ServerNetwork>>,
@@ -64,7 +68,7 @@ impl Cloud {
     ) -> Result<row::Server> {
         let project = caller.project()?.clone();
         let flavor = flavor::usable(tx, caller, &new.flavor)?;
-        let boot = boot_of(tx, caller, &new.image, &flavor)?;
+        let boot = boot(tx, caller, new, &flavor)?;
         let zone = new
             .availability_zone
             .clone()
@@ -98,7 +102,7 @@ impl Cloud {
                 disk_gib: flavor.disk_gib,
                 extra_specs: flavor.extra_specs.0.clone(),
             }),
-            image_id: Some(new.image),
+            image_id: new.image,
             boot: Json(boot),
             key_name: new.key_name.clone(),
             public_keys: Json(public_keys(tx, caller, new.key_name.as_deref())?),
@@ -113,6 +117,7 @@ impl Cloud {
             reboot_epoch: 0,
             reboot: Json(Reboot::Soft),
             deleting: false,
+            waiting: false,
             seen: Json(None),
             fault: placed.err(),
             status: String::new(),
@@ -123,10 +128,12 @@ impl Cloud {
         set_status(&mut server);
         tx.insert(&server)?;
         attach_ports(tx, caller, &server, new)?;
-        if !server.config_drive && !has_ipv4(tx, &server)? {
-            server.config_drive = true;
-            tx.update(&server)?;
-        }
+        server.config_drive |= !has_ipv4(tx, &server)?;
+        attach_disks(tx, &self.inner.nodes, caller, &mut server, new)?;
+        set_status(&mut server);
+        tx.update(&server)?;
+        log::record(tx, caller, &server.id, "create", None)?;
+        log::settle(tx, &server)?;
         tx.touch(Key::Server(server.id))?;
         Ok(server)
     }
@@ -158,6 +165,12 @@ fn check(new: &NewServer) -> Result<()> {
     }
     if let Some(description) = &new.description {
         list::check_name("description", description)?;
+    }
+    let given = |disk: &NewDisk| matches!(disk.source, DiskSource::Volume(_));
+    if new.most > 1 && new.disks.iter().any(given) {
+        return Err(Error::invalid(
+            "Cannot attach one or more volumes to multiple instances",
+        ));
     }
     if new.most > 100 {
         return Err(Error::invalid("at most 100 servers can be made at once"));

@@ -2,8 +2,10 @@
 
 mod boot;
 mod create;
+mod disks;
 mod hardware;
 mod interface;
+pub(crate) mod log;
 mod state;
 mod view;
 
@@ -15,11 +17,13 @@ use store::{Field, Query, Tx, Value, row};
 use crate::{Cloud, image, list};
 
 pub use create::NewServer;
+pub use disks::{DiskSource, NewDisk};
 pub use interface::ServerNetwork;
 pub use state::{ServerAction, vm_state};
 pub use view::{NamePattern, ServerFilter, ServerView};
 
 pub(crate) use boot::image_file;
+pub(crate) use state::stop_waiting;
 use state::{remove, save};
 use view::views;
 
@@ -68,6 +72,7 @@ impl Cloud {
                 None => remove(tx, &server),
                 Some(_) => {
                     server.deleting = true;
+                    log::record(tx, caller, id, "delete", None)?;
                     save(tx, &mut server)
                 }
             }
@@ -137,7 +142,7 @@ pub(crate) fn hostname(name: &str, id: &ServerId) -> String {
     }
 }
 
-pub(super) fn visible(tx: &Tx<'_>, caller: &Caller, id: &ServerId) -> Result<row::Server> {
+pub(crate) fn visible(tx: &Tx<'_>, caller: &Caller, id: &ServerId) -> Result<row::Server> {
     let server: row::Server = tx.get(id)?;
     list::seen(caller.sees(&server.project_id), server, Kind::Server, id)
 }

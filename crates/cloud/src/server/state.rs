@@ -3,8 +3,8 @@
 use model::{Caller, Error, Key, NodeId, PortId, Power, Reboot, Result, Seen, ServerId, Wish};
 use store::{Field, Tx, row};
 
-use super::{ports_of, visible};
-use crate::{Cloud, now_ms, port, volume};
+use super::{log, ports_of, visible};
+use crate::{Cloud, attachment, now_ms, port, volume};
 
 /// What a client asks of a server's power.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +12,16 @@ pub enum ServerAction {
     Start,
     Stop,
     Reboot(Reboot),
+}
+
+impl ServerAction {
+    fn name(self) -> &'static str {
+        match self {
+            ServerAction::Start => "start",
+            ServerAction::Stop => "stop",
+            ServerAction::Reboot(_) => "reboot",
+        }
+    }
 }
 
 impl Cloud {
@@ -29,6 +39,7 @@ impl Cloud {
         self.store().write(|tx| {
             let mut server = visible(tx, caller, id)?;
             wish_for(&mut server, action)?;
+            log::record(tx, caller, id, action.name(), None)?;
             save(tx, &mut server)
         })
     }
@@ -76,9 +87,9 @@ fn wish_for(server: &mut row::Server, action: ServerAction) -> Result<()> {
         }
         (ServerAction::Reboot(_), _) => return no("reboot"),
     }
-    if server.node_id.is_none() {
+    if let Some(fault) = &server.fault {
         return Err(Error::conflict(format!(
-            "Instance {} was never placed on a node: delete it and make it again",
+            "Instance {} was never started: delete it and make it again. {fault}",
             server.id
         )));
     }
@@ -110,6 +121,7 @@ pub(super) fn set_status(server: &mut row::Server) {
         reboot_epoch: server.reboot_epoch,
         hard_reboot: server.reboot.0 == Reboot::Hard,
         deleting: server.deleting,
+        waiting: server.waiting,
     };
     let (status, task) = model::status(wish, server.seen.0.as_ref(), server.fault.is_some());
     server.status = status.as_str().to_owned();
@@ -129,7 +141,9 @@ fn take_in(tx: &mut Tx<'_>, node: NodeId, seen: &Seen) -> Result<()> {
             server.updated_ms = now_ms();
             set_status(&mut server);
             // Observed facts are no news for the node that reported them.
-            tx.update(&server)
+            tx.update(&server)?;
+            attachment::settle(tx, &server)?;
+            log::settle(tx, &server)
         }
         Seen::GuestGone(id) => match server_on(tx, node, id)? {
             Some(server) if server.deleting => remove(tx, &server),
@@ -145,6 +159,19 @@ fn take_in(tx: &mut Tx<'_>, node: NodeId, seen: &Seen) -> Result<()> {
         Seen::Volume(seen) => volume::take_in(tx, node, seen),
         Seen::VolumeGone(id) => volume::take_out(tx, node, id),
     }
+}
+
+/// The volumes that were asked for with a server are there, and its node hears of it; or one of
+/// them will not be.
+pub(crate) fn stop_waiting(
+    tx: &mut Tx<'_>,
+    mut server: row::Server,
+    failure: Option<String>,
+) -> Result<()> {
+    server.waiting = failure.is_some();
+    server.fault = failure;
+    save(tx, &mut server)?;
+    log::settle(tx, &server)
 }
 
 fn server_on(tx: &Tx<'_>, node: NodeId, id: &ServerId) -> Result<Option<row::Server>> {
@@ -179,6 +206,7 @@ pub(super) fn remove(tx: &mut Tx<'_>, server: &row::Server) -> Result<()> {
         tx.update(&port)?;
         port::touch(tx, &port.id)?;
     }
+    attachment::let_go(tx, server)?;
     tx.delete::<row::Server>(&server.id)?;
     tx.touch(Key::Server(server.id))
 }

@@ -67,6 +67,8 @@ pub struct ServerView {
     /// Names of its ports' security groups, in no special order.
     pub security_groups: Vec<String>,
     pub node_name: Option<String>,
+    /// In the order in which they were made.
+    pub attachments: Vec<row::Attachment>,
 }
 
 impl Cloud {
@@ -110,7 +112,7 @@ impl Cloud {
 /// Joins servers with their ports, in a fixed number of statements however many there are.
 pub(super) fn views(tx: &Tx<'_>, servers: Vec<row::Server>) -> Result<Vec<ServerView>> {
     let ids: Vec<Value> = servers.iter().map(|s| s.id.to_value()).collect();
-    let mut ports: Vec<row::Port> = tx.list(&Query::all().one_of("device_id", ids))?;
+    let mut ports: Vec<row::Port> = tx.list(&Query::all().one_of("device_id", ids.clone()))?;
     ports.retain(|p| p.device_owner.starts_with("compute:"));
     ports.sort_by_key(|p| p.device_index);
     let networks =
@@ -129,6 +131,9 @@ pub(super) fn views(tx: &Tx<'_>, servers: Vec<row::Server>) -> Result<Vec<Server
             .or_default()
             .push(view);
     }
+    let mut attachments = Query::all().one_of("server_id", ids);
+    attachments.order.push(("place", store::Order::Ascending));
+    let attachments: Vec<row::Attachment> = tx.list(&attachments)?;
     let join = |server: row::Server| {
         let ports = of_server.remove(&server.id.to_string()).unwrap_or_default();
         let of_it = |f: &&row::FloatingIp| ports.iter().any(|p| Some(p.port.id) == f.port_id);
@@ -157,6 +162,11 @@ pub(super) fn views(tx: &Tx<'_>, servers: Vec<row::Server>) -> Result<Vec<Server
                 .collect(),
             floating_ips,
             security_groups: names,
+            attachments: attachments
+                .iter()
+                .filter(|a| a.server_id == server.id)
+                .cloned()
+                .collect(),
             node_name: server.node_id.and_then(|id| nodes.get(&id).cloned()),
             server,
         }

@@ -127,7 +127,8 @@ fn volume_image(
         )));
     }
     let file = image_file(&image)?;
-    let least = file.size_bytes.div_ceil(1 << 30);
+    let size_bytes = image.virtual_size_bytes.unwrap_or(file.size_bytes);
+    let least = size_bytes.div_ceil(1 << 30);
     if least > u64::from(size_gib) {
         return Err(Error::invalid(format!(
             "Size of specified image {least}GB is larger than volume size {size_gib}GB."

@@ -13,8 +13,10 @@ use crate::Cloud;
 use crate::list::{self, Page};
 
 pub use change::VolumeUpdate;
+pub(crate) use change::delete;
 pub use create::NewVolume;
 
+pub(crate) use create::insert;
 pub(crate) use state::{refresh, take_in, take_out};
 
 /// A volume with what is joined to it.

@@ -4,7 +4,7 @@ use model::{Attached, Key, NodeId, Result, VolumeId, VolumeSeen, VolumeWish};
 use store::{Field, Tx, row};
 
 use super::attachment_of;
-use crate::now_ms;
+use crate::{attachment, now_ms};
 
 /// Takes in what a node saw of a volume that it keeps.
 pub(crate) fn take_in(tx: &mut Tx<'_>, node: NodeId, seen: &VolumeSeen) -> Result<()> {
@@ -20,7 +20,8 @@ pub(crate) fn take_in(tx: &mut Tx<'_>, node: NodeId, seen: &VolumeSeen) -> Resul
     volume.made |= seen.ready;
     volume.seen.0 = Some(seen.clone());
     // Observed facts are no news for the node that reported them.
-    refresh(tx, &mut volume)
+    refresh(tx, &mut volume)?;
+    attachment::volume_made(tx, &volume)
 }
 
 /// A volume's target and data are gone from a node.

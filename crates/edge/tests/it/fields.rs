@@ -44,6 +44,11 @@ async fn world() -> World {
     world
         .ids
         .insert("os-quota-class-sets", "default".to_owned());
+    let body = json!({"volume": {"size": 1}});
+    let volume = world.member.post("/volume/v3/volumes", body).await;
+    let volume = crate::world::id(&volume.expect(202));
+    world.node.volume_ready(&volume).await;
+    world.ids.insert("spare volume", volume);
     let body = json!({"keypair": {"name": "key", "public_key": KEY}});
     world
         .admin
@@ -67,6 +72,13 @@ fn samples(world: &World) -> Vec<Sample> {
     let (keystone, nova, neutron) = ("/identity/v3", "/compute/v2.1", "/network/v2.0");
     let cinder = "/volume/v3";
     vec![
+        one(
+            "POST",
+            &format!("{}/os-volume_attachments", at(nova, "servers")),
+            json!({"volumeAttachment": {"volumeId": of("spare volume"), "device": "/dev/vdc"}}),
+            &["volumeAttachment", "volumeAttachment/volumeId"],
+            &[],
+        ),
         one(
             "POST",
             "/volume/v3/volumes",
@@ -726,6 +738,7 @@ async fn no_route_is_left_out() {
         "PATCH /image/v2/images/{id}",
         // Whatever it holds, it is refused.
         "POST /volume/v3/snapshots",
+        "PUT /compute/v2.1/servers/{id}/os-volume_attachments/{volume}",
     ];
     for route in api::Routes::new().all() {
         let line = crate::world::line(route);

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod address_group;
+mod attachment;
 mod body;
 mod dual;
 mod fields;

@@ -284,3 +284,120 @@ async fn one_server_that_all_act_on_ends_in_one_state() {
     assert_eq!(cloud.dump().count("server"), 0);
     assert_eq!(cloud.dump().count("port"), 0);
 }
+
+async fn volume(client: &Client, node: &testkit::FakeNode) -> String {
+    let body = json!({"volume": {"size": 1}});
+    let made = client.post("/volume/v3/volumes", body).await.expect(202);
+    let id = crate::world::id(&made);
+    node.volume_ready(&id).await;
+    id
+}
+
+async fn attach(client: &Client, server: &str, volume: &str) -> testkit::Answer {
+    let path = format!("/compute/v2.1/servers/{server}/os-volume_attachments");
+    let body = json!({"volumeAttachment": {"volumeId": volume}});
+    client.post(&path, body).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_volume_goes_to_one_server() {
+    let cloud = TestCloud::start().await;
+    let node = cloud.node("n1").await;
+    let member = cloud.member().await;
+    let image = cloud.image(&member, "i").await;
+    let (net, _) = network(&member, "net", "2001:db8:1::/64").await;
+    let mut servers = Vec::new();
+    for _ in 0..2 {
+        let id = crate::world::server(&member, &image, &net).await;
+        node.boot_finishes(&id).await;
+        servers.push(id);
+    }
+    let one = volume(&member, &node).await;
+    let answers = together(clients(&cloud).await, |n, client| {
+        let (server, volume) = (servers[n % 2].clone(), one.clone());
+        async move { attach(&client, &server, &volume).await.status.as_u16() }
+    })
+    .await;
+    let won = answers.iter().filter(|status| **status == 200).count();
+    assert_eq!(won, 1, "{answers:?}");
+    assert!(
+        answers.iter().all(|s| [200, 400].contains(s)),
+        "{answers:?}"
+    );
+    assert_eq!(node.wanted_volume(&one).await.unwrap().chaps.len(), 1);
+    let mut wanted = 0;
+    for server in &servers {
+        let server = node.wanted_server(server).await.unwrap();
+        wanted += server.attachments.len();
+    }
+    assert_eq!(wanted, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn volumes_of_one_server_have_letters_of_their_own() {
+    let cloud = TestCloud::start().await;
+    let node = cloud.node("n1").await;
+    let member = cloud.member().await;
+    let image = cloud.image(&member, "i").await;
+    let (net, _) = network(&member, "net", "2001:db8:1::/64").await;
+    let server = crate::world::server(&member, &image, &net).await;
+    node.boot_finishes(&server).await;
+    let mut volumes = Vec::new();
+    for _ in 0..CLIENTS {
+        volumes.push(volume(&member, &node).await);
+    }
+    let answers = together(clients(&cloud).await, |n, client| {
+        let (server, volume) = (server.clone(), volumes[n].clone());
+        async move { attach(&client, &server, &volume).await.expect(200) }
+    })
+    .await;
+    let device = |a: &Value| a["volumeAttachment"]["device"].to_string();
+    all_different("devices", answers.iter().map(device).collect());
+    let wanted = node.wanted_server(&server).await.unwrap().attachments;
+    assert_eq!(wanted.len(), CLIENTS);
+    let users = wanted.iter().map(|a| a.chap.user.clone()).collect();
+    all_different("CHAP names", users);
+}
+
+/// One who deletes a volume and one who attaches it: one of them is told no.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_volume_is_attached_or_deleted() {
+    let cloud = TestCloud::start().await;
+    let node = cloud.node("n1").await;
+    let member = cloud.member().await;
+    let image = cloud.image(&member, "i").await;
+    let (net, _) = network(&member, "net", "2001:db8:1::/64").await;
+    let server = crate::world::server(&member, &image, &net).await;
+    node.boot_finishes(&server).await;
+    let mut volumes = Vec::new();
+    for _ in 0..CLIENTS / 2 {
+        volumes.push(volume(&member, &node).await);
+    }
+    let answers = together(clients(&cloud).await, |n, client| {
+        let (server, volume) = (server.clone(), volumes[n / 2].clone());
+        async move {
+            let status = match n % 2 {
+                0 => attach(&client, &server, &volume).await.status,
+                _ => {
+                    client
+                        .delete(&format!("/volume/v3/volumes/{volume}"))
+                        .await
+                        .status
+                }
+            };
+            (volume, status.as_u16())
+        }
+    })
+    .await;
+    for volume in volumes {
+        let mut told: Vec<u16> = answers
+            .iter()
+            .filter(|(id, _)| *id == volume)
+            .map(|(_, status)| *status)
+            .collect();
+        told.sort_unstable();
+        let attached = node.wanted_volume(&volume).await.is_some();
+        let expected = if attached { [200, 400] } else { [202, 400] };
+        assert_eq!(told, expected, "{volume} attached: {attached}");
+    }
+}

@@ -14,7 +14,7 @@ pub(crate) const SOMEONE: &str = "6a5b1f9e-0f7c-4b0e-9b1c-0a4d2f7e9c11";
 pub(crate) struct World {
     pub(crate) cloud: TestCloud,
     /// Kept so that the server has its host.
-    _node: FakeNode,
+    pub(crate) node: FakeNode,
     pub(crate) admin: Client,
     pub(crate) member: Client,
     pub(crate) stranger: Client,
@@ -132,6 +132,25 @@ impl World {
         let volume = json!({"volume": {"size": 1, "metadata": {"colour": "blue"}}});
         let volume = post(&member, "/volume/v3/volumes", volume).await;
         node.volume_ready(&volume).await;
+        let held = post(
+            &member,
+            "/volume/v3/volumes",
+            json!({"volume": {"size": 1}}),
+        )
+        .await;
+        node.volume_ready(&held).await;
+        let at_server = format!("/compute/v2.1/servers/{server}");
+        let attach = json!({"volumeAttachment": {"volumeId": held}});
+        member
+            .post(&format!("{at_server}/os-volume_attachments"), attach)
+            .await
+            .expect(200);
+        node.boot_finishes(&server).await;
+        let asked = member
+            .get(&format!("{at_server}/os-instance-actions"))
+            .await
+            .expect(200);
+        let asked = asked["instanceActions"][0]["request_id"].as_str().unwrap();
         let keystone = "/identity/v3";
         let domain = post(
             &admin,
@@ -185,6 +204,8 @@ impl World {
             ("servers", server),
             ("volumes", volume),
             ("metadata", "colour".to_owned()),
+            ("os-volume_attachments", held),
+            ("os-instance-actions", asked.to_owned()),
             ("domains", domain),
             ("roles", role),
             ("flavors", flavor),
@@ -197,7 +218,7 @@ impl World {
         ]);
         World {
             cloud,
-            _node: node,
+            node,
             admin,
             member,
             stranger,
@@ -282,6 +303,9 @@ fn body_for(route: &Route, world: &World) -> Option<Value> {
         ("POST", "/compute/v2.1/flavors/{id}/os-extra_specs") => json!({"extra_specs": {"a": "b"}}),
         ("PUT", "/compute/v2.1/servers/{id}") => json!({"server": {"name": "x"}}),
         ("POST", "/compute/v2.1/servers/{id}/action") => json!({"os-stop": null}),
+        (_, "/compute/v2.1/servers/{id}/os-volume_attachments") => {
+            json!({"volumeAttachment": {"volumeId": world.id("volumes")}})
+        }
         ("PUT", "/volume/v3/volumes/{id}") => json!({"volume": {"name": "x"}}),
         ("POST", "/volume/v3/volumes/{id}/action") => json!({"os-extend": {"new_size": 2}}),
         ("POST" | "PUT", "/volume/v3/volumes/{id}/metadata") => json!({"metadata": {"a": "b"}}),

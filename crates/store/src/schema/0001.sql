@@ -173,7 +173,7 @@ CREATE TABLE "server" (
     config_drive BOOLEAN NOT NULL, metadata TEXT NOT NULL, access_v4 TEXT, access_v6 TEXT,
     availability_zone TEXT NOT NULL, power TEXT NOT NULL,
     start_epoch BIGINT NOT NULL, reboot_epoch BIGINT NOT NULL, reboot TEXT NOT NULL,
-    deleting BOOLEAN NOT NULL, seen TEXT NOT NULL, fault TEXT, status TEXT NOT NULL,
+    deleting BOOLEAN NOT NULL, waiting BOOLEAN NOT NULL, seen TEXT NOT NULL, fault TEXT, status TEXT NOT NULL,
     task_state TEXT, created_ms BIGINT NOT NULL, updated_ms BIGINT NOT NULL
 );
 CREATE INDEX server_project ON "server" (project_id, created_ms, id);

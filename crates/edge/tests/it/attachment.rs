@@ -1,0 +1,661 @@
+//! Volumes of servers: attached, detached, booted from, and what is told when that fails.
+
+use model::AttachmentSeen;
+use serde_json::{Value, json};
+use testkit::{Answer, Client, FakeNode, TestCloud};
+
+use crate::shape;
+use crate::world::{SOMEONE, act, id, network, server, server_now, status};
+
+const SERVERS: &str = "/compute/v2.1/servers";
+const VOLUMES: &str = "/volume/v3/volumes";
+
+struct Scene {
+    cloud: TestCloud,
+    node: FakeNode,
+    member: Client,
+    image: String,
+    network: String,
+}
+
+async fn scene() -> Scene {
+    let cloud = TestCloud::start().await;
+    let node = cloud.node("n1").await;
+    let member = cloud.member().await;
+    let image = cloud.image(&member, "disk").await;
+    let (network, _) = network(&member, "net", "2001:db8:a::/64").await;
+    Scene {
+        cloud,
+        node,
+        member,
+        image,
+        network,
+    }
+}
+
+impl Scene {
+    async fn running(&self) -> String {
+        let id = server(&self.member, &self.image, &self.network).await;
+        self.node.boot_finishes(&id).await;
+        id
+    }
+
+    async fn volume(&self) -> String {
+        let body = json!({"volume": {"size": 1}});
+        let id = id(&self.member.post(VOLUMES, body).await.expect(202));
+        self.node.volume_ready(&id).await;
+        id
+    }
+
+    async fn volume_now(&self, id: &str) -> Value {
+        let answer = self.member.get(&format!("{VOLUMES}/{id}")).await;
+        answer.expect(200)["volume"].clone()
+    }
+
+    async fn volume_status(&self, id: &str) -> String {
+        let now = self.volume_now(id).await;
+        now["status"].as_str().unwrap().to_owned()
+    }
+
+    async fn attach(&self, server: &str, volume: &str) -> Answer {
+        let path = format!("{SERVERS}/{server}/os-volume_attachments");
+        let body = json!({"volumeAttachment": {"volumeId": volume}});
+        self.member.post(&path, body).await
+    }
+
+    async fn attached(&self, server: &str, volume: &str) {
+        self.attach(server, volume).await.expect(200);
+        self.node.boot_finishes(server).await;
+    }
+
+    async fn detach(&self, server: &str, volume: &str) -> Answer {
+        let path = format!("{SERVERS}/{server}/os-volume_attachments/{volume}");
+        self.member.delete(&path).await
+    }
+
+    async fn held(&self, server: &str) -> usize {
+        let path = format!("{SERVERS}/{server}/os-volume_attachments");
+        let list = self.member.get(&path).await.expect(200);
+        list["volumeAttachments"].as_array().unwrap().len()
+    }
+
+    /// Result and reason of what was asked of a server last.
+    async fn last_action(&self, server: &str, action: &str) -> (Value, Value) {
+        let path = format!("{SERVERS}/{server}/os-instance-actions");
+        let list = self.member.get(&path).await.expect(200);
+        let all = list["instanceActions"].as_array().unwrap();
+        let found = all.iter().find(|a| a["action"] == action);
+        let request = found.expect("the action")["request_id"].as_str().unwrap();
+        let one = self.member.get(&format!("{path}/{request}")).await;
+        let one = &one.expect(200)["instanceAction"];
+        let event = &one["events"][0];
+        assert_eq!(one["message"], event["traceback"]);
+        (event["result"].clone(), event["traceback"].clone())
+    }
+
+    async fn boot(&self, disks: Value, more: Value) -> Answer {
+        let mut body = json!({
+            "name": "s", "flavorRef": "42", "networks": [{"uuid": self.network}],
+            "block_device_mapping_v2": disks,
+        });
+        let fields = body.as_object_mut().unwrap();
+        fields.extend(more.as_object().unwrap().clone());
+        self.member.post(SERVERS, json!({"server": body})).await
+    }
+}
+
+#[tokio::test]
+async fn a_volume_is_attached_and_detached() {
+    let s = scene().await;
+    let (server, volume) = (s.running().await, s.volume().await);
+    let made = s.attach(&server, &volume).await.expect(200);
+    let expected = json!({"volumeAttachment": {
+        "id": volume, "volumeId": volume, "serverId": server, "device": "/dev/vdb",
+    }});
+    assert_eq!(made, expected);
+    assert_eq!(s.volume_status(&volume).await, "attaching");
+    // Who logs in stands in the volume's document, and the server's node is told where and how.
+    let wanted = s.node.wanted_server(&server).await.unwrap().attachments;
+    let kept = s.node.wanted_volume(&volume).await.unwrap();
+    assert_eq!(kept.chaps, [wanted[0].chap.clone()]);
+    assert_eq!(wanted[0].target, kept.target);
+    assert_eq!(wanted[0].portals[0].to_string(), "[2001:db8:5::1]:3260");
+    assert!(!wanted[0].root && !wanted[0].read_only);
+    s.node.boot_finishes(&server).await;
+    let now = s.volume_now(&volume).await;
+    assert_eq!(now["status"], "in-use");
+    assert_eq!(now["attachments"][0]["server_id"], server);
+    assert_eq!(now["attachments"][0]["device"], "/dev/vdb");
+    let view = server_now(&s.member, &server).await;
+    let volumes = &view["os-extended-volumes:volumes_attached"];
+    assert_eq!(volumes, &json!([{"id": volume}]));
+    assert_eq!(
+        s.last_action(&server, "attach_volume").await.0,
+        json!("Success")
+    );
+
+    assert_eq!(s.detach(&server, &volume).await.status, 202);
+    assert_eq!(s.volume_status(&volume).await, "detaching");
+    let wanted = s.node.wanted_server(&server).await.unwrap();
+    assert_eq!(wanted.attachments, []);
+    // Until the server's node says so, the guest may still write to it.
+    let kept = s.node.wanted_volume(&volume).await.unwrap();
+    assert_eq!(kept.chaps.len(), 1);
+    s.node.boot_finishes(&server).await;
+    assert_eq!(s.volume_status(&volume).await, "available");
+    assert_eq!(s.node.wanted_volume(&volume).await.unwrap().chaps, []);
+    assert_eq!(s.held(&server).await, 0);
+    assert_eq!(
+        s.last_action(&server, "detach_volume").await.0,
+        json!("Success")
+    );
+    assert_eq!(s.cloud.dump().count("attachment"), 0);
+}
+
+#[tokio::test]
+async fn an_attach_that_fails_leaves_all_as_it_was_and_says_why() {
+    let s = scene().await;
+    let (server, volume) = (s.running().await, s.volume().await);
+    s.attach(&server, &volume).await.expect(200);
+    assert_eq!(
+        s.last_action(&server, "attach_volume").await,
+        (Value::Null, Value::Null)
+    );
+    let why = "portal [2001:db8:5::1]:3260: connection refused";
+    s.node.attach_fails(&server, why).await;
+    // The node has yet to hear that it need not try again.
+    assert_eq!(s.volume_status(&volume).await, "detaching");
+    assert_eq!(s.node.wanted_server(&server).await.unwrap().attachments, []);
+    s.node.boot_finishes(&server).await;
+    assert_eq!(s.volume_status(&volume).await, "available");
+    assert_eq!(status(&s.member, &server).await, "ACTIVE");
+    assert_eq!(s.held(&server).await, 0);
+    let told = s.last_action(&server, "attach_volume").await;
+    assert_eq!(told, (json!("Error"), json!(why)));
+    s.attached(&server, &volume).await;
+    assert_eq!(s.volume_status(&volume).await, "in-use");
+}
+
+/// What was attached once stays, whatever its portal does later.
+#[tokio::test]
+async fn trouble_with_a_volume_that_is_in_use_takes_nothing_away() {
+    let s = scene().await;
+    let (server, volume) = (s.running().await, s.volume().await);
+    s.attached(&server, &volume).await;
+    s.node.attach_fails(&server, "portal down").await;
+    assert_eq!(s.volume_status(&volume).await, "in-use");
+    assert_eq!(s.held(&server).await, 1);
+    s.node.volume_fails(&volume, "tgtd ended").await;
+    assert_eq!(s.volume_status(&volume).await, "in-use");
+}
+
+#[tokio::test]
+async fn a_server_that_is_off_gets_its_volume_with_its_next_start() {
+    let s = scene().await;
+    let (server, volume) = (s.running().await, s.volume().await);
+    act(&s.member, &server, json!({"os-stop": null})).await;
+    s.node.powers_off(&server).await;
+    s.attach(&server, &volume).await.expect(200);
+    assert_eq!(s.volume_status(&volume).await, "in-use");
+    act(&s.member, &server, json!({"os-start": null})).await;
+    let busy = s.detach(&server, &volume).await;
+    shape::error(&busy, 409, "it is being started");
+    s.node.boot_finishes(&server).await;
+    assert_eq!(s.volume_status(&volume).await, "in-use");
+    act(&s.member, &server, json!({"os-stop": null})).await;
+    s.node.powers_off(&server).await;
+    assert_eq!(s.volume_status(&volume).await, "in-use");
+    assert_eq!(s.detach(&server, &volume).await.status, 202);
+    assert_eq!(s.volume_status(&volume).await, "available");
+}
+
+#[tokio::test]
+async fn an_attached_volume_is_not_deleted_and_not_given_away() {
+    let s = scene().await;
+    let (one, two, volume) = (s.running().await, s.running().await, s.volume().await);
+    s.attached(&one, &volume).await;
+    let before = s.cloud.dump();
+    let delete = s.member.delete(&format!("{VOLUMES}/{volume}")).await;
+    let why = shape::error(&delete, 400, "it is attached");
+    assert!(why.contains("in-use"), "{why}");
+    shape::error(&s.attach(&two, &volume).await, 400, "it is attached");
+    shape::error(&s.attach(&one, &volume).await, 400, "it is attached");
+    let extend = json!({"os-extend": {"new_size": 2}});
+    let path = format!("{VOLUMES}/{volume}/action");
+    shape::error(&s.member.post(&path, extend).await, 400, "attached");
+    shape::error(&s.detach(&two, &volume).await, 404, "not its own");
+    let swap = format!("{SERVERS}/{one}/os-volume_attachments/{volume}");
+    let body = json!({"volumeAttachment": {"volumeId": SOMEONE}});
+    shape::error(&s.member.put(&swap, body).await, 400, "no swap");
+    testkit::assert_same(&before, &s.cloud.dump(), "what is refused");
+}
+
+#[tokio::test]
+async fn what_goes_with_a_server_and_what_stays() {
+    let s = scene().await;
+    let (server, volume) = (s.running().await, s.volume().await);
+    s.attached(&server, &volume).await;
+    s.member
+        .delete(&format!("{SERVERS}/{server}"))
+        .await
+        .expect(204);
+    // Until its node says so, the guest may still write to it.
+    assert_eq!(s.volume_status(&volume).await, "in-use");
+    shape::error(&s.detach(&server, &volume).await, 409, "it is going");
+    s.node.guest_gone(&server).await;
+    assert_eq!(s.volume_status(&volume).await, "available");
+    assert_eq!(s.node.wanted_volume(&volume).await.unwrap().chaps, []);
+}
+
+/// A server that goes while a volume is on its way to it.
+#[tokio::test]
+async fn a_server_is_deleted_while_it_is_given_a_volume() {
+    let s = scene().await;
+    let (server, volume) = (s.running().await, s.volume().await);
+    s.attach(&server, &volume).await.expect(200);
+    s.member
+        .delete(&format!("{SERVERS}/{server}"))
+        .await
+        .expect(204);
+    s.node.guest_gone(&server).await;
+    assert_eq!(s.volume_status(&volume).await, "available");
+    let dump = s.cloud.dump();
+    assert_eq!(
+        (dump.count("attachment"), dump.count("server_action")),
+        (0, 0)
+    );
+}
+
+#[tokio::test]
+async fn wrong_attachments_are_refused() {
+    let s = scene().await;
+    let (server, volume) = (s.running().await, s.volume().await);
+    let path = format!("{SERVERS}/{server}/os-volume_attachments");
+    let before = s.cloud.dump();
+    for (attachment, expected) in [
+        (json!({}), 400),
+        (json!({"volumeId": "x"}), 400),
+        (json!({"volumeId": SOMEONE}), 404),
+        (json!({"volumeId": volume, "device": "/dev/null"}), 400),
+        (json!({"volumeId": volume, "device": "/dev/vda"}), 400),
+        (json!({"volumeId": volume, "tag": "x"}), 400),
+    ] {
+        let body = json!({"volumeAttachment": attachment});
+        let answer = s.member.post(&path, body).await;
+        shape::error(&answer, expected, &attachment.to_string());
+    }
+    let stranger = s.cloud.stranger().await;
+    let body = json!({"volumeAttachment": {"volumeId": volume}});
+    let answer = stranger.post(&path, body.clone()).await;
+    shape::error(&answer, 404, "a stranger's server");
+    testkit::assert_same(&before, &s.cloud.dump(), "what is refused");
+    // An administrator sees both, and they are of two projects.
+    let admin = s.cloud.admin().await;
+    let made = admin.post(VOLUMES, json!({"volume": {"size": 1}})).await;
+    let foreign = id(&made.expect(202));
+    s.node.volume_ready(&foreign).await;
+    let body = json!({"volumeAttachment": {"volumeId": foreign}});
+    shape::error(&admin.post(&path, body.clone()).await, 400, "of another");
+    shape::error(&s.member.post(&path, body).await, 404, "not seen");
+    let building = crate::world::server(&s.member, &s.image, &s.network).await;
+    shape::error(&s.attach(&building, &volume).await, 409, "it builds");
+}
+
+#[tokio::test]
+async fn no_answer_tells_a_secret() {
+    let s = scene().await;
+    let (server, volume) = (s.running().await, s.volume().await);
+    s.attached(&server, &volume).await;
+    let wanted = s.node.wanted_server(&server).await.unwrap();
+    let chap = &wanted.attachments[0].chap;
+    let admin = s.cloud.admin().await;
+    for path in [
+        format!("{VOLUMES}/detail?all_tenants=1"),
+        format!("{VOLUMES}/{volume}"),
+        format!("{SERVERS}/detail?all_tenants=1"),
+        format!("{SERVERS}/{server}/os-volume_attachments"),
+        format!("{SERVERS}/{server}/os-instance-actions"),
+    ] {
+        let answer = admin.get(&path).await;
+        let text = String::from_utf8_lossy(&answer.body).into_owned();
+        assert!(
+            !text.contains(&chap.user) && !text.contains(&chap.secret),
+            "{text}"
+        );
+    }
+    let debug = format!("{:?} {:?}", wanted, s.node.wanted_volume(&volume).await);
+    assert!(!debug.contains(&chap.secret), "{debug}");
+}
+
+/// A node that serves its volumes elsewhere after a restart.
+#[tokio::test]
+async fn a_server_hears_of_a_portal_that_moved() {
+    let mut s = scene().await;
+    let (server, volume) = (s.running().await, s.volume().await);
+    s.attached(&server, &volume).await;
+    let portal = "[2001:db8:5::2]:3260".parse().unwrap();
+    s.node.serves_volumes_at(vec![portal]).await;
+    let wanted = s.node.wanted_server(&server).await.unwrap();
+    assert_eq!(wanted.attachments[0].portals, [portal]);
+}
+
+#[tokio::test]
+async fn a_server_boots_from_a_new_volume_of_an_image() {
+    let s = scene().await;
+    let disks = json!([{
+        "uuid": s.image, "source_type": "image", "destination_type": "volume",
+        "boot_index": "0", "volume_size": 2, "delete_on_termination": true,
+    }, {
+        "source_type": "blank", "destination_type": "volume", "boot_index": -1,
+        "volume_size": "3", "delete_on_termination": false,
+    }]);
+    let server = id(&s.boot(disks, json!({"imageRef": ""})).await.expect(202));
+    assert_eq!(
+        status(&s.member, &server).await,
+        "BUILD block_device_mapping"
+    );
+    assert!(s.node.wanted_server(&server).await.is_none());
+    let view = server_now(&s.member, &server).await;
+    assert_eq!(view["image"], "");
+    let volumes = view["os-extended-volumes:volumes_attached"].clone();
+    let ids: Vec<&str> = volumes
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|v| v["id"].as_str().unwrap())
+        .collect();
+    let kept = s.node.wanted_volume(ids[0]).await.unwrap();
+    assert_eq!((kept.size_gib, kept.image.is_some()), (2, true));
+    let blank = s.node.wanted_volume(ids[1]).await.unwrap();
+    assert_eq!((blank.size_gib, blank.image), (3, None));
+    s.node.volume_ready(ids[0]).await;
+    assert_eq!(
+        status(&s.member, &server).await,
+        "BUILD block_device_mapping"
+    );
+    s.node.volume_ready(ids[1]).await;
+    assert_eq!(status(&s.member, &server).await, "BUILD scheduling");
+    let wanted = s.node.wanted_server(&server).await.unwrap();
+    assert_eq!(wanted.boot.disk, None);
+    let roots: Vec<bool> = wanted.attachments.iter().map(|a| a.root).collect();
+    assert_eq!(roots, [true, false]);
+    s.node.boot_finishes(&server).await;
+    assert_eq!(status(&s.member, &server).await, "ACTIVE");
+    let now = s.volume_now(ids[0]).await;
+    assert_eq!(
+        (&now["status"], &now["bootable"]),
+        (&json!("in-use"), &json!("true"))
+    );
+    assert_eq!(now["attachments"][0]["device"], "/dev/vda");
+    assert_eq!(s.last_action(&server, "create").await.0, json!("Success"));
+    shape::error(&s.detach(&server, ids[0]).await, 400, "its root");
+
+    s.member
+        .delete(&format!("{SERVERS}/{server}"))
+        .await
+        .expect(204);
+    s.node.guest_gone(&server).await;
+    assert_eq!(s.volume_status(ids[0]).await, "deleting");
+    assert_eq!(s.volume_status(ids[1]).await, "available");
+    assert!(s.node.wanted_volume(ids[0]).await.is_none());
+}
+
+#[tokio::test]
+async fn a_server_boots_from_a_volume_that_is_there() {
+    let s = scene().await;
+    let blank = s.volume().await;
+    let root = |id: &str| {
+        json!([{
+            "uuid": id, "source_type": "volume", "destination_type": "volume", "boot_index": 0,
+        }])
+    };
+    let answer = s.boot(root(&blank), json!({})).await;
+    let why = shape::error(&answer, 400, "it is blank");
+    assert!(why.contains("not bootable"), "{why}");
+    let body = json!({"volume": {"size": 1, "imageRef": s.image}});
+    let volume = id(&s.member.post(VOLUMES, body).await.expect(202));
+    let answer = s.boot(root(&volume), json!({})).await;
+    shape::error(&answer, 400, "it is being made");
+    s.node.volume_ready(&volume).await;
+    let two = json!({"min_count": 2});
+    shape::error(&s.boot(root(&volume), two).await, 400, "two of them");
+    // What its image was is remembered: the image may go.
+    let image = format!("/image/v2/images/{}", s.image);
+    assert_eq!(s.member.delete(&image).await.status, 204);
+    let server = id(&s.boot(root(&volume), json!({})).await.expect(202));
+    assert_eq!(s.volume_status(&volume).await, "attaching");
+    s.node.boot_finishes(&server).await;
+    assert_eq!(status(&s.member, &server).await, "ACTIVE");
+    assert_eq!(s.volume_status(&volume).await, "in-use");
+    s.member
+        .delete(&format!("{SERVERS}/{server}"))
+        .await
+        .expect(204);
+    s.node.guest_gone(&server).await;
+    assert_eq!(s.volume_status(&volume).await, "available");
+}
+
+#[tokio::test]
+async fn a_server_whose_volume_fails_says_why() {
+    let s = scene().await;
+    let disks = |size: u32| {
+        json!([{
+            "uuid": s.image, "source_type": "image", "destination_type": "volume",
+            "boot_index": 0, "volume_size": size, "delete_on_termination": true,
+        }])
+    };
+    let server = id(&s.boot(disks(1), json!({})).await.expect(202));
+    let view = server_now(&s.member, &server).await;
+    let volume = view["os-extended-volumes:volumes_attached"][0]["id"].clone();
+    let volume = volume.as_str().unwrap();
+    s.node.volume_fails(volume, "the image is damaged").await;
+    let view = server_now(&s.member, &server).await;
+    assert_eq!(view["status"], "ERROR");
+    let why = view["fault"]["message"].as_str().unwrap();
+    assert!(why.contains("the image is damaged"), "{why}");
+    assert_eq!(
+        s.last_action(&server, "create").await,
+        (json!("Error"), json!(why))
+    );
+    assert_eq!(s.volume_status(volume).await, "error");
+    let hard = json!({"reboot": {"type": "HARD"}});
+    assert_eq!(act(&s.member, &server, hard).await, 409);
+    s.member
+        .delete(&format!("{SERVERS}/{server}"))
+        .await
+        .expect(204);
+    s.node.guest_gone(&server).await;
+    s.node.volume_gone(volume).await;
+    let large = id(&s.boot(disks(5000), json!({})).await.expect(202));
+    let view = server_now(&s.member, &large).await;
+    let why = view["fault"]["message"].as_str().unwrap();
+    assert!(why.contains("5000 GiB"), "{why}");
+    s.member
+        .delete(&format!("{SERVERS}/{large}"))
+        .await
+        .expect(204);
+    s.node.guest_gone(&large).await;
+    let dump = s.cloud.dump();
+    assert_eq!((dump.count("volume"), dump.count("attachment")), (0, 0));
+}
+
+/// A volume that was asked for with the server, and that the node cannot plug.
+#[tokio::test]
+async fn a_disk_that_fails_beside_the_image_leaves_the_server_running() {
+    let s = scene().await;
+    let volume = s.volume().await;
+    let disks = json!([
+        {"uuid": s.image, "source_type": "image", "destination_type": "local", "boot_index": 0},
+        {"uuid": volume, "source_type": "volume", "destination_type": "volume"},
+    ]);
+    let more = json!({"imageRef": s.image});
+    let server = id(&s.boot(disks, more).await.expect(202));
+    assert!(
+        s.node
+            .wanted_server(&server)
+            .await
+            .unwrap()
+            .boot
+            .disk
+            .is_some()
+    );
+    s.node.attach_fails(&server, "CHAP was refused").await;
+    assert_eq!(status(&s.member, &server).await, "ACTIVE");
+    let told = s.last_action(&server, "create").await;
+    assert_eq!(told, (json!("Error"), json!("CHAP was refused")));
+    s.node.boot_finishes(&server).await;
+    assert_eq!(s.volume_status(&volume).await, "available");
+}
+
+#[tokio::test]
+async fn mappings_that_make_no_sense_are_refused() {
+    let s = scene().await;
+    let (volume, image) = (s.volume().await, s.image.clone());
+    let before = s.cloud.dump();
+    let local = json!({
+        "uuid": image, "source_type": "image", "destination_type": "local", "boot_index": 0,
+    });
+    let root = json!({
+        "uuid": image, "source_type": "image", "destination_type": "volume", "boot_index": 0,
+        "volume_size": 1,
+    });
+    let with = |base: &Value, more: Value| {
+        let mut disk = base.clone();
+        let fields = disk.as_object_mut().unwrap();
+        fields.extend(more.as_object().unwrap().clone());
+        disk
+    };
+    let data = json!({"uuid": volume, "source_type": "volume", "destination_type": "volume"});
+    let given = json!({"imageRef": image});
+    let cases = [
+        (json!([root]), given.clone()),
+        (json!([root, local]), json!({})),
+        (json!([root, root]), json!({})),
+        (json!([local, local]), json!({})),
+        (json!([data]), json!({})),
+        (json!([data]), json!({"imageRef": ""})),
+        (
+            json!([with(&root, json!({"boot_index": 1}))]),
+            given.clone(),
+        ),
+        (json!([with(&root, json!({"boot_index": "x"}))]), json!({})),
+        (
+            json!([with(&root, json!({"volume_size": null}))]),
+            json!({}),
+        ),
+        (json!([with(&root, json!({"volume_size": 0}))]), json!({})),
+        (json!([with(&root, json!({"volume_size": -1}))]), json!({})),
+        (json!([with(&root, json!({"uuid": "x"}))]), json!({})),
+        (json!([with(&root, json!({"uuid": SOMEONE}))]), json!({})),
+        (json!([with(&root, json!({"uuid": null}))]), json!({})),
+        (json!([with(&root, json!({"tag": "x"}))]), json!({})),
+        (json!([with(&root, json!({"disk_bus": "ide"}))]), json!({})),
+        (
+            json!([with(&root, json!({"device_type": "cdrom"}))]),
+            json!({}),
+        ),
+        (
+            json!([with(&root, json!({"source_type": "snapshot"}))]),
+            json!({}),
+        ),
+        (
+            json!([with(&root, json!({"source_type": "blank"}))]),
+            json!({}),
+        ),
+        (
+            json!([with(&root, json!({"source_type": "nothing"}))]),
+            json!({}),
+        ),
+        (
+            json!([with(&local, json!({"uuid": SOMEONE}))]),
+            given.clone(),
+        ),
+        (
+            json!([with(&local, json!({"boot_index": -1}))]),
+            given.clone(),
+        ),
+        (
+            json!([{"source_type": "blank", "destination_type": "local", "boot_index": -1,
+                "guest_format": "swap", "volume_size": 1}]),
+            given.clone(),
+        ),
+        (
+            json!([with(&data, json!({"uuid": SOMEONE}))]),
+            given.clone(),
+        ),
+        (json!([data, data]), given.clone()),
+        (
+            json!([with(&data, json!({"device_name": "/dev/vda"}))]),
+            given.clone(),
+        ),
+        (json!("x"), given),
+    ];
+    for (disks, more) in cases {
+        let answer = s.boot(disks.clone(), more.clone()).await;
+        shape::error(&answer, 400, &format!("{disks} {more}"));
+        testkit::assert_same(&before, &s.cloud.dump(), &disks.to_string());
+    }
+}
+
+#[tokio::test]
+async fn what_is_asked_of_a_server_is_told_in_order() {
+    let s = scene().await;
+    let server = s.running().await;
+    act(&s.member, &server, json!({"os-stop": null})).await;
+    assert_eq!(s.last_action(&server, "stop").await.0, Value::Null);
+    s.node.powers_off(&server).await;
+    assert_eq!(s.last_action(&server, "stop").await.0, json!("Success"));
+    act(&s.member, &server, json!({"os-start": null})).await;
+    s.node.fails(&server, "QEMU ended at once").await;
+    assert_eq!(
+        s.last_action(&server, "start").await,
+        (json!("Error"), json!("QEMU ended at once"))
+    );
+    act(&s.member, &server, json!({"reboot": {"type": "HARD"}})).await;
+    s.node.boot_finishes(&server).await;
+    assert_eq!(s.last_action(&server, "reboot").await.0, json!("Success"));
+    let path = format!("{SERVERS}/{server}/os-instance-actions");
+    let nothing = s.member.get(&format!("{path}/req-{SOMEONE}")).await;
+    shape::error(&nothing, 404, "no such request");
+    let stranger = s.cloud.stranger().await;
+    shape::error(&stranger.get(&path).await, 404, "a stranger's server");
+    s.member
+        .delete(&format!("{SERVERS}/{server}"))
+        .await
+        .expect(204);
+    let list = s.member.get(&path).await.expect(200);
+    let mut words: Vec<&str> = list["instanceActions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|a| a["action"].as_str().unwrap())
+        .collect();
+    words.sort_unstable();
+    assert_eq!(words, ["create", "delete", "reboot", "start", "stop"]);
+}
+
+/// A report that left before the node heard of the attachment says nothing of it.
+#[tokio::test]
+async fn an_old_report_does_not_end_an_attach() {
+    let s = scene().await;
+    let (server, volume) = (s.running().await, s.volume().await);
+    s.attach(&server, &volume).await.expect(200);
+    s.node
+        .sees_guest(&server, |seen| {
+            seen.attachments.clear();
+            seen.launched_ms = Some(1);
+        })
+        .await;
+    assert_eq!(s.volume_status(&volume).await, "attaching");
+    // Nor does one of another attachment.
+    s.node
+        .sees_guest(&server, |seen| {
+            seen.attachments = vec![AttachmentSeen {
+                id: model::AttachmentId::random(),
+                failure: Some("x".into()),
+            }]
+        })
+        .await;
+    assert_eq!(s.volume_status(&volume).await, "attaching");
+    shape::error(&s.detach(&server, &volume).await, 400, "not yet there");
+}
