@@ -28,7 +28,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::timeout;
 
 /// Longer than anything here takes on a loaded machine.
-const LONG: Duration = Duration::from_secs(60);
+pub(crate) const LONG: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn starts_speaks_and_stops() {
@@ -481,7 +481,7 @@ async fn purging_needs_nobody_else() {
 
 /// What a guest does after it said hello.
 #[derive(Clone, Copy)]
-enum Sector {
+pub(crate) enum Sector {
     /// Runs, and does not hear its power button.
     Deaf,
     /// Powers itself off after half a second.
@@ -507,7 +507,7 @@ const TEXT: usize = 0x60;
 
 impl Sector {
     /// A disk of 1 MiB, because the firmware boots none without a whole cylinder.
-    fn disk(self) -> Vec<u8> {
+    pub(crate) fn disk(self) -> Vec<u8> {
         let program = match self {
             Sector::Deaf => [HELLO, HALT].concat(),
             Sector::Brief => [HELLO, PAUSE, OFF].concat(),
@@ -550,13 +550,13 @@ fn multiboot_kernel() -> Vec<u8> {
 
 /// A host's files, in a directory whose name is too long for a Unix socket. When it is dropped, all
 /// guests on it end.
-struct Host {
+pub(crate) struct Host {
     root: PathBuf,
-    settings: GuestSettings,
+    pub(crate) settings: GuestSettings,
 }
 
 impl Host {
-    fn new() -> Option<Host> {
+    pub(crate) fn new() -> Option<Host> {
         if !nix::unistd::Uid::effective().is_root() {
             eprintln!("SKIPPED: guests get their own users, which needs root");
             return None;
@@ -601,7 +601,7 @@ impl Host {
         self.root.join("store")
     }
 
-    fn node(&self) -> Node {
+    pub(crate) fn node(&self) -> Node {
         self.node_with(self.settings.clone())
     }
 
@@ -611,7 +611,7 @@ impl Host {
         Node { guests, seen }
     }
 
-    fn node_opening(&self, open_tap: OpenTap) -> Node {
+    pub(crate) fn node_opening(&self, open_tap: OpenTap) -> Node {
         let (reports, seen) = unbounded_channel();
         let guests = Guests::new(self.settings.clone(), self.images(), open_tap, reports);
         Node { guests, seen }
@@ -626,7 +626,7 @@ impl Host {
         })
     }
 
-    fn image(&self, content: &[u8]) -> ImageFile {
+    pub(crate) fn image(&self, content: &[u8]) -> ImageFile {
         let id = ImageId::random();
         fs::write(self.store().join(id.to_string()), content).unwrap();
         let sha512 = Sha512::digest(content)
@@ -641,7 +641,7 @@ impl Host {
         }
     }
 
-    fn server(&self, sector: Sector) -> Server {
+    pub(crate) fn server(&self, sector: Sector) -> Server {
         let disk = self.image(&sector.disk());
         Server {
             id: ServerId::random(),
@@ -673,7 +673,7 @@ impl Host {
         }
     }
 
-    fn uid(&self, server: &Server) -> Option<u32> {
+    pub(crate) fn uid(&self, server: &Server) -> Option<u32> {
         let path = self
             .settings
             .state
@@ -683,13 +683,13 @@ impl Host {
         state["uid"].as_u64()?.try_into().ok()
     }
 
-    fn processes(&self, server: &Server) -> Vec<ProcessId> {
+    pub(crate) fn processes(&self, server: &Server) -> Vec<ProcessId> {
         self.uid(server)
             .map(|uid| spawn::of_user(uid).unwrap())
             .unwrap_or_default()
     }
 
-    fn assert_nothing_left(&self, server: &Server) {
+    pub(crate) fn assert_nothing_left(&self, server: &Server) {
         let name = server.id.to_string();
         for parent in [
             Some(&self.settings.state),
@@ -722,17 +722,17 @@ fn namespace(root: &Path) -> String {
 }
 
 /// One life of a node.
-struct Node {
-    guests: Guests,
+pub(crate) struct Node {
+    pub(crate) guests: Guests,
     seen: UnboundedReceiver<Seen>,
 }
 
 impl Node {
-    fn want(&self, server: &Server) {
+    pub(crate) fn want(&self, server: &Server) {
         self.want_all(&[server]);
     }
 
-    fn want_all(&self, servers: &[&Server]) {
+    pub(crate) fn want_all(&self, servers: &[&Server]) {
         let servers = servers
             .iter()
             .map(|server| (server.id, (*server).clone()))
@@ -746,7 +746,7 @@ impl Node {
         );
     }
 
-    fn want_nothing(&self) {
+    pub(crate) fn want_nothing(&self) {
         self.guests.pass(&Wanted::default(), &BTreeSet::new());
     }
 
@@ -757,11 +757,15 @@ impl Node {
             .unwrap()
     }
 
-    async fn until(&mut self, server: &Server, power: PowerSeen) -> GuestSeen {
+    pub(crate) async fn until(&mut self, server: &Server, power: PowerSeen) -> GuestSeen {
         self.until_that(server, |seen| seen.power == power).await
     }
 
-    async fn until_that(&mut self, server: &Server, is: impl Fn(&GuestSeen) -> bool) -> GuestSeen {
+    pub(crate) async fn until_that(
+        &mut self,
+        server: &Server,
+        is: impl Fn(&GuestSeen) -> bool,
+    ) -> GuestSeen {
         // What was told while the test waited for another guest is in the picture.
         let picture = self.guests.seen().into_iter().find_map(|seen| match seen {
             Seen::Guest(seen) if seen.server == server.id && is(&seen) => Some(seen),
@@ -779,11 +783,11 @@ impl Node {
         }
     }
 
-    async fn until_gone(&mut self, server: &Server) {
+    pub(crate) async fn until_gone(&mut self, server: &Server) {
         while self.next().await != Seen::GuestGone(server.id) {}
     }
 
-    async fn until_console(&self, server: &Server, text: &str) {
+    pub(crate) async fn until_console(&self, server: &Server, text: &str) {
         let end = Instant::now() + LONG;
         loop {
             let console = self.guests.console(server.id, None).await.unwrap();
@@ -808,7 +812,7 @@ fn no_taps() -> OpenTap {
     Arc::new(|_| Err(io::ErrorKind::Unsupported.into()))
 }
 
-fn port(server: ServerId) -> Port {
+pub(crate) fn port(server: ServerId) -> Port {
     Port {
         id: PortId::random(),
         network: NetworkId::random(),

@@ -1,6 +1,7 @@
 //! Links and filters on the real kernel, in namespaces that vanish with the test. Needs root.
 #![allow(clippy::unwrap_used)]
 
+mod attach;
 mod filter;
 mod frames;
 mod golden;

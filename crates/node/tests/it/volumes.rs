@@ -31,8 +31,13 @@ impl Store {
             eprintln!("SKIPPED: tgtd gets its own user, which needs root");
             return None;
         }
+        let name = format!("hxstore-{}", VolumeId::random().short());
+        Some(Store::within(Netns::ensure(&name).unwrap()))
+    }
+
+    /// In a namespace that exists, and goes with this.
+    pub(crate) fn within(ns: Netns) -> Store {
         let id = VolumeId::random();
-        let ns = Netns::ensure(&format!("hxstore-{}", id.short())).unwrap();
         let up = ["-n", ns.name(), "link", "set", "lo", "up"];
         assert!(
             std::process::Command::new("ip")
@@ -52,7 +57,7 @@ impl Store {
             run: root.join("run/tgtd"),
             ports: root.join("ports.json"),
         };
-        Some(Store { ns, root, settings })
+        Store { ns, root, settings }
     }
 
     pub(crate) fn life(&self) -> Life {
@@ -67,7 +72,7 @@ impl Store {
         Life { volumes, seen }
     }
 
-    fn image(&self, content: &[u8]) -> ImageFile {
+    pub(crate) fn image(&self, content: &[u8]) -> ImageFile {
         let id = ImageId::random();
         fs::write(self.root.join("images").join(id.to_string()), content).unwrap();
         let sum = Sha512::digest(content);
@@ -79,7 +84,7 @@ impl Store {
         }
     }
 
-    fn tgtd(&self) -> Vec<linux::process::ProcessId> {
+    pub(crate) fn tgtd(&self) -> Vec<linux::process::ProcessId> {
         linux::spawn::of_user(self.settings.uid).unwrap()
     }
 }
