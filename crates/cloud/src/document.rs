@@ -29,7 +29,7 @@ pub(crate) fn change(tx: &Tx<'_>, node: NodeId, key: Key) -> Result<Change> {
         Key::Port(id) => {
             let here = tx
                 .find::<row::Port>(id.to_value())?
-                .filter(|p| p.node_id == Some(node));
+                .filter(|p| p.node_id == Some(node) && !p.detaching);
             here.map(|p| port_document(tx, p))
                 .transpose()?
                 .map(Desired::Port)
@@ -282,6 +282,7 @@ fn attachments(tx: &Tx<'_>, server: &ServerId) -> Result<Vec<Attachment>> {
 fn server_document(tx: &Tx<'_>, row: row::Server) -> Result<Server> {
     let ports: Vec<PortId> = server::ports_of(tx, &row.id)?
         .into_iter()
+        .filter(|p| !p.detaching)
         .map(|p| p.id)
         .collect();
     Ok(Server {

@@ -15,6 +15,7 @@ mod list;
 mod network;
 mod node;
 mod password;
+mod place;
 mod port;
 mod project;
 mod quota;
@@ -22,6 +23,7 @@ mod role;
 mod router;
 mod security_group;
 mod server;
+mod server_group;
 mod setup;
 mod subnet;
 mod token;
@@ -42,15 +44,17 @@ pub use image::{ImageUpdate, ImageWriter, NewImage};
 pub use keypair::NewKeypair;
 pub use list::{MAX_PAGE, Page};
 pub use network::{NetworkUpdate, NewNetwork};
+pub use place::{Policy, ZONE};
 pub use port::{FixedIp, NewPort, PortUpdate, PortView};
 pub use project::{NewProject, ProjectUpdate};
 pub use quota::{Below, Quota, Resource, Service, UNLIMITED};
 pub use router::{GatewayInfo, InterfaceBy, NewRouter, RouterUpdate, RouterView};
 pub use security_group::{NewRule, NewSecurityGroup, SecurityGroupUpdate, SecurityGroupView};
 pub use server::{
-    DiskSource, NamePattern, NewDisk, NewServer, ServerAction, ServerFilter, ServerNetwork,
-    ServerUpdate, ServerView, host_id, vm_state,
+    DiskSource, GroupChange, Hints, NamePattern, NewDisk, NewServer, Others, ServerAction,
+    ServerFilter, ServerNetwork, ServerUpdate, ServerView, host_id, vm_state,
 };
+pub use server_group::ServerGroupView;
 pub use setup::{Account, set_up};
 pub use subnet::{IpVersion, NewSubnet, SubnetUpdate};
 pub use token::{Credentials, ScopeWish, Secret, Token, token_roles};

@@ -12,6 +12,7 @@ use store::{Field, Json, Query, Tx, row};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::place::{Candidate, Wish};
 use crate::{Cloud, now_ms};
 use crate::{attachment, document};
 
@@ -182,7 +183,13 @@ impl Cloud {
                 Ok((servers, volumes))
             })
             .map_err(io::Error::other)?;
-        let servers = servers.iter().map(|s| Key::Server(s.id));
+        let leaving = Query::equal("node_id", node.to_value()).and("detaching", true.to_value());
+        let leaving: Vec<row::Port> = self
+            .store()
+            .read(|tx| tx.list(&leaving))
+            .map_err(io::Error::other)?;
+        let ports = leaving.iter().map(|p| Key::Port(p.id));
+        let servers = ports.chain(servers.iter().map(|s| Key::Server(s.id)));
         let keys = servers.chain(volumes.iter().map(|v| Key::Volume(v.id)));
         let changes: Vec<Change> = keys
             .map(|key| Change {
@@ -231,29 +238,31 @@ impl Cloud {
 }
 
 impl Nodes {
-    /// The node for a new server: the connected one with the most memory left. The reason when
-    /// none has enough, in the words a client will read.
-    pub(crate) fn place(&self, tx: &Tx<'_>, ram_mib: u32) -> Result<Result<NodeId, String>> {
-        let connected: Vec<(NodeId, u64)> = lock(&self.connected)
+    /// The connected nodes, with the memory each has left and those of a wish's servers that are
+    /// on it.
+    pub(crate) fn candidates(&self, tx: &Tx<'_>, wish: &Wish) -> Result<Vec<Candidate>> {
+        let connected: Vec<(NodeId, String, u64)> = lock(&self.connected)
             .iter()
-            .map(|(id, c)| (*id, c.facts.ram_mib))
+            .map(|(id, c)| (*id, c.facts.name.clone(), c.facts.ram_mib))
             .collect();
-        if connected.is_empty() {
-            return Ok(Err(
-                "No valid host was found. No node is connected to this cloud.".into(),
-            ));
-        }
-        let mut best = None;
-        for (id, ram) in connected {
+        let named = wish.same_host.iter().chain(&wish.different_host);
+        let named = named.chain(wish.group.iter().flat_map(|g| &g.members));
+        let ids: Vec<_> = named.map(Field::to_value).collect();
+        let servers: Vec<row::Server> = match ids.is_empty() {
+            true => Vec::new(),
+            false => tx.list(&Query::all().one_of("id", ids))?,
+        };
+        let candidate = |(id, name, ram): (NodeId, String, u64)| {
             let used = tx.sum::<row::Server>("ram_mib", "node_id", id.to_value())?;
-            let left = ram.saturating_sub(used);
-            if left >= u64::from(ram_mib) && best.is_none_or(|(most, _)| left > most) {
-                best = Some((left, id));
-            }
-        }
-        Ok(best.map(|(_, id)| id).ok_or_else(|| {
-            format!("No valid host was found. No connected node has {ram_mib} MiB of memory left.")
-        }))
+            let here = servers.iter().filter(|s| s.node_id == Some(id));
+            Ok(Candidate {
+                id,
+                name,
+                ram_left: ram.saturating_sub(used),
+                servers: here.map(|s| s.id).collect(),
+            })
+        };
+        connected.into_iter().map(candidate).collect()
     }
 
     /// The node for a new volume: the connected one that keeps volumes and has the most room left.

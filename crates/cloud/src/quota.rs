@@ -148,6 +148,7 @@ impl Resource {
             R::Instances => tx.count::<row::Server>(column, of),
             R::Cores => tx.sum::<row::Server>("vcpus", column, of),
             R::Ram => tx.sum::<row::Server>("ram_mib", column, of),
+            R::ServerGroups => tx.count::<row::ServerGroup>(column, of),
             R::Network => tx.count::<row::Network>(column, of),
             R::Subnet => tx.count::<row::Subnet>(column, of),
             R::Port => tx.count::<row::Port>(column, of),
@@ -158,7 +159,6 @@ impl Resource {
             R::Gigabytes => tx.sum::<row::Volume>("size_gib", column, of),
             R::FloatingIp => tx.count::<row::FloatingIp>(column, of),
             R::KeyPairs
-            | R::ServerGroups
             | R::MetadataItems
             | R::ServerGroupMembers
             | R::InjectedFiles

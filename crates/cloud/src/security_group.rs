@@ -295,6 +295,17 @@ pub(crate) fn by_name_or_id(
     }
 }
 
+/// The same, for a request that names a group to act on it.
+///
+/// # Errors
+/// `NotFound` when there is none.
+pub(crate) fn named(tx: &mut Tx<'_>, caller: &Caller, text: &str) -> Result<SecurityGroupId> {
+    by_name_or_id(tx, caller, text).map_err(|e| match e {
+        Error::Invalid(_) => Error::not_found(Kind::SecurityGroup, text),
+        e => e,
+    })
+}
+
 /// The project's default group, made if it is not there.
 pub(crate) fn default_of(tx: &mut Tx<'_>, project: &ProjectId) -> Result<row::SecurityGroup> {
     if let Some(group) = find_default(tx, project)? {

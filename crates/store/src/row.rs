@@ -6,7 +6,8 @@ use std::net::IpAddr;
 use model::{
     AddressMode, AttachmentId, Chap, DomainId, FlavorId, FloatingIpId, GuestSeen, ImageFile,
     ImageId, Mac, NetworkId, NodeFacts, NodeId, PortId, ProjectId, RaMode, RoleId, Route, RouterId,
-    RuleId, SecurityGroupId, ServerId, SubnetId, UserData, UserId, VolumeId, VolumeSeen,
+    RuleId, SecurityGroupId, ServerGroupId, ServerId, SubnetId, UserData, UserId, VolumeId,
+    VolumeSeen,
 };
 
 use crate::field::Json;
@@ -172,6 +173,8 @@ rows! {
         server_made: bool,
         /// The node it is bound to.
         node_id: Option<NodeId>,
+        /// Desired: it is to leave its server, and does so when its node has unplugged it.
+        detaching: bool,
         /// `ACTIVE` or `DOWN`.
         status: String,
         port_security: bool,
@@ -306,6 +309,26 @@ rows! {
         task_state: Option<String>,
         created_ms: i64,
         updated_ms: i64,
+        /// Only an administrator changes it.
+        locked: bool,
+        /// `,a,b,`: commas around each, so that a list can look for one whole.
+        tags: String,
+        /// The group it was made in.
+        group_id: Option<ServerGroupId>,
+        /// The same for servers that one request made.
+        reservation_id: String,
+        /// Its place among those.
+        launch_index: u32,
+    }
+    /// Servers that are to share a node, or not to.
+    ServerGroup in "server_group" as ServerGroup {
+        id: ServerGroupId,
+        project_id: ProjectId,
+        user_id: UserId,
+        name: String,
+        /// `affinity`, `anti-affinity`, `soft-affinity` or `soft-anti-affinity`.
+        policy: String,
+        created_ms: i64,
     }
     /// A volume.
     Volume in "volume" as Volume {

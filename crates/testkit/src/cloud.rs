@@ -256,6 +256,7 @@ fn roomy() -> BTreeMap<Resource, i64> {
         Resource::Ram,
         Resource::Router,
         Resource::SecurityGroup,
+        Resource::ServerGroups,
         Resource::Volumes,
         Resource::Gigabytes,
     ];

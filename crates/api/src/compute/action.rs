@@ -1,6 +1,6 @@
 //! `POST /servers/{id}/action`: one object with one key, which names the action.
 
-use cloud::ServerAction;
+use cloud::{GroupChange, ServerAction};
 use http::StatusCode;
 use model::{Error, Reboot, Result};
 use serde_json::{Map, Value, json};
@@ -11,15 +11,11 @@ use crate::reply::Reply;
 use crate::route::Later;
 
 /// Actions of the compute API that this cloud does not have.
-const NOT_YET: [&str; 24] = [
-    "addSecurityGroup",
-    "removeSecurityGroup",
+const NOT_YET: [&str; 20] = [
     "pause",
     "unpause",
     "suspend",
     "resume",
-    "lock",
-    "unlock",
     "rebuild",
     "resize",
     "confirmResize",
@@ -36,6 +32,14 @@ const NOT_YET: [&str; 24] = [
     "evacuate",
     "restore",
     "changePassword",
+];
+
+/// Consoles with a screen.
+const CONSOLES: [&str; 4] = [
+    "os-getVNCConsole",
+    "os-getSPICEConsole",
+    "os-getRDPConsole",
+    "os-getSerialConsole",
 ];
 
 /// `POST /v2.1/servers/{id}/action`
@@ -56,6 +60,17 @@ pub(super) fn act(ctx: Context) -> Later {
                 ctx.cloud.delete_server(&ctx.caller, &id)?;
                 return Ok(Reply::empty(StatusCode::ACCEPTED));
             }
+            "addSecurityGroup" => return group(&ctx, argument, GroupChange::Add),
+            "removeSecurityGroup" => return group(&ctx, argument, GroupChange::Remove),
+            "lock" | "unlock" => {
+                let lock = name == "lock";
+                ctx.cloud.lock_server(&ctx.caller, &id, lock)?;
+                return Ok(Reply::empty(StatusCode::ACCEPTED));
+            }
+            console if CONSOLES.contains(&console) => {
+                ctx.cloud.get_server(&ctx.caller, &id)?;
+                return Err(no_console(&argument["type"]));
+            }
             other if NOT_YET.contains(&other) => {
                 return Err(Error::invalid(format!(
                     "{other} is not available in this cloud yet"
@@ -66,6 +81,20 @@ pub(super) fn act(ctx: Context) -> Later {
         ctx.cloud.act_on_server(&ctx.caller, &id, power)?;
         Ok(Reply::empty(StatusCode::ACCEPTED))
     })
+}
+
+fn group(ctx: &Context, argument: &Value, change: GroupChange) -> Result<Reply> {
+    let name = argument["name"].as_str().filter(|name| !name.is_empty());
+    let name = name.ok_or_else(|| Error::invalid("Security group name cannot be empty"))?;
+    ctx.cloud
+        .change_server_group(&ctx.caller, &server::id(ctx)?, name, change)?;
+    Ok(Reply::empty(StatusCode::ACCEPTED))
+}
+
+/// Only the serial console's text is offered here.
+fn no_console(kind: &Value) -> Error {
+    let kind = kind.as_str().unwrap_or_default();
+    Error::invalid(format!("Unavailable console type {kind}."))
 }
 
 fn reboot(argument: &Value) -> Result<Reboot> {

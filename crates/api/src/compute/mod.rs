@@ -5,12 +5,15 @@ mod attachment;
 mod block_device;
 mod flavor;
 mod instance_action;
+mod interface;
 mod keypair;
 mod limits;
+mod metadata;
 mod node;
 mod quota;
 mod server;
 mod server_create;
+mod server_group;
 mod server_view;
 
 use http::Method;
@@ -110,7 +113,32 @@ pub(crate) const ROUTES: Lines = &[
     (
         Method::GET,
         "/v2.1/servers/{id}/metadata",
-        Plain(server::metadata),
+        Plain(metadata::list),
+    ),
+    (
+        Method::POST,
+        "/v2.1/servers/{id}/metadata",
+        Plain(metadata::add),
+    ),
+    (
+        Method::PUT,
+        "/v2.1/servers/{id}/metadata",
+        Plain(metadata::replace),
+    ),
+    (
+        Method::GET,
+        "/v2.1/servers/{id}/metadata/{key}",
+        Plain(metadata::show),
+    ),
+    (
+        Method::PUT,
+        "/v2.1/servers/{id}/metadata/{key}",
+        Plain(metadata::set),
+    ),
+    (
+        Method::DELETE,
+        "/v2.1/servers/{id}/metadata/{key}",
+        Plain(metadata::delete),
     ),
     (
         Method::GET,
@@ -150,7 +178,42 @@ pub(crate) const ROUTES: Lines = &[
     (
         Method::GET,
         "/v2.1/servers/{id}/os-interface",
-        Plain(server::interfaces),
+        Plain(interface::list),
+    ),
+    (
+        Method::POST,
+        "/v2.1/servers/{id}/os-interface",
+        Plain(interface::attach),
+    ),
+    (
+        Method::GET,
+        "/v2.1/servers/{id}/os-interface/{port}",
+        Plain(interface::show),
+    ),
+    (
+        Method::DELETE,
+        "/v2.1/servers/{id}/os-interface/{port}",
+        Plain(interface::detach),
+    ),
+    (
+        Method::GET,
+        "/v2.1/os-server-groups",
+        Plain(server_group::list),
+    ),
+    (
+        Method::POST,
+        "/v2.1/os-server-groups",
+        Plain(server_group::create),
+    ),
+    (
+        Method::GET,
+        "/v2.1/os-server-groups/{id}",
+        Plain(server_group::show),
+    ),
+    (
+        Method::DELETE,
+        "/v2.1/os-server-groups/{id}",
+        Plain(server_group::delete),
     ),
     (
         Method::GET,
@@ -165,7 +228,7 @@ pub(crate) const ROUTES: Lines = &[
     (
         Method::GET,
         "/v2.1/os-availability-zone/detail",
-        Plain(node::zones),
+        Plain(node::zone_details),
     ),
     (Method::GET, "/v2.1/os-hypervisors", Plain(node::list)),
     (

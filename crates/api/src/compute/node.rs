@@ -1,14 +1,32 @@
 //! Hosts, as the compute API shows them: availability zones, hypervisors, services.
 
+use cloud::ZONE;
 use model::{Error, Kind, NodeFacts, Result};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use store::row;
 
 use crate::context::Context;
 use crate::reply::Reply;
 use crate::time;
 
-/// `GET /v2.1/os-availability-zone` and its `/detail`
+/// `GET /v2.1/os-availability-zone/detail`: its hosts too, and how they are.
+pub(super) fn zone_details(ctx: &Context) -> Result<Reply> {
+    ctx.caller.require_admin()?;
+    let nodes = ctx.cloud.nodes()?;
+    let available = nodes.iter().any(|(_, up)| *up);
+    let host = |(node, up): &(row::Node, bool)| {
+        let service = json!({
+            "active": true, "available": up, "updated_at": time::bare_micros(node.seen_ms),
+        });
+        (node.name.clone(), json!({"nova-compute": service}))
+    };
+    let hosts: Map<String, Value> = nodes.iter().map(host).collect();
+    Ok(Reply::ok(&json!({"availabilityZoneInfo": [
+        {"zoneName": ZONE, "zoneState": {"available": available}, "hosts": hosts},
+    ]})))
+}
+
+/// `GET /v2.1/os-availability-zone`
 pub(super) fn zones(ctx: &Context) -> Result<Reply> {
     let nodes = ctx.cloud.nodes()?;
     let available = nodes.iter().any(|(_, up)| *up);

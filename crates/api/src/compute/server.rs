@@ -95,15 +95,15 @@ pub(super) fn show(ctx: &Context) -> Result<Reply> {
 
 /// `POST /v2.1/servers`
 pub(super) fn create(ctx: &Context) -> Result<Reply> {
-    let wanted = ctx.json::<CreateBody>()?.server;
-    let reservation = wanted.return_reservation_id == Some(true);
-    let new = server_create::check(wanted)?;
+    let body = ctx.json::<CreateBody>()?;
+    let reservation = body.server.return_reservation_id == Some(true);
+    let new = server_create::check(body.server, body.hints.unwrap_or_default())?;
     let made = ctx.cloud.create_servers(&ctx.caller, &new)?;
     let first = made
         .first()
         .ok_or_else(|| Error::invalid("min_count must be at least 1"))?;
     if reservation {
-        let id = format!("r-{}", first.id.short());
+        let id = &first.reservation_id;
         return Ok(Reply::accepted(&json!({"reservation_id": id})));
     }
     let id = first.id.to_string();
@@ -152,34 +152,6 @@ pub(super) fn addresses(ctx: &Context) -> Result<Reply> {
         .cloud
         .get_server(&ctx.caller, &ctx.id("id", Kind::Server)?)?;
     Ok(Reply::ok(&json!({"addresses": by_network(&server, true)})))
-}
-
-/// `GET /v2.1/servers/{id}/metadata`
-pub(super) fn metadata(ctx: &Context) -> Result<Reply> {
-    let server = ctx
-        .cloud
-        .get_server(&ctx.caller, &ctx.id("id", Kind::Server)?)?;
-    Ok(Reply::ok(&json!({"metadata": server.server.metadata.0})))
-}
-
-/// `GET /v2.1/servers/{id}/os-interface`
-pub(super) fn interfaces(ctx: &Context) -> Result<Reply> {
-    let server = ctx
-        .cloud
-        .get_server(&ctx.caller, &ctx.id("id", Kind::Server)?)?;
-    let entry = |port: &cloud::PortView| {
-        let ips: Vec<Value> = port
-            .addresses
-            .iter()
-            .map(|a| json!({"subnet_id": a.subnet_id, "ip_address": a.address.to_string()}))
-            .collect();
-        json!({
-            "port_id": port.port.id, "net_id": port.port.network_id, "mac_addr": port.port.mac.to_string(),
-            "port_state": port.port.status, "fixed_ips": ips,
-        })
-    };
-    let entries: Vec<Value> = server.ports.iter().map(|(p, _)| entry(p)).collect();
-    Ok(Reply::ok(&json!({"interfaceAttachments": entries})))
 }
 
 /// `GET /v2.1/servers/{id}/os-security-groups`

@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use cloud::{NewServer, ServerNetwork};
-use model::{Error, Result, UserData};
+use cloud::{Hints, NewServer, ServerNetwork};
+use model::{Error, Result, ServerId, UserData};
 use serde::Deserialize;
 use serde_json::Value;
 use store::row;
@@ -16,7 +16,22 @@ use crate::json::{ip, number, parse, truth};
 pub(super) struct CreateBody {
     pub(super) server: Create,
     #[serde(rename = "os:scheduler_hints", alias = "OS-SCH-HNT:scheduler_hints")]
-    _hints: Option<Value>,
+    pub(super) hints: Option<HintsJson>,
+}
+
+/// Hints that this cloud has no use for are taken, as others are on a nova without their filter.
+#[derive(Default, Deserialize)]
+pub(super) struct HintsJson {
+    group: Option<String>,
+    same_host: Option<OneOrMany>,
+    different_host: Option<OneOrMany>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneOrMany {
+    One(String),
+    Many(Vec<String>),
 }
 
 /// What the compute API takes at 2.1. Fields for things that are not there yet are known, so that
@@ -75,7 +90,7 @@ struct GroupJson {
 ///
 /// # Errors
 /// `Invalid`, naming the field.
-pub(super) fn check(wanted: Create) -> Result<NewServer> {
+pub(super) fn check(wanted: Create, hints: HintsJson) -> Result<NewServer> {
     let not_yet = |what: &str| {
         Error::invalid(format!(
             "{what} is not available in this cloud yet: leave it out"
@@ -135,6 +150,7 @@ pub(super) fn check(wanted: Create) -> Result<NewServer> {
         config_drive: wanted.config_drive.unwrap_or(false),
         metadata: wanted.metadata.unwrap_or_default(),
         availability_zone: wanted.availability_zone.filter(|z| !z.is_empty()),
+        hints: placement(hints)?,
         least,
         most: most.unwrap_or(least),
     })
@@ -160,6 +176,26 @@ pub(super) fn access(
         }
     };
     Ok((one("accessIPv4", v4, true)?, one("accessIPv6", v6, false)?))
+}
+
+fn placement(hints: HintsJson) -> Result<Hints> {
+    let servers = |name: &str, given: Option<OneOrMany>| -> Result<Vec<ServerId>> {
+        let texts = match given {
+            None => Vec::new(),
+            Some(OneOrMany::One(text)) => vec![text],
+            Some(OneOrMany::Many(texts)) => texts,
+        };
+        let field = format!("os:scheduler_hints/{name}");
+        texts.iter().map(|text| parse(&field, text)).collect()
+    };
+    let group = hints.group.as_deref();
+    Ok(Hints {
+        group: group
+            .map(|text| parse("os:scheduler_hints/group", text))
+            .transpose()?,
+        same_host: servers("same_host", hints.same_host)?,
+        different_host: servers("different_host", hints.different_host)?,
+    })
 }
 
 fn user_data(text: String) -> Result<UserData> {

@@ -101,6 +101,7 @@ fn one_more(tx: &mut Tx<'_>, subnets: &[row::Subnet], number: usize) -> Result<O
         device_index: 0,
         server_made: false,
         node_id: None,
+        detaching: false,
         status: "DOWN".into(),
         port_security: true,
         allowed_address_pairs: Json(Vec::new()),

@@ -294,6 +294,7 @@ pub(crate) fn insert_for(
         device_index: 0,
         server_made: false,
         node_id: None,
+        detaching: false,
         status: "DOWN".into(),
         port_security: new.port_security.unwrap_or(network.port_security),
         allowed_address_pairs: Json(new.allowed_address_pairs.clone()),
@@ -454,7 +455,7 @@ pub(crate) fn subnets_of(tx: &Tx<'_>, network: &NetworkId) -> Result<Vec<row::Su
     tx.list(&query)
 }
 
-fn set_groups(
+pub(crate) fn set_groups(
     tx: &mut Tx<'_>,
     caller: &Caller,
     port: &row::Port,

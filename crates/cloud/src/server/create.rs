@@ -2,21 +2,22 @@
 
 use std::net::IpAddr;
 
-use model::{Caller, Error, ImageId, Key, Power, Reboot, Result, ServerId, UserData};
+use model::{
+    Caller, Error, ImageId, Key, Power, Reboot, Result, ServerGroupId, ServerId, UserData,
+};
 use store::{Json, Tx, row};
 
 use super::disks::{DiskSource, NewDisk, attach_disks, boot};
 use super::interface::{MAX_NETWORKS, ServerNetwork, attach_ports, has_ipv4};
 use super::log;
 use super::state::set_status;
+use super::{metadata, visible};
 use crate::list;
 use crate::quota::{self, Resource};
-use crate::{Cloud, flavor, keypair, now_ms};
+use crate::{Cloud, flavor, keypair, now_ms, place, server_group};
 
 /// The most user data a server takes, in octets before base64.
 pub(crate) const MAX_USER_DATA: usize = 65_535;
-
-const DEFAULT_ZONE: &str = "nova";
 
 /// A server to make.
 #[derive(Clone, Debug)]
@@ -40,10 +41,20 @@ pub struct NewServer {
     /// Where its user says it is reached.
     pub access_v4: Option<IpAddr>,
     pub access_v6: Option<IpAddr>,
+    /// `ZONE`, or `ZONE:HOST` for administrators.
     pub availability_zone: Option<String>,
+    pub hints: Hints,
     /// How many to make: as many of these as the project's quota allows.
     pub least: u32,
     pub most: u32,
+}
+
+/// Where a new server is to be, beside other servers or away from them.
+#[derive(Clone, Debug, Default)]
+pub struct Hints {
+    pub group: Option<ServerGroupId>,
+    pub same_host: Vec<ServerId>,
+    pub different_host: Vec<ServerId>,
 }
 
 impl Cloud {
@@ -53,9 +64,12 @@ impl Cloud {
         check(new)?;
         self.store().write(|tx| {
             let count = allowed(tx, caller, new)?;
-            (0..count)
-                .map(|n| self.create_one(tx, caller, new, n))
-                .collect()
+            let mut made: Vec<row::Server> = Vec::new();
+            for n in 0..count {
+                let first = made.first().map(|s| s.reservation_id.clone());
+                made.push(self.create_one(tx, caller, new, n, first)?);
+            }
+            Ok(made)
         })
     }
 
@@ -65,23 +79,17 @@ impl Cloud {
         caller: &Caller,
         new: &NewServer,
         n: u32,
+        reservation: Option<String>,
     ) -> Result<row::Server> {
         let project = caller.project()?.clone();
         let flavor = flavor::usable(tx, caller, &new.flavor)?;
         let boot = boot(tx, caller, new, &flavor)?;
-        let zone = new
-            .availability_zone
-            .clone()
-            .unwrap_or_else(|| DEFAULT_ZONE.into());
-        if zone != DEFAULT_ZONE {
-            return Err(Error::invalid(format!(
-                "The requested availability zone '{zone}' is not available: this cloud has one, {DEFAULT_ZONE}"
-            )));
-        }
         let now = now_ms();
-        let placed = self.inner.nodes.place(tx, flavor.ram_mib)?;
+        let id = ServerId::random();
+        let wish = wish(tx, caller, new, flavor.ram_mib)?;
+        let placed = place::choose(&self.inner.nodes.candidates(tx, &wish)?, &wish);
         let mut server = row::Server {
-            id: ServerId::random(),
+            id,
             project_id: project,
             user_id: caller.user.clone(),
             name: if new.most > 1 {
@@ -111,7 +119,7 @@ impl Cloud {
             metadata: Json(new.metadata.clone()),
             access_v4: new.access_v4,
             access_v6: new.access_v6,
-            availability_zone: zone,
+            availability_zone: place::ZONE.to_owned(),
             power: Json(Power::Running),
             start_epoch: 1,
             reboot_epoch: 0,
@@ -124,6 +132,11 @@ impl Cloud {
             task_state: None,
             created_ms: now,
             updated_ms: now,
+            locked: false,
+            tags: String::new(),
+            group_id: new.hints.group,
+            reservation_id: reservation.unwrap_or_else(|| format!("r-{}", id.short())),
+            launch_index: n,
         };
         set_status(&mut server);
         tx.insert(&server)?;
@@ -150,10 +163,7 @@ fn check(new: &NewServer) -> Result<()> {
             "user_data is too long: at most {MAX_USER_DATA} octets are allowed"
         )));
     }
-    for (key, value) in &new.metadata {
-        list::check_required_name("a metadata key", key)?;
-        list::check_name("a metadata value", value)?;
-    }
+    metadata::check(&new.metadata)?;
     if new
         .networks
         .as_ref()
@@ -181,6 +191,40 @@ fn check(new: &NewServer) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+/// What placement must look at.
+fn wish(tx: &Tx<'_>, caller: &Caller, new: &NewServer, ram_mib: u32) -> Result<place::Wish> {
+    let host = match &new.availability_zone {
+        Some(text) => place::zone_and_host(text)?,
+        None => None,
+    };
+    if host.is_some() && !caller.is_admin() {
+        return Err(Error::Forbidden(
+            "only an administrator can name the host of a server: leave it out of availability_zone"
+                .into(),
+        ));
+    }
+    let group = match &new.hints.group {
+        Some(id) => Some(server_group::joined(tx, caller, id)?),
+        None => None,
+    };
+    // Whether a stranger's server shares a node tells something of it: here it is not there.
+    let seen = |ids: &[ServerId]| -> Vec<ServerId> {
+        let theirs = ids.iter().filter(|id| visible(tx, caller, id).is_ok());
+        theirs.copied().collect()
+    };
+    let same_host = seen(&new.hints.same_host);
+    if same_host.is_empty() && !new.hints.same_host.is_empty() {
+        return Err(Error::invalid("same_host names no server of this project"));
+    }
+    Ok(place::Wish {
+        ram_mib,
+        host,
+        same_host,
+        different_host: seen(&new.hints.different_host),
+        group,
+    })
 }
 
 /// How many of the servers asked for the project's quota allows.

@@ -37,20 +37,47 @@ pub(super) fn attach_ports(
         None => default_network(tx, &server.project_id)?,
     };
     for (index, wish) in (0..).zip(networks) {
-        let mut port = match wish {
-            ServerNetwork::Network(id, address) => {
-                new_port(tx, caller, server, &id, address, &groups)?
-            }
-            ServerNetwork::Port(id) => given_port(tx, caller, &id)?,
-        };
-        port.device_id = server.id.to_string();
-        port.device_owner = format!("compute:{}", server.availability_zone);
-        port.device_index = index;
-        port.node_id = server.node_id;
-        tx.update(&port)?;
-        port::touch(tx, &port.id)?;
+        bind(tx, caller, server, &wish, &groups, index)?;
     }
     Ok(())
+}
+
+/// One interface more for a server that is there; without a wish, on the project's one network.
+pub(super) fn attach_one(
+    tx: &mut Tx<'_>,
+    caller: &Caller,
+    server: &row::Server,
+    wish: Option<&ServerNetwork>,
+    index: u32,
+) -> Result<row::Port> {
+    let wish = match wish {
+        Some(wish) => wish.clone(),
+        None => default_network(tx, &server.project_id)?
+            .pop()
+            .ok_or_else(|| Error::invalid("this project has no network: name one"))?,
+    };
+    bind(tx, caller, server, &wish, &[], index)
+}
+
+fn bind(
+    tx: &mut Tx<'_>,
+    caller: &Caller,
+    server: &row::Server,
+    wish: &ServerNetwork,
+    groups: &[SecurityGroupId],
+    index: u32,
+) -> Result<row::Port> {
+    let mut port = match wish {
+        ServerNetwork::Network(id, address) => new_port(tx, caller, server, id, *address, groups)?,
+        ServerNetwork::Port(id) => given_port(tx, caller, server, id)?,
+    };
+    port.device_id = server.id.to_string();
+    port.device_owner = format!("compute:{}", server.availability_zone);
+    port.device_index = index;
+    port.node_id = server.node_id;
+    tx.update(&port)?;
+    port::touch(tx, &port.id)?;
+    Ok(port)
 }
 
 /// Whether the guest can ask `169.254.169.254`. Many systems know no other place for metadata.
@@ -115,11 +142,16 @@ fn new_port(
     Ok(port)
 }
 
-fn given_port(tx: &Tx<'_>, caller: &Caller, id: &PortId) -> Result<row::Port> {
+fn given_port(
+    tx: &Tx<'_>,
+    caller: &Caller,
+    server: &row::Server,
+    id: &PortId,
+) -> Result<row::Port> {
     let port = port::visible(tx, caller, id)
         .map_err(|_| Error::invalid(format!("Port {id} could not be found.")))?;
     // The owner of a network sees the ports of others on it; they are not its to use.
-    if port.project_id != *caller.project()? {
+    if port.project_id != server.project_id {
         return Err(Error::invalid(format!(
             "Port {id} is not usable for this project's servers."
         )));

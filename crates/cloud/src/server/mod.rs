@@ -1,11 +1,13 @@
 //! Servers: what is wanted of them, and how a client sees them.
 
+mod attach;
 mod boot;
 mod create;
 mod disks;
 mod hardware;
 mod interface;
 pub(crate) mod log;
+mod metadata;
 mod state;
 mod view;
 
@@ -16,9 +18,11 @@ use store::{Field, Query, Tx, Value, row};
 
 use crate::{Cloud, image, list};
 
-pub use create::NewServer;
+pub use attach::GroupChange;
+pub use create::{Hints, NewServer};
 pub use disks::{DiskSource, NewDisk};
 pub use interface::ServerNetwork;
+pub use metadata::Others;
 pub use state::{ServerAction, vm_state};
 pub use view::{NamePattern, ServerFilter, ServerView};
 
@@ -67,7 +71,7 @@ impl Cloud {
     pub fn delete_server(&self, caller: &Caller, id: &ServerId) -> Result<()> {
         caller.require_member()?;
         self.store().write(|tx| {
-            let mut server = visible(tx, caller, id)?;
+            let mut server = unlocked(tx, caller, id)?;
             match server.node_id {
                 None => remove(tx, &server),
                 Some(_) => {
@@ -145,6 +149,18 @@ pub(crate) fn hostname(name: &str, id: &ServerId) -> String {
 pub(crate) fn visible(tx: &Tx<'_>, caller: &Caller, id: &ServerId) -> Result<row::Server> {
     let server: row::Server = tx.get(id)?;
     list::seen(caller.sees(&server.project_id), server, Kind::Server, id)
+}
+
+/// A server the caller may change.
+///
+/// # Errors
+/// `NotFound`, or `Conflict` when it is locked and the caller no administrator.
+pub(super) fn unlocked(tx: &Tx<'_>, caller: &Caller, id: &ServerId) -> Result<row::Server> {
+    let server = visible(tx, caller, id)?;
+    match server.locked && !caller.is_admin() {
+        false => Ok(server),
+        true => Err(Error::conflict(format!("Instance {id} is locked"))),
+    }
 }
 
 fn not_ready(id: &ServerId) -> Error {

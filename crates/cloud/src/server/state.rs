@@ -3,8 +3,9 @@
 use model::{Caller, Error, Key, NodeId, PortId, Power, Reboot, Result, Seen, ServerId, Wish};
 use store::{Field, Tx, row};
 
-use super::{log, ports_of, visible};
-use crate::{Cloud, attachment, now_ms, port, volume};
+use super::attach::{port_gone, release};
+use super::{log, ports_of, unlocked};
+use crate::{Cloud, attachment, now_ms, volume};
 
 /// What a client asks of a server's power.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +38,7 @@ impl Cloud {
     ) -> Result<()> {
         caller.require_member()?;
         self.store().write(|tx| {
-            let mut server = visible(tx, caller, id)?;
+            let mut server = unlocked(tx, caller, id)?;
             wish_for(&mut server, action)?;
             log::record(tx, caller, id, action.name(), None)?;
             save(tx, &mut server)
@@ -155,7 +156,10 @@ fn take_in(tx: &mut Tx<'_>, node: NodeId, seen: &Seen) -> Result<()> {
             &port.port,
             if port.up { "ACTIVE" } else { "DOWN" },
         ),
-        Seen::PortGone(id) => set_port_status(tx, node, id, "DOWN"),
+        Seen::PortGone(id) => {
+            set_port_status(tx, node, id, "DOWN")?;
+            port_gone(tx, node, id)
+        }
         Seen::Volume(seen) => volume::take_in(tx, node, seen),
         Seen::VolumeGone(id) => volume::take_out(tx, node, id),
     }
@@ -194,17 +198,8 @@ fn set_port_status(tx: &mut Tx<'_>, node: NodeId, id: &PortId, status: &str) -> 
 
 /// Takes a server's record away, with the ports made for it; ports of the user's own stay, free.
 pub(super) fn remove(tx: &mut Tx<'_>, server: &row::Server) -> Result<()> {
-    for mut port in ports_of(tx, &server.id)? {
-        if port.server_made {
-            port::remove(tx, &port)?;
-            continue;
-        }
-        port.device_id = String::new();
-        port.device_owner = String::new();
-        port.node_id = None;
-        port.status = "DOWN".into();
-        tx.update(&port)?;
-        port::touch(tx, &port.id)?;
+    for port in ports_of(tx, &server.id)? {
+        release(tx, port)?;
     }
     attachment::let_go(tx, server)?;
     tx.delete::<row::Server>(&server.id)?;

@@ -41,6 +41,7 @@ async fn world() -> World {
     let body = json!({"subnet_id": subnet});
     world.member.put(&leg, body).await.expect(200);
     world.ids.insert("spare router", router);
+    world.ids.insert("spare network", network);
     world
         .ids
         .insert("os-quota-class-sets", "default".to_owned());
@@ -269,6 +270,46 @@ fn samples(world: &World) -> Vec<Sample> {
                 "server/metadata/key",
             ],
             &[TEXTS_TOO, "server/flavorRef", "server/metadata+"],
+        ),
+        one(
+            "POST",
+            &format!("{}/metadata", at(nova, "servers")),
+            json!({"metadata": {"key": "value"}}),
+            &["metadata/key"],
+            &["metadata+"],
+        ),
+        one(
+            "PUT",
+            &format!("{}/metadata", at(nova, "servers")),
+            json!({"metadata": {"key": "value"}}),
+            &["metadata/key"],
+            &["metadata+"],
+        ),
+        one(
+            "PUT",
+            &format!("{}/metadata/colour", at(nova, "servers")),
+            json!({"meta": {"colour": "red"}}),
+            &["meta/colour"],
+            &[],
+        ),
+        one(
+            "POST",
+            &format!("{}/os-interface", at(nova, "servers")),
+            json!({"interfaceAttachment": {
+                "net_id": of("spare network"), "fixed_ips": [{"ip_address": "2001:db8:5::77"}],
+            }}),
+            &[
+                "interfaceAttachment/net_id",
+                "interfaceAttachment/fixed_ips/0/ip_address",
+            ],
+            &[],
+        ),
+        one(
+            "POST",
+            "/compute/v2.1/os-server-groups",
+            json!({"server_group": {"name": "g", "policies": ["anti-affinity"]}}),
+            &["server_group/name", "server_group/policies"],
+            &[],
         ),
         // A limit may be -1, and a number as text: quota.rs has the values that are wrong.
         one(

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod address_group;
+mod attach;
 mod attachment;
 mod body;
 mod dual;
@@ -13,6 +14,7 @@ mod image_format;
 mod look;
 mod node;
 mod page;
+mod place;
 mod port;
 mod quota;
 mod race;

@@ -13,7 +13,7 @@ pub(crate) const SOMEONE: &str = "6a5b1f9e-0f7c-4b0e-9b1c-0a4d2f7e9c11";
 /// A cloud with one of each thing.
 pub(crate) struct World {
     pub(crate) cloud: TestCloud,
-    /// Kept so that the server has its host.
+    /// The server's host.
     pub(crate) node: FakeNode,
     pub(crate) admin: Client,
     pub(crate) member: Client,
@@ -129,6 +129,15 @@ impl World {
             .expect(200);
         let server = server(&member, &image, &network).await;
         node.boot_finishes(&server).await;
+        let on_server = format!("/compute/v2.1/servers/{server}");
+        let body = json!({"metadata": {"colour": "blue"}});
+        let path = format!("{on_server}/metadata");
+        member.post(&path, body).await.expect(200);
+        let list = member.get(&format!("{on_server}/os-interface")).await;
+        let interface = list.expect(200)["interfaceAttachments"][0]["port_id"].clone();
+        let interface = interface.as_str().unwrap().to_owned();
+        let body = json!({"server_group": {"name": "g", "policies": ["affinity"]}});
+        let servers = post(&member, "/compute/v2.1/os-server-groups", body).await;
         let volume = json!({"volume": {"size": 1, "metadata": {"colour": "blue"}}});
         let volume = post(&member, "/volume/v3/volumes", volume).await;
         node.volume_ready(&volume).await;
@@ -202,6 +211,8 @@ impl World {
             ("security-group-rules", rule),
             ("os-keypairs", "key".to_owned()),
             ("servers", server),
+            ("os-interface", interface),
+            ("os-server-groups", servers),
             ("volumes", volume),
             ("metadata", "colour".to_owned()),
             ("os-volume_attachments", held),
@@ -302,6 +313,11 @@ fn body_for(route: &Route, world: &World) -> Option<Value> {
         }
         ("POST", "/compute/v2.1/flavors/{id}/os-extra_specs") => json!({"extra_specs": {"a": "b"}}),
         ("PUT", "/compute/v2.1/servers/{id}") => json!({"server": {"name": "x"}}),
+        ("POST" | "PUT", "/compute/v2.1/servers/{id}/metadata") => json!({"metadata": {"a": "b"}}),
+        ("PUT", "/compute/v2.1/servers/{id}/metadata/{key}") => json!({"meta": {"colour": "red"}}),
+        ("POST", "/compute/v2.1/servers/{id}/os-interface") => {
+            json!({"interfaceAttachment": {"net_id": world.id("networks")}})
+        }
         ("POST", "/compute/v2.1/servers/{id}/action") => json!({"os-stop": null}),
         (_, "/compute/v2.1/servers/{id}/os-volume_attachments") => {
             json!({"volumeAttachment": {"volumeId": world.id("volumes")}})

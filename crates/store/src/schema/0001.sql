@@ -96,6 +96,7 @@ CREATE TABLE "port" (
     enabled BOOLEAN NOT NULL, mac TEXT NOT NULL, device_id TEXT NOT NULL,
     device_owner TEXT NOT NULL, device_index BIGINT NOT NULL,
     server_made BOOLEAN NOT NULL, node_id TEXT,
+    detaching BOOLEAN NOT NULL,
     status TEXT NOT NULL, port_security BOOLEAN NOT NULL, allowed_address_pairs TEXT NOT NULL,
     tags TEXT NOT NULL, revision BIGINT NOT NULL, created_ms BIGINT NOT NULL,
     updated_ms BIGINT NOT NULL,
@@ -174,7 +175,9 @@ CREATE TABLE "server" (
     availability_zone TEXT NOT NULL, power TEXT NOT NULL,
     start_epoch BIGINT NOT NULL, reboot_epoch BIGINT NOT NULL, reboot TEXT NOT NULL,
     deleting BOOLEAN NOT NULL, waiting BOOLEAN NOT NULL, seen TEXT NOT NULL, fault TEXT, status TEXT NOT NULL,
-    task_state TEXT, created_ms BIGINT NOT NULL, updated_ms BIGINT NOT NULL
+    task_state TEXT, created_ms BIGINT NOT NULL, updated_ms BIGINT NOT NULL,
+    locked BOOLEAN NOT NULL, tags TEXT NOT NULL, group_id TEXT, reservation_id TEXT NOT NULL,
+    launch_index BIGINT NOT NULL
 );
 CREATE INDEX server_project ON "server" (project_id, created_ms, id);
 -- What a project uses is added up from this index alone.
@@ -182,6 +185,14 @@ CREATE INDEX server_usage ON "server" (project_id, vcpus, ram_mib);
 CREATE INDEX server_created ON "server" (created_ms, id);
 CREATE INDEX server_node ON "server" (node_id);
 CREATE INDEX server_image ON "server" (image_id);
+
+CREATE INDEX server_group_member ON "server" (group_id);
+
+CREATE TABLE "server_group" (
+    id TEXT NOT NULL PRIMARY KEY, project_id TEXT NOT NULL, user_id TEXT NOT NULL,
+    name TEXT NOT NULL, policy TEXT NOT NULL, created_ms BIGINT NOT NULL
+);
+CREATE INDEX server_group_project ON "server_group" (project_id);
 
 CREATE TABLE "volume" (
     id TEXT NOT NULL PRIMARY KEY, project_id TEXT NOT NULL, user_id TEXT NOT NULL,
