@@ -17,49 +17,49 @@ use serde_json::{Map, Value, json};
 use crate::context::Context;
 use crate::json::{self, only};
 use crate::reply::Reply;
-use crate::route::{Handler::Open, Handler::Plain, Lines};
+use crate::route::{Handler::Look, Handler::Open, Handler::Plain, Lines};
 use crate::version;
 
 pub(crate) const ROUTES: Lines = &[
     (Method::GET, "", Open(version::network_list)),
     (Method::GET, "/v2.0", Open(version::network)),
-    (Method::GET, "/v2.0/extensions", Plain(extension::list)),
+    (Method::GET, "/v2.0/extensions", Look(extension::list)),
     (
         Method::GET,
         "/v2.0/extensions/{alias}",
-        Plain(extension::show),
+        Look(extension::show),
     ),
     (
         Method::GET,
         "/v2.0/availability_zones",
-        Plain(extension::zones),
+        Look(extension::zones),
     ),
-    (Method::GET, "/v2.0/networks", Plain(networks::list)),
+    (Method::GET, "/v2.0/networks", Look(networks::list)),
     (Method::POST, "/v2.0/networks", Plain(networks::create)),
-    (Method::GET, "/v2.0/networks/{id}", Plain(networks::show)),
+    (Method::GET, "/v2.0/networks/{id}", Look(networks::show)),
     (Method::PUT, "/v2.0/networks/{id}", Plain(networks::update)),
     (
         Method::DELETE,
         "/v2.0/networks/{id}",
         Plain(networks::delete),
     ),
-    (Method::GET, "/v2.0/subnets", Plain(subnet::list)),
+    (Method::GET, "/v2.0/subnets", Look(subnet::list)),
     (Method::POST, "/v2.0/subnets", Plain(subnet::create)),
-    (Method::GET, "/v2.0/subnets/{id}", Plain(subnet::show)),
+    (Method::GET, "/v2.0/subnets/{id}", Look(subnet::show)),
     (Method::PUT, "/v2.0/subnets/{id}", Plain(subnet::update)),
     (Method::DELETE, "/v2.0/subnets/{id}", Plain(subnet::delete)),
-    (Method::GET, "/v2.0/ports", Plain(port::list)),
+    (Method::GET, "/v2.0/ports", Look(port::list)),
     (Method::POST, "/v2.0/ports", Plain(port::create)),
-    (Method::GET, "/v2.0/ports/{id}", Plain(port::show)),
+    (Method::GET, "/v2.0/ports/{id}", Look(port::show)),
     (Method::PUT, "/v2.0/ports/{id}", Plain(port::update)),
     (Method::DELETE, "/v2.0/ports/{id}", Plain(port::delete)),
 ];
 
 pub(crate) const MORE_ROUTES: Lines = &[
-    (Method::GET, "/v2.0/quotas", Plain(quota::list)),
-    (Method::GET, "/v2.0/quotas/tenant", Plain(quota::whose)),
-    (Method::GET, "/v2.0/quotas/project", Plain(quota::whose)),
-    (Method::GET, "/v2.0/quotas/{project}", Plain(quota::show)),
+    (Method::GET, "/v2.0/quotas", Look(quota::list)),
+    (Method::GET, "/v2.0/quotas/tenant", Look(quota::whose)),
+    (Method::GET, "/v2.0/quotas/project", Look(quota::whose)),
+    (Method::GET, "/v2.0/quotas/{project}", Look(quota::show)),
     (Method::PUT, "/v2.0/quotas/{project}", Plain(quota::update)),
     (
         Method::DELETE,
@@ -69,21 +69,21 @@ pub(crate) const MORE_ROUTES: Lines = &[
     (
         Method::GET,
         "/v2.0/quotas/{project}/default",
-        Plain(quota::default),
+        Look(quota::default),
     ),
     (
         Method::GET,
         "/v2.0/quotas/{project}/details.json",
-        Plain(quota::details),
+        Look(quota::details),
     ),
     (
         Method::GET,
         "/v2.0/quotas/{project}/details",
-        Plain(quota::details),
+        Look(quota::details),
     ),
-    (Method::GET, "/v2.0/routers", Plain(router::list)),
+    (Method::GET, "/v2.0/routers", Look(router::list)),
     (Method::POST, "/v2.0/routers", Plain(router::create)),
-    (Method::GET, "/v2.0/routers/{id}", Plain(router::show)),
+    (Method::GET, "/v2.0/routers/{id}", Look(router::show)),
     (Method::PUT, "/v2.0/routers/{id}", Plain(router::update)),
     (Method::DELETE, "/v2.0/routers/{id}", Plain(router::delete)),
     (
@@ -96,7 +96,7 @@ pub(crate) const MORE_ROUTES: Lines = &[
         "/v2.0/routers/{id}/remove_router_interface",
         Plain(router::remove_interface),
     ),
-    (Method::GET, "/v2.0/floatingips", Plain(floating_ip::list)),
+    (Method::GET, "/v2.0/floatingips", Look(floating_ip::list)),
     (
         Method::POST,
         "/v2.0/floatingips",
@@ -105,7 +105,7 @@ pub(crate) const MORE_ROUTES: Lines = &[
     (
         Method::GET,
         "/v2.0/floatingips/{id}",
-        Plain(floating_ip::show),
+        Look(floating_ip::show),
     ),
     (
         Method::PUT,
@@ -120,7 +120,7 @@ pub(crate) const MORE_ROUTES: Lines = &[
     (
         Method::GET,
         "/v2.0/security-groups",
-        Plain(security_group::list),
+        Look(security_group::list),
     ),
     (
         Method::POST,
@@ -130,7 +130,7 @@ pub(crate) const MORE_ROUTES: Lines = &[
     (
         Method::GET,
         "/v2.0/security-groups/{id}",
-        Plain(security_group::show),
+        Look(security_group::show),
     ),
     (
         Method::PUT,
@@ -145,7 +145,7 @@ pub(crate) const MORE_ROUTES: Lines = &[
     (
         Method::GET,
         "/v2.0/security-group-rules",
-        Plain(security_group::list_rules),
+        Look(security_group::list_rules),
     ),
     (
         Method::POST,
@@ -155,7 +155,7 @@ pub(crate) const MORE_ROUTES: Lines = &[
     (
         Method::GET,
         "/v2.0/security-group-rules/{id}",
-        Plain(security_group::show_rule),
+        Look(security_group::show_rule),
     ),
     (
         Method::DELETE,

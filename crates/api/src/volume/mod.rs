@@ -12,7 +12,7 @@ use std::borrow::Cow;
 use http::Method;
 use model::{Caller, Error, Result, Scope};
 
-use crate::route::{Handler::Open, Handler::Plain, Lines};
+use crate::route::{Handler::Look, Handler::Open, Handler::Plain, Lines};
 use crate::version;
 
 /// The name of the project's id in a path.
@@ -21,17 +21,17 @@ pub(crate) const PROJECT: &str = "project_id";
 pub(crate) const ROUTES: Lines = &[
     (Method::GET, "", Open(version::volume_list)),
     (Method::GET, "/v3", Open(version::volume)),
-    (Method::GET, "/v3/volumes", Plain(volumes::list)),
+    (Method::GET, "/v3/volumes", Look(volumes::list)),
     (Method::POST, "/v3/volumes", Plain(volumes::create)),
-    (Method::GET, "/v3/volumes/detail", Plain(volumes::detail)),
-    (Method::GET, "/v3/volumes/{id}", Plain(volumes::show)),
+    (Method::GET, "/v3/volumes/detail", Look(volumes::detail)),
+    (Method::GET, "/v3/volumes/{id}", Look(volumes::show)),
     (Method::PUT, "/v3/volumes/{id}", Plain(volumes::update)),
     (Method::DELETE, "/v3/volumes/{id}", Plain(volumes::delete)),
     (Method::POST, "/v3/volumes/{id}/action", Plain(action::act)),
     (
         Method::GET,
         "/v3/volumes/{id}/metadata",
-        Plain(metadata::list),
+        Look(metadata::list),
     ),
     (
         Method::POST,
@@ -46,7 +46,7 @@ pub(crate) const ROUTES: Lines = &[
     (
         Method::GET,
         "/v3/volumes/{id}/metadata/{key}",
-        Plain(metadata::show),
+        Look(metadata::show),
     ),
     (
         Method::PUT,
@@ -58,39 +58,35 @@ pub(crate) const ROUTES: Lines = &[
         "/v3/volumes/{id}/metadata/{key}",
         Plain(metadata::delete),
     ),
-    (Method::GET, "/v3/types", Plain(types::list)),
-    (Method::GET, "/v3/types/{id}", Plain(types::show)),
+    (Method::GET, "/v3/types", Look(types::list)),
+    (Method::GET, "/v3/types/{id}", Look(types::show)),
     (
         Method::GET,
         "/v3/types/{id}/extra_specs",
-        Plain(types::extra_specs),
+        Look(types::extra_specs),
     ),
-    (Method::GET, "/v3/snapshots", Plain(service::no_snapshots)),
+    (Method::GET, "/v3/snapshots", Look(service::no_snapshots)),
     (
         Method::GET,
         "/v3/snapshots/detail",
-        Plain(service::no_snapshots),
+        Look(service::no_snapshots),
     ),
     (
         Method::GET,
         "/v3/snapshots/{id}",
-        Plain(service::no_snapshot),
+        Look(service::no_snapshot),
     ),
     (Method::POST, "/v3/snapshots", Plain(service::snapshot)),
-    (Method::GET, "/v3/backups", Plain(service::no_backups)),
-    (
-        Method::GET,
-        "/v3/backups/detail",
-        Plain(service::no_backups),
-    ),
-    (Method::GET, "/v3/limits", Plain(service::limits)),
+    (Method::GET, "/v3/backups", Look(service::no_backups)),
+    (Method::GET, "/v3/backups/detail", Look(service::no_backups)),
+    (Method::GET, "/v3/limits", Look(service::limits)),
     (
         Method::GET,
         "/v3/os-availability-zone",
-        Plain(service::zones),
+        Look(service::zones),
     ),
-    (Method::GET, "/v3/os-services", Plain(service::services)),
-    (Method::GET, "/v3/extensions", Plain(service::extensions)),
+    (Method::GET, "/v3/os-services", Look(service::services)),
+    (Method::GET, "/v3/extensions", Look(service::extensions)),
 ];
 
 /// A path without the project's id behind the version, and that id. Clients send it or leave it
