@@ -1,6 +1,6 @@
 //! Lists: how each service spells filters, order, marker and limit.
 
-use cloud::{MAX_PAGE, Page};
+use cloud::{MAX_PAGE, Page, TagFilter};
 use model::{Error, Result};
 use store::Order;
 
@@ -30,6 +30,9 @@ impl Context {
             match name.as_str() {
                 "limit" => {}
                 "marker" => page.marker = Some(value.clone()),
+                _ if self.path.starts_with("/network/") && tags(name, value)?.is_some() => {
+                    page.tags.extend(tags(name, value)?);
+                }
                 _ => {
                     let Some(column) = column(name) else { continue };
                     match page.filters.iter_mut().find(|(c, _)| *c == column) {
@@ -104,6 +107,27 @@ impl Context {
             .collect();
         query.push(format!("marker={}", encode(marker)));
         format!("{path}?{}", query.join("&"))
+    }
+}
+
+/// How many tags a list can be asked for at once: each is a condition of its statement.
+const MAX_TAGS: usize = 32;
+
+/// The network API's filter by tags.
+fn tags(name: &str, value: &str) -> Result<Option<TagFilter>> {
+    let kind = match name {
+        "tags" => TagFilter::All,
+        "tags-any" => TagFilter::Any,
+        "not-tags" => TagFilter::NotAll,
+        "not-tags-any" => TagFilter::NotAny,
+        _ => return Ok(None),
+    };
+    let tags: Vec<String> = value.split(',').map(str::to_owned).collect();
+    match tags.len() > MAX_TAGS {
+        true => Err(Error::invalid(format!(
+            "{name} takes at most {MAX_TAGS} tags"
+        ))),
+        false => Ok(Some(kind(tags))),
     }
 }
 

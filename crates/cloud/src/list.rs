@@ -22,6 +22,34 @@ pub struct Page {
     pub order: Vec<(String, Order)>,
     pub marker: Option<String>,
     pub limit: Option<u64>,
+    pub tags: Vec<TagFilter>,
+}
+
+/// Which tags a thing must have, or must not.
+#[derive(Clone, Debug)]
+pub enum TagFilter {
+    All(Vec<String>),
+    Any(Vec<String>),
+    NotAll(Vec<String>),
+    NotAny(Vec<String>),
+}
+
+impl TagFilter {
+    /// The condition in SQL, with its arguments. A tag stands in its column as a JSON string, with
+    /// quotes around it that no other's inside can look like.
+    fn condition(&self) -> (String, Vec<Value>) {
+        let (tags, word, not) = match self {
+            TagFilter::All(tags) => (tags, " AND ", ""),
+            TagFilter::Any(tags) => (tags, " OR ", ""),
+            TagFilter::NotAll(tags) => (tags, " AND ", "NOT "),
+            TagFilter::NotAny(tags) => (tags, " OR ", "NOT "),
+        };
+        let each = vec!["replace(t.tags, ?, '') <> t.tags"; tags.len()];
+        let quoted = tags
+            .iter()
+            .map(|t| Value::Text(serde_json::Value::from(t.as_str()).to_string()));
+        (format!("{not}({})", each.join(word)), quoted.collect())
+    }
 }
 
 impl Page {
@@ -42,6 +70,12 @@ impl Page {
             let (column, _) = column_of::<R>(name)
                 .ok_or_else(|| Error::invalid(format!("'{name}' cannot be sorted by")))?;
             query.order.push((column, *way));
+        }
+        if R::COLUMNS.iter().any(|(column, _)| *column == "tags") {
+            for filter in &self.tags {
+                let (condition, arguments) = filter.condition();
+                query = query.matching(condition, arguments);
+            }
         }
         query.limit = Some(self.limit.unwrap_or(MAX_PAGE).min(MAX_PAGE));
         query.marker = self.marker.clone().map(Value::Text);

@@ -36,6 +36,7 @@ pub enum Kind {
     ServerAction,
     ServerGroup,
     Quota,
+    Tag,
     Path,
 }
 
@@ -66,6 +67,7 @@ impl fmt::Display for Kind {
             Kind::ServerAction => "action",
             Kind::ServerGroup => "server group",
             Kind::Quota => "quota",
+            Kind::Tag => "tag",
             Kind::Path => "resource",
         })
     }

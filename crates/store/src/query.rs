@@ -1,5 +1,7 @@
 //! Lists: filters, order, marker and limit, turned into one statement.
 
+use std::borrow::Cow;
+
 use crate::field::{ColumnType, Value};
 use crate::rows::Row;
 
@@ -14,7 +16,7 @@ pub struct Query {
     /// the row, again.
     pub seen: Vec<(&'static str, Vec<Value>)>,
     /// Further conditions of the same form: what the client looks for.
-    pub extra: Vec<(&'static str, Vec<Value>)>,
+    pub extra: Vec<(Cow<'static, str>, Vec<Value>)>,
     pub order: Vec<(&'static str, Order)>,
     /// The key of the row after which the list goes on.
     pub marker: Option<Value>,
@@ -73,8 +75,12 @@ impl Query {
     }
 
     /// One condition more, in SQL; each `?` takes an argument.
-    pub fn matching(mut self, condition: &'static str, arguments: Vec<Value>) -> Query {
-        self.extra.push((condition, arguments));
+    pub fn matching(
+        mut self,
+        condition: impl Into<Cow<'static, str>>,
+        arguments: Vec<Value>,
+    ) -> Query {
+        self.extra.push((condition.into(), arguments));
         self
     }
 }
@@ -99,7 +105,9 @@ pub(crate) fn select<R: Row>(query: &Query) -> (String, Vec<Value>) {
             .collect();
         conditions.push(format!("({})", any.join(" OR ")));
     }
-    for (condition, values) in query.seen.iter().chain(&query.extra) {
+    let seen = query.seen.iter().map(|(c, values)| (*c, values));
+    let extra = query.extra.iter().map(|(c, values)| (c.as_ref(), values));
+    for (condition, values) in seen.chain(extra) {
         conditions.push(format!("({condition})"));
         arguments.extend(values.iter().cloned());
     }

@@ -7,13 +7,20 @@ use crate::context::Context;
 use crate::reply::Reply;
 
 /// Alias and name. Only what works is listed.
-const EXTENSIONS: [(&str, &str); 18] = [
+const EXTENSIONS: [(&str, &str); 22] = [
     ("router", "Neutron L3 Router"),
     (
         "ext-gw-mode",
         "Neutron L3 Configurable external gateway mode",
     ),
     ("fip-port-details", "Floating IP Port Details Extension"),
+    (
+        "standard-attr-tag",
+        "Tag support for resources with standard attribute",
+    ),
+    ("standard-attr-description", "standard-attr-description"),
+    ("standard-attr-revisions", "Resource revision numbers"),
+    ("standard-attr-timestamp", "Resource timestamps"),
     ("external-net", "Neutron external network"),
     ("provider", "Provider Network"),
     ("security-group", "security-group"),

@@ -8,6 +8,7 @@ mod quota;
 mod router;
 mod security_group;
 mod subnet;
+mod tag;
 
 use http::Method;
 use model::{Error, Result};
@@ -163,6 +164,9 @@ pub(crate) const MORE_ROUTES: Lines = &[
         Plain(security_group::delete_rule),
     ),
 ];
+
+pub(crate) const TAG_ROUTES: Lines =
+    tag::tag_routes!("networks" "subnets" "ports" "routers" "security-groups" "floatingips");
 
 /// A collection as the network API writes it, with a link to the next page when this one is full.
 fn collection(ctx: &Context, name: &str, limit: Option<u64>, entries: Vec<Value>) -> Result<Reply> {

@@ -148,7 +148,7 @@ pub(crate) fn of_ports(tx: &Tx<'_>, ports: Vec<Value>) -> Result<Vec<row::Floati
     tx.list(&query)
 }
 
-fn visible(tx: &Tx<'_>, caller: &Caller, id: &FloatingIpId) -> Result<row::FloatingIp> {
+pub(crate) fn visible(tx: &Tx<'_>, caller: &Caller, id: &FloatingIpId) -> Result<row::FloatingIp> {
     let found: row::FloatingIp = tx.get(id)?;
     list::seen(caller.sees(&found.project_id), found, Kind::FloatingIp, id)
 }

@@ -269,10 +269,11 @@ pub(crate) fn insert(
     new: &NewPort,
 ) -> Result<PortView> {
     let owner = owner_of(caller, new.project.as_ref())?;
+    quota::check(tx, &owner, Resource::Port, 1)?;
     insert_for(tx, caller, network, new, owner)
 }
 
-/// As [`insert`], for an owner of the cloud's choice.
+/// As [`insert`], for an owner of the cloud's choice, whatever its limits.
 pub(crate) fn insert_for(
     tx: &mut Tx<'_>,
     caller: &Caller,
@@ -304,7 +305,6 @@ pub(crate) fn insert_for(
         updated_ms: now,
     };
     check(&port)?;
-    quota::check(tx, &port.project_id, Resource::Port, 1)?;
     tx.insert(&port)?;
     let subnets = subnets_of(tx, &network.id)?;
     allocate(tx, &port, &subnets, new.fixed_ips.as_deref())?;

@@ -167,7 +167,7 @@ pub(crate) fn legs(tx: &Tx<'_>, id: &RouterId, owner: &'static str) -> Result<Ve
     )
 }
 
-fn visible(tx: &Tx<'_>, caller: &Caller, id: &RouterId) -> Result<row::Router> {
+pub(crate) fn visible(tx: &Tx<'_>, caller: &Caller, id: &RouterId) -> Result<row::Router> {
     let router: row::Router = tx.get(id)?;
     list::seen(caller.sees(&router.project_id), router, Kind::Router, id)
 }

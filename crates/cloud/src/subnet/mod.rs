@@ -273,14 +273,14 @@ fn give_to_ports(tx: &mut Tx<'_>, subnet: &row::Subnet) -> Result<()> {
     Ok(())
 }
 
-fn visible(tx: &Tx<'_>, caller: &Caller, id: &SubnetId) -> Result<row::Subnet> {
+pub(crate) fn visible(tx: &Tx<'_>, caller: &Caller, id: &SubnetId) -> Result<row::Subnet> {
     let subnet: row::Subnet = tx.get(id)?;
     let network: row::Network = tx.get(&subnet.network_id)?;
     let seen = network.shared || network.external || caller.sees(&subnet.project_id);
     list::seen(seen, subnet, Kind::Subnet, id)
 }
 
-fn owned(tx: &Tx<'_>, caller: &Caller, id: &SubnetId) -> Result<row::Subnet> {
+pub(crate) fn owned(tx: &Tx<'_>, caller: &Caller, id: &SubnetId) -> Result<row::Subnet> {
     let subnet = visible(tx, caller, id)?;
     match caller.sees(&subnet.project_id) {
         true => Ok(subnet),

@@ -25,6 +25,7 @@ mod server;
 mod shape;
 mod stranger;
 mod subnet;
+mod tag;
 mod token;
 mod values;
 mod volume;

@@ -184,18 +184,29 @@ impl World {
         let tag = format!("/image/v2/images/{image}/tags/blue");
         let tagged = member.request(http::Method::PUT, &tag).send().await;
         assert_eq!(tagged.status, 204);
-        // The stranger's own default group is there, so that looking does not make it.
-        stranger
-            .get(&format!("{net}/security-groups"))
-            .await
-            .expect(200);
-        // In a cloud of one external network there is one floating IP.
         let external = json!({"network": {"router:external": true}});
         let external = post(&admin, &format!("{net}/networks"), external).await;
         let outside = json!({"cidr": "203.0.113.0/24"});
         let outside = self::subnet(&admin, &external, outside).await;
         let floating = json!({"floatingip": {"floating_network_id": external}});
         let floating = post(&member, &format!("{net}/floatingips"), floating).await;
+        for (kind, id) in [
+            ("networks", &network),
+            ("subnets", &subnet),
+            ("ports", &port),
+            ("routers", &router),
+            ("security-groups", &group),
+            ("floatingips", &floating),
+        ] {
+            let tags = format!("{net}/{kind}/{id}/tags");
+            let body = json!({"tags": ["blue"]});
+            member.put(&tags, body).await.expect(200);
+        }
+        // The stranger's own default group is there, so that looking does not make it.
+        stranger
+            .get(&format!("{net}/security-groups"))
+            .await
+            .expect(200);
         let (user, project) = (
             cloud.user_id(testkit::Person::Member),
             cloud.project_id(testkit::Person::Member),
@@ -340,6 +351,7 @@ fn body_for(route: &Route, world: &World) -> Option<Value> {
             json!({"subnet_id": world.id("subnets")})
         }
         ("PUT", "/network/v2.0/floatingips/{id}") => json!({"floatingip": {"description": "x"}}),
+        ("PUT", path) if path.ends_with("/{id}/tags") => json!({"tags": ["x"]}),
         ("PUT", "/network/v2.0/security-groups/{id}") => json!({"security_group": {"name": "x"}}),
         _ => return None,
     };

@@ -1,0 +1,96 @@
+//! Tags of what the network API has: set, looked at, and found by.
+
+use serde_json::{Value, json};
+
+use crate::shape;
+use crate::world::{World, id};
+
+pub(crate) const KINDS: [&str; 6] = [
+    "networks",
+    "subnets",
+    "ports",
+    "routers",
+    "security-groups",
+    "floatingips",
+];
+
+#[tokio::test]
+async fn each_kind_of_thing_has_tags() {
+    let world = World::new().await;
+    let member = &world.member;
+    for kind in KINDS {
+        let thing = format!("/network/v2.0/{kind}/{}", world.id(kind));
+        let tags = format!("{thing}/tags");
+        let now = async || {
+            let shown = member.get(&thing).await.expect(200);
+            let (_, fields) = shown.as_object().unwrap().iter().next().unwrap();
+            assert_eq!(member.get(&tags).await.expect(200)["tags"], fields["tags"]);
+            fields["tags"].clone()
+        };
+        let body = json!({"tags": ["a", "b", "a"]});
+        let set = member.put(&tags, body).await.expect(200);
+        assert_eq!(set["tags"], json!(["a", "b"]), "each once");
+        let one = member.request(http::Method::PUT, &format!("{tags}/c%20d"));
+        assert_eq!(one.send().await.status, 201);
+        assert_eq!(now().await, json!(["a", "b", "c d"]));
+        member.delete(&format!("{tags}/a")).await.expect(204);
+        member.get(&format!("{tags}/b")).await.expect(204);
+        for gone in [
+            member.get(&format!("{tags}/a")).await,
+            member.delete(&format!("{tags}/a")).await,
+        ] {
+            shape::error(&gone, 404, "a tag that is not there");
+        }
+        let before = world.cloud.dump();
+        for wrong in [
+            json!({"tags": [""]}),
+            json!({"tags": ["x".repeat(256)]}),
+            json!({"tags": [1]}),
+            json!({"tags": "a"}),
+            json!({"tags": null}),
+            json!({}),
+        ] {
+            shape::error(&member.put(&tags, wrong).await, 400, &thing);
+        }
+        testkit::assert_same(&before, &world.cloud.dump(), "refused tags");
+        member.delete(&tags).await.expect(204);
+        assert_eq!(now().await, json!([]));
+    }
+}
+
+#[tokio::test]
+async fn lists_find_by_tags() {
+    let world = World::new().await;
+    let member = &world.member;
+    let path = "/network/v2.0/networks";
+    for (name, tags) in [
+        ("x", json!(["a", "b"])),
+        ("y", json!(["b"])),
+        ("z", json!([])),
+    ] {
+        let body = json!({"network": {"name": name, "tags": tags, "project_id": null}});
+        id(&member.post(path, body).await.expect(201));
+    }
+    for (query, expected) in [
+        ("tags=a", vec!["x"]),
+        ("tags=b", vec!["x", "y"]),
+        ("tags=a,b", vec!["x"]),
+        ("tags=%22b", vec![]),
+        ("tags-any=a,b", vec!["x", "y"]),
+        ("not-tags=a,b", vec!["y", "z"]),
+        ("not-tags-any=a,b", vec!["z"]),
+        ("tags=b&not-tags=a", vec!["y"]),
+    ] {
+        let mine = format!("{path}?{query}&sort_key=name&name=x&name=y&name=z");
+        let list = member.get(&mine).await.expect(200);
+        let found: Vec<&Value> = list["networks"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|n| &n["name"])
+            .collect();
+        assert_eq!(found, expected, "{query}");
+    }
+    let many = format!("{path}?tags={}", vec!["a"; 33].join(","));
+    shape::error(&member.get(&many).await, 400, "too many tags");
+}
