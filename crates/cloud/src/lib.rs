@@ -5,6 +5,7 @@
 
 mod assignment;
 mod attachment;
+mod audit;
 mod document;
 mod domain;
 mod flavor;
@@ -39,6 +40,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use store::Store;
 
 pub use assignment::{AssignmentView, Target};
+pub use audit::{Audit, audit};
 pub use flavor::NewFlavor;
 pub use floating_ip::{FloatingIpTarget, FloatingIpUpdate, FloatingIpView, NewFloatingIp};
 pub use image::{ImageUpdate, ImageWriter, NewImage};

@@ -10,7 +10,7 @@ use link::{Answer, FromNode, Question, ToNode};
 use model::{Change, Error, Key, NodeFacts, NodeId, Result, ServerId};
 use store::{Field, Json, Query, Tx, row};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::place::{Candidate, Wish};
 use crate::{Cloud, now_ms};
@@ -26,7 +26,7 @@ pub(crate) struct Nodes {
     questions: Mutex<HashMap<u64, oneshot::Sender<Result<Answer, String>>>>,
     next: AtomicU64,
     /// Grows when a node comes or goes.
-    comings: AtomicU64,
+    comings: watch::Sender<u64>,
 }
 
 struct Connected {
@@ -60,7 +60,7 @@ impl Cloud {
         // A node that dials again before its old connection was seen to end replaces it: the old
         // one ends with the sender that is dropped here.
         lock(&self.inner.nodes.connected).insert(node, connected);
-        self.inner.nodes.comings.fetch_add(1, Ordering::SeqCst);
+        self.inner.nodes.comings.send_modify(|n| *n += 1);
         let hear = self.hear(node, &mut reader);
         let tell = async {
             let mut generations = self.store().generation();
@@ -86,14 +86,20 @@ impl Cloud {
         let mut connected = lock(&self.inner.nodes.connected);
         if connected.get(&node).is_some_and(|c| c.number == number) {
             connected.remove(&node);
-            self.inner.nodes.comings.fetch_add(1, Ordering::SeqCst);
+            self.inner.nodes.comings.send_modify(|n| *n += 1);
         }
         ended
     }
 
     /// Grows with all that an answer can follow from: each commit, and each node that comes or goes.
     pub fn version(&self) -> u64 {
-        self.store().version() + self.inner.nodes.comings.load(Ordering::SeqCst)
+        self.store().version() + *self.inner.nodes.comings.borrow()
+    }
+
+    /// Waits until a node has connected, so that a server has a place.
+    pub async fn first_node(&self) {
+        let mut comings = self.inner.nodes.comings.subscribe();
+        let _ = comings.wait_for(|count| *count > 0).await;
     }
 
     /// The nodes on record, with whether each is connected.

@@ -2,10 +2,11 @@
 
 use std::net::SocketAddrV6;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{Failure, config, demo, init, purge, up};
+use crate::{Failure, check, config, demo, init, purge, up};
 
 /// A cloud in one process: OpenStack's APIs, IPv6 only, TLS everywhere.
 #[derive(Debug, Parser)]
@@ -27,9 +28,30 @@ enum Command {
     /// Show a whole cloud at work on this machine, in a directory and network namespaces of its own
     /// (whatever --root says), and remove it again.
     Demo(Demo),
+    /// What has no OpenStack API.
+    #[command(subcommand)]
+    Manage(Manage),
     /// What concerns this host as a node.
     #[command(subcommand)]
     Node(Node),
+}
+
+#[derive(Debug, Subcommand)]
+enum Manage {
+    /// Compare database, kernel and disk of the cloud on this host, whether it runs or not. Prints
+    /// what is wrong; the status is 0 when nothing is, 1 when something is, 2 when it could not be
+    /// found out.
+    Check(Check),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Check {
+    /// Read the data of images too, and compare it with their checksums.
+    #[arg(long)]
+    pub(crate) deep: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -91,14 +113,16 @@ pub(crate) struct Demo {
 ///
 /// # Errors
 /// What went wrong, in words for the operator.
-pub(crate) fn run(args: Args) -> Result<(), Failure> {
+pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
     let places = config::Places::below(&args.root)?;
     match args.command {
+        Command::Manage(Manage::Check(wish)) => return Ok(check::command(&places, &wish)),
         Command::Init(wish) => init::init(&places, &wish),
         Command::Up => up::up(&places),
         Command::Demo(wish) => demo::demo(&wish),
         Command::Node(Node::Purge) => purge::purge(&args.root, &places),
-    }
+    }?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

@@ -1,5 +1,6 @@
 //! `hextet`: arguments, settings, wiring.
 
+mod check;
 mod cli;
 mod config;
 mod demo;
@@ -27,7 +28,7 @@ fn main() -> ExitCode {
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
     let args = cli::Args::parse();
     match cli::run(args) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("hextet: {}", cloud::chain(error.as_ref()));
             ExitCode::FAILURE

@@ -21,6 +21,8 @@ use crate::{Failure, log, notify};
 /// GiB of the disk that converted images take when the operator says nothing.
 const IMAGE_CACHE_GIB: u64 = 64;
 
+/// How long `ready` waits for the node.
+const NODE_WITHIN: std::time::Duration = std::time::Duration::from_secs(5);
 /// Octets on their way between controller and node inside the process.
 const LINK_BUFFER: usize = 256 << 10;
 
@@ -64,9 +66,17 @@ async fn run(places: &Places, config: Config) -> Result<(), Failure> {
         }
         Some(count) => fake::start(places, &config, count, &cloud)?,
     }
-    let api = Arc::new(api::Api::new(cloud));
-    announce(&config.url)?;
-    edge::serve(listener, tls, api, stop_signal()?).await;
+    let api = Arc::new(api::Api::new(cloud.clone()));
+    let mut serve = std::pin::pin!(edge::serve(listener, tls, api, stop_signal()?));
+    // The node says hello when its trial of KVM is over. Who reads `ready` may ask for a server.
+    let usable = tokio::time::timeout(NODE_WITHIN, cloud.first_node());
+    tokio::select! {
+        () = &mut serve => {}
+        _ = usable => {
+            announce(&config.url)?;
+            serve.await;
+        }
+    }
     notify::notify("STOPPING=1");
     Ok(())
 }

@@ -6,6 +6,7 @@ mod address;
 mod caller;
 mod desired;
 mod error;
+mod finding;
 mod id;
 mod observed;
 mod status;
@@ -21,6 +22,7 @@ pub use desired::{
     Protocol, RaMode, Reboot, Route, Router, RouterPort, Rule, Server, Subnet, VifModel, Volume,
 };
 pub use error::{BoxError, Error, Kind, Result};
+pub use finding::Finding;
 pub use id::{
     AddressGroupId, AttachmentId, DomainId, FlavorId, FloatingIpId, ImageId, KeypairId, Mac,
     NetworkId, NodeId, PortId, ProjectId, RoleId, RouterId, RuleId, SecurityGroupId, ServerGroupId,

@@ -9,6 +9,7 @@
 //! them as open descriptors. What was not used for longest goes when there is too much of it; what is
 //! [`Held`] stays.
 
+mod check;
 mod convert;
 mod file;
 mod room;
@@ -25,7 +26,8 @@ use std::time::SystemTime;
 
 use model::ImageFile;
 
-pub(crate) use file::{copy, private_dir};
+pub(crate) use check::check;
+pub(crate) use file::{copy, private_dir, sha512};
 
 /// Where images come from.
 #[derive(Clone, Debug)]

@@ -1,6 +1,7 @@
 //! The agent: keeps guests, links and filters of one host as the cloud wants them.
 
 mod agent;
+mod check;
 mod facts;
 pub mod fake;
 pub mod filter;
@@ -13,4 +14,5 @@ pub mod volumes;
 mod wanted;
 
 pub use agent::{Agent, NodeSettings};
+pub use check::{Depth, Expected, check, has_sha512};
 pub use wanted::Wanted;

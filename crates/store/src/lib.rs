@@ -6,6 +6,7 @@
 
 mod address;
 mod change;
+mod check;
 mod db;
 mod field;
 mod query;

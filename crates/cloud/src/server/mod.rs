@@ -27,6 +27,7 @@ pub use state::{ServerAction, vm_state};
 pub use view::{NamePattern, ServerFilter, ServerView};
 
 pub(crate) use boot::image_file;
+pub(crate) use state::set_status;
 pub(crate) use state::stop_waiting;
 use state::{remove, save};
 use view::views;

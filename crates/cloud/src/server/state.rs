@@ -115,7 +115,7 @@ pub(super) fn save(tx: &mut Tx<'_>, server: &mut row::Server) -> Result<()> {
     tx.touch(Key::Server(server.id))
 }
 
-pub(super) fn set_status(server: &mut row::Server) {
+pub(crate) fn set_status(server: &mut row::Server) {
     let wish = Wish {
         power: server.power.0,
         start_epoch: server.start_epoch,

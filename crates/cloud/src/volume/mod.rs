@@ -17,7 +17,7 @@ pub(crate) use change::delete;
 pub use create::NewVolume;
 
 pub(crate) use create::insert;
-pub(crate) use state::{refresh, take_in, take_out};
+pub(crate) use state::{attached, refresh, take_in, take_out};
 
 /// A volume with what is joined to it.
 #[derive(Clone, Debug)]

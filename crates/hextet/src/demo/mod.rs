@@ -23,10 +23,11 @@ use std::collections::BTreeMap;
 use futures_util::future::try_join_all;
 use linux::netns::Netns;
 use linux::process::{ProcessId, alive};
+use node::Depth;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::Failure;
 use crate::cli::Demo;
+use crate::{Failure, check};
 use client::{Account, Target};
 use follow::Followed;
 use needs::Tools;
@@ -137,7 +138,21 @@ impl Story<'_> {
         self.log_in_to(outside, &servers).await?;
         stage.done();
         self.restart(hextet, outside, &servers).await?;
+        self.judge().await?;
         Ok(servers)
+    }
+
+    /// Database, kernel and disk must agree when all is done.
+    async fn judge(self) -> Result<(), Failure> {
+        let stage = self.say.stage("hextet manage check --deep");
+        let places = self.place.places()?;
+        let found = off_thread(move || check::check(&places, Depth::Deep)).await?;
+        if let Some(first) = found.first() {
+            let count = found.len();
+            return Err(format!("the checker found {count} things, first: {}", first.what).into());
+        }
+        stage.done_as("hextet manage check --deep: database, kernel and disk agree");
+        Ok(())
     }
 
     /// Kills hextet and starts it again: the guests must not notice.

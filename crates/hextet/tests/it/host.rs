@@ -155,6 +155,19 @@ impl Host {
         names.filter(|name| name.starts_with(&prefix)).collect()
     }
 
+    /// What the invariant checker finds in this cloud.
+    pub(crate) fn findings(&self) -> String {
+        let checked = self.hextet(&["manage", "check", "--deep"]);
+        let (found, said) = (checked.stdout, checked.stderr);
+        assert!(
+            matches!(checked.status.code(), Some(0 | 1)),
+            "{}",
+            String::from_utf8_lossy(&said)
+        );
+        assert_eq!(checked.status.success(), found.is_empty());
+        String::from_utf8(found).unwrap()
+    }
+
     /// Runs a stage of `servers.py`, which speaks through openstacksdk.
     pub(crate) fn python(&self, stage: &str) {
         let python = Path::new(&openstack()).with_file_name("python");
@@ -185,6 +198,10 @@ impl Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
+        let found = match std::thread::panicking() {
+            true => String::new(),
+            false => self.findings(),
+        };
         self.kill();
         let purged = self.hextet(&["node", "purge"]);
         for namespace in [&self.node, &self.outside] {
@@ -194,6 +211,7 @@ impl Drop for Host {
         }
         let _ = fs::remove_dir_all(&self.root);
         if !std::thread::panicking() {
+            assert!(found.is_empty(), "the checker found:\n{found}");
             assert!(
                 purged.status.success(),
                 "{}",

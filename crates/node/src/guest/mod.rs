@@ -26,6 +26,7 @@
 //! as open descriptors.
 
 mod cgroup;
+mod check;
 mod config_drive;
 mod console;
 mod disk;
@@ -62,6 +63,7 @@ use state::Users;
 use task::{Guest, Nic, Orders};
 
 pub use cgroup::hierarchy as cgroup_hierarchy;
+pub(crate) use check::check;
 pub use remove::purge;
 
 /// How long a reader of a console waits for a guest that is busy with a longer step.

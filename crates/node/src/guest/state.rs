@@ -158,7 +158,7 @@ pub(super) fn run_dir(settings: &GuestSettings, server: ServerId) -> PathBuf {
 pub(super) struct Users(Mutex<BTreeMap<ServerId, u32>>);
 
 /// How many numbers above the base are used.
-const USERS: u32 = 1 << 24;
+pub(super) const USERS: u32 = 1 << 24;
 
 impl Users {
     /// Those of the guests that are here already.

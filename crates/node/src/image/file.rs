@@ -43,8 +43,8 @@ pub(crate) fn copy(from: &Path, to: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// Holds a file's content against the image's checksum.
-pub(super) fn verify(mut file: &File, image: &ImageFile) -> io::Result<()> {
+/// A content's SHA-512 in lower-case hex.
+pub(crate) fn sha512(mut file: &File) -> io::Result<String> {
     let mut sum = Sha512::new();
     let mut piece = vec![0; 1 << 20];
     loop {
@@ -53,11 +53,13 @@ pub(super) fn verify(mut file: &File, image: &ImageFile) -> io::Result<()> {
             read => sum.update(&piece[..read]),
         }
     }
-    let found: String = sum
-        .finalize()
-        .iter()
-        .map(|octet| format!("{octet:02x}"))
-        .collect();
+    let octets = sum.finalize();
+    Ok(octets.iter().map(|octet| format!("{octet:02x}")).collect())
+}
+
+/// Holds a file's content against the image's checksum.
+pub(super) fn verify(file: &File, image: &ImageFile) -> io::Result<()> {
+    let found = sha512(file)?;
     if found == image.sha512 {
         return Ok(());
     }

@@ -13,6 +13,7 @@
 //! One pass: [`layout`] draws what should be, [`kernel`] reads what is and does each step,
 //! [`plan`] says which. Filters (`crate::filter`) are applied before a link joins its bridge.
 
+mod check;
 mod heard;
 mod kernel;
 pub mod layout;
@@ -38,6 +39,8 @@ use kernel::{Kernel, Seen};
 use layout::{Design, Layout};
 use names::Space;
 use plan::{Step, plan};
+
+pub(crate) use check::check;
 
 /// What the node's settings say of its links.
 #[derive(Clone, Debug)]

@@ -3,6 +3,7 @@
 //! One task looks, decides and acts (`pass`) when its orders change, a file is done, tgtd has
 //! ended, or time has come. Files that take long to make are made beside it.
 
+mod check;
 mod pass;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,6 +23,8 @@ use volume::{Daemon, DaemonSettings, file};
 use crate::Wanted;
 use crate::image::{ImageCache, copy};
 use pass::{Outcome, Situation, pass};
+
+pub(crate) use check::check;
 
 /// How often is looked when nothing was told.
 const LOOK_EVERY: Duration = Duration::from_secs(30);

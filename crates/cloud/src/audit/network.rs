@@ -1,0 +1,152 @@
+//! Networks, ports, addresses, routers, floating IPs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use model::{Finding, NetworkId, PortId, RouterId, SubnetId};
+use store::row;
+
+use super::{Rows, contradiction};
+use crate::router;
+
+/// What contradicts itself.
+pub(super) fn findings(rows: &Rows) -> Vec<Finding> {
+    let mut found = addresses(rows);
+    found.extend(legs(rows));
+    found.extend(gateways(rows));
+    found.extend(floating(rows));
+    found.extend(rules(rows));
+    found
+}
+
+fn addresses(rows: &Rows) -> Vec<Finding> {
+    let subnets: BTreeMap<SubnetId, &row::Subnet> =
+        rows.subnets.iter().map(|s| (s.id, s)).collect();
+    let ports: BTreeMap<PortId, &row::Port> = rows.ports.iter().map(|p| (p.id, p)).collect();
+    let mut holders: BTreeMap<(NetworkId, IpAddr), PortId> = BTreeMap::new();
+    let mut found = Vec::new();
+    for held in &rows.allocations {
+        let (address, port) = (held.address, held.port_id);
+        if let Some(other) = holders.insert((held.network_id, address), port) {
+            found.push(contradiction(
+                format!(
+                    "address {address} is held by port {other} and by port {port} of one network"
+                ),
+                "two guests answer to one address",
+            ));
+        }
+        let Some(subnet) = subnets.get(&held.subnet_id) else {
+            continue; // The database itself has said so.
+        };
+        let inside = u8::try_from(subnet.prefix_length)
+            .ok()
+            .and_then(|length| IpNet::new(subnet.prefix, length).ok());
+        let on = ports.get(&port).map(|p| p.network_id);
+        if !inside.is_some_and(|net| net.contains(&address))
+            || on.is_some_and(|on| on != subnet.network_id)
+            || subnet.network_id != held.network_id
+        {
+            found.push(contradiction(
+                format!(
+                    "address {address} of port {port} is not of its subnet {}",
+                    subnet.id
+                ),
+                "the guest cannot be reached by it",
+            ));
+        }
+    }
+    found
+}
+
+/// Ports that routers and floating IPs hold.
+fn legs(rows: &Rows) -> Vec<Finding> {
+    let routers: BTreeSet<RouterId> = rows.routers.iter().map(|r| r.id).collect();
+    let of_floating: BTreeSet<PortId> = rows.floating_ips.iter().map(|f| f.own_port_id).collect();
+    let lost = rows
+        .ports
+        .iter()
+        .filter(|port| match port.device_owner.as_str() {
+            router::INTERFACE | router::GATEWAY => {
+                !port.device_id.parse().is_ok_and(|id| routers.contains(&id))
+            }
+            "network:floatingip" => !of_floating.contains(&port.id),
+            _ => false,
+        });
+    lost.map(|port| {
+        contradiction(
+            format!(
+                "port {} is a {}, and its owner {} is not there",
+                port.id, port.device_owner, port.device_id
+            ),
+            "its address can be given to nobody, and its network cannot be deleted",
+        )
+    })
+    .collect()
+}
+
+fn gateways(rows: &Rows) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for router in &rows.routers {
+        let gateways = rows
+            .ports
+            .iter()
+            .filter(|p| p.device_owner == router::GATEWAY && p.device_id == router.id.to_string());
+        let networks: Vec<NetworkId> = gateways.map(|p| p.network_id).collect();
+        let wanted: Vec<NetworkId> = router.external_network_id.into_iter().collect();
+        if networks != wanted {
+            found.push(contradiction(
+                format!(
+                    "router {} has gateway ports on {networks:?} and should on {wanted:?}",
+                    router.id
+                ),
+                "what is behind it does not reach the outside",
+            ));
+        }
+    }
+    found
+}
+
+fn floating(rows: &Rows) -> Vec<Finding> {
+    let wrong = rows.floating_ips.iter().filter(|f| {
+        let parts = [
+            f.port_id.is_some(),
+            f.fixed_address.is_some(),
+            f.router_id.is_some(),
+        ];
+        let half = parts.iter().any(|p| *p != parts[0]);
+        let holds = |port: Option<PortId>, address: Option<IpAddr>| {
+            let mut held = rows.allocations.iter();
+            held.any(|a| Some(a.port_id) == port && Some(a.address) == address)
+        };
+        let own = holds(Some(f.own_port_id), Some(f.address));
+        half || !own || (f.port_id.is_some() && !holds(f.port_id, f.fixed_address))
+    });
+    wrong
+        .map(|f| {
+            contradiction(
+                format!(
+                    "floating IP {} ({}) stands for a port or an address that is not there",
+                    f.id, f.address
+                ),
+                "what is sent to it goes nowhere, or to another guest",
+            )
+        })
+        .collect()
+}
+
+fn rules(rows: &Rows) -> Vec<Finding> {
+    let there = |id| rows.groups.iter().any(|g| g.id == id);
+    let astray = rows
+        .rules
+        .iter()
+        .filter(|r| r.remote_group_id.is_some_and(|id| !there(id)));
+    astray
+        .map(|r| {
+            contradiction(
+                format!("rule {} lets in a security group that is not there", r.id),
+                "the rule allows nothing",
+            )
+        })
+        .collect()
+}

@@ -1,0 +1,110 @@
+//! Guests' files, cgroups and processes beside the servers that should be here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use linux::process::ProcessId;
+use model::{Finding, ServerId};
+
+use super::GuestSettings;
+use super::state::{self, State, USERS, state_dir};
+use crate::Wanted;
+use crate::check::{LEAK, MISSING, names};
+
+/// Compares; changes nothing.
+///
+/// # Errors
+/// When directories or `/proc` cannot be read.
+pub(crate) fn check(
+    settings: &GuestSettings,
+    wanted: &Wanted,
+    running: &BTreeSet<ServerId>,
+) -> io::Result<Vec<Finding>> {
+    let mut found = Vec::new();
+    let unwanted = |id: &ServerId| !wanted.servers.contains_key(id);
+    for id in state::list(settings)?.iter().filter(|id| unwanted(id)) {
+        found.push(leak(format!(
+            "guest {id} has files here, and is no server of this node"
+        )));
+    }
+    if let Some(dir) = &settings.cgroup {
+        for name in names(dir)? {
+            let server = name.parse::<ServerId>();
+            if fs::metadata(dir.join(&name))?.is_dir() && server.as_ref().map_or(true, unwanted) {
+                found.push(leak(format!(
+                    "cgroup {} belongs to no server of this node",
+                    dir.join(name).display()
+                )));
+            }
+        }
+    }
+    let processes = processes(settings)?;
+    for (id, pids) in &processes {
+        if unwanted(id) {
+            found.push(leak(format!(
+                "processes {pids:?} run guest {id}, which is no server of this node"
+            )));
+        } else if pids.len() > 1 {
+            found.push(Finding::new(
+                format!("guest {id} is run by {} processes: {pids:?}", pids.len()),
+                "two machines write one disk",
+                "stop the server, and start it again",
+            ));
+        }
+    }
+    for id in running.iter().filter(|id| !unwanted(id)) {
+        if !processes.contains_key(id) && !recorded(settings, *id) {
+            found.push(Finding::new(
+                format!("server {id} runs by its record, and has no process here"),
+                "clients believe that it works",
+                MISSING,
+            ));
+        }
+    }
+    Ok(found)
+}
+
+fn leak(what: String) -> Finding {
+    Finding::new(
+        what,
+        "it takes memory and disk, and may still speak on the network",
+        LEAK,
+    )
+}
+
+/// Whether the process that the guest's own record names is alive.
+fn recorded(settings: &GuestSettings, server: ServerId) -> bool {
+    let process = State::load(&state_dir(settings, server)).and_then(|state| state.process);
+    process.is_some_and(|process| linux::process::alive(ProcessId::from(process)))
+}
+
+/// Processes under guests' users that hold a guest's files open, even removed ones.
+fn processes(settings: &GuestSettings) -> io::Result<BTreeMap<ServerId, BTreeSet<i32>>> {
+    let mut found: BTreeMap<ServerId, BTreeSet<i32>> = BTreeMap::new();
+    let guests = settings.uid_base..settings.uid_base.saturating_add(USERS);
+    for name in names(Path::new("/proc"))? {
+        let dir = Path::new("/proc").join(&name);
+        let (Ok(pid), Ok(of)) = (name.parse(), fs::metadata(&dir)) else {
+            continue;
+        };
+        // A process that ended meanwhile has no descriptors.
+        if guests.contains(&of.uid()) {
+            let open = names(&dir.join("fd")).unwrap_or_default();
+            let files = open
+                .iter()
+                .filter_map(|fd| fs::read_link(dir.join("fd").join(fd)).ok());
+            for server in files.filter_map(|file| server_of(&file, settings)) {
+                found.entry(server).or_default().insert(pid);
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn server_of(file: &Path, settings: &GuestSettings) -> Option<ServerId> {
+    let below = file.strip_prefix(&settings.state).ok()?;
+    below.iter().next()?.to_str()?.parse().ok()
+}

@@ -1,0 +1,92 @@
+//! Links and filters beside what should be: each step that a pass would take is a finding.
+
+use std::collections::BTreeSet;
+use std::io;
+
+use linux::netns::Netns;
+use linux::nft;
+use model::Finding;
+
+use super::kernel::Kernel;
+use super::names::{self, Space};
+use super::plan::{Step, plan};
+use super::{LinkSettings, layout};
+use crate::Wanted;
+use crate::check::{LEAK, MISSING};
+
+/// The tables of a network's namespace.
+const TABLES: [&str; 2] = ["table bridge hextet", "table inet hextet"];
+
+/// Compares; changes nothing.
+///
+/// # Errors
+/// When the node's own namespace cannot be read.
+pub(crate) fn check(settings: &LinkSettings, wanted: &Wanted) -> io::Result<Vec<Finding>> {
+    let mut kernel = Kernel::new(settings);
+    let seen = kernel.observe()?;
+    let design = layout::design(wanted, settings, &seen.bridges);
+    let steps = plan(&design.layout, &seen.layout);
+    let mut found: Vec<Finding> = of_steps(&steps, &settings.short).into_iter().collect();
+    for name in Netns::list(&names::prefix(&settings.short))? {
+        match Space::parse(&settings.short, &name) {
+            None => found.push(leak(format!(
+                "namespace {name} has our mark, and no network or router"
+            ))),
+            Some(space @ Space::Network(_)) if design.layout.spaces.contains_key(&space) => {
+                found.extend(tables(&name)?);
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(found)
+}
+
+/// One finding for each link or namespace, however much of it differs.
+fn of_steps(steps: &[Step], short: &str) -> BTreeSet<Finding> {
+    let describe = |step: &Step| {
+        let (space, place) = step.place();
+        let space = space.name(short).unwrap_or_else(|| "the node's own".into());
+        let what = match place {
+            Some((_, link)) => format!("link {link} in namespace {space}"),
+            None => format!("namespace {space}"),
+        };
+        match step {
+            Step::RemoveLink(_) | Step::RemoveSpace(_) => {
+                leak(format!("{what} is there, and nothing wants it"))
+            }
+            _ => Finding::new(
+                format!("{what} is missing, or not as it should be"),
+                "a guest has no network, or a wrong one",
+                MISSING,
+            ),
+        }
+    };
+    steps.iter().map(describe).collect()
+}
+
+fn leak(what: String) -> Finding {
+    Finding::new(
+        what,
+        "it holds names and memory of the kernel, and may carry packets",
+        LEAK,
+    )
+}
+
+fn tables(name: &str) -> io::Result<Vec<Finding>> {
+    let listed = match Netns::open(name).and_then(|ns| nft::ask(&ns, &["list", "tables"])) {
+        // It went meanwhile: the next look sees it as missing, if it is.
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        listed => listed?,
+    };
+    let missing = TABLES
+        .iter()
+        .filter(|table| !listed.lines().any(|line| line == **table));
+    let finding = |table: &&str| {
+        Finding::new(
+            format!("namespace {name} lacks nft's {table}"),
+            "its guests are not filtered",
+            MISSING,
+        )
+    };
+    Ok(missing.map(finding).collect())
+}
