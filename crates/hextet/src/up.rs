@@ -7,9 +7,11 @@ use std::io::Write;
 use std::sync::Arc;
 
 use cloud::{Cloud, Secret, Settings};
+use linux::inet4::Inet4;
 use linux::netns::Netns;
 use model::NodeId;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use node::links::names;
 use node::{Agent, NodeSettings};
 use store::Store;
 use tokio::signal::unix::{SignalKind, signal};
@@ -33,14 +35,15 @@ pub(crate) fn up(places: &Places) -> Result<(), Failure> {
     directory(&places.run, Readers::Owner)?;
     let _lock = lock(places)?;
     many_files()?;
-    // Before any thread: each inherits it, and so does all that they start.
+    let nodes = nodes(places, &config)?;
+    // Before any other thread: each inherits it, and so does all that they start.
     linux::seccomp::deny_inet4()
         .map_err(|e| format!("cannot forbid IPv4 sockets to this process: {e}"))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()?;
-    runtime.block_on(run(places, config))
+    runtime.block_on(run(places, config, nodes))
 }
 
 /// A connection, a tap, a QMP socket is a file each: as many as the system lets us have.
@@ -50,21 +53,37 @@ fn many_files() -> Result<(), Failure> {
     Ok(())
 }
 
-async fn run(places: &Places, config: Config) -> Result<(), Failure> {
-    let fakes = config.node.fakes()?;
-    if fakes.is_none() {
-        programs()?;
+/// What this process is to the cloud beside its controller.
+enum Nodes {
+    Real(Box<NodeSettings>, Inet4),
+    Fake(u16),
+}
+
+/// Starts the one thread that the filter against IPv4 sockets does not lie on: it opens those that
+/// guests' networks need.
+fn nodes(places: &Places, config: &Config) -> Result<Nodes, Failure> {
+    if let Some(count) = config.node.fakes()? {
+        return Ok(Nodes::Fake(count));
     }
+    programs()?;
+    let settings = node_settings(places, config)?;
+    let prefix = names::networks_prefix(&settings.short());
+    let inet4 = Inet4::start(&prefix, std::slice::from_ref(&settings.base))
+        .map_err(|e| format!("cannot start the thread that opens IPv4 sockets: {e}"))?;
+    Ok(Nodes::Real(Box::new(settings), inet4))
+}
+
+async fn run(places: &Places, config: Config, nodes: Nodes) -> Result<(), Failure> {
     net::check_certificate(&places.certificate(), &places.key(), &host_of(&config.url)?)?;
     let tls = net::server_config(&places.certificate(), &places.key())?;
     let listener = net::listen(config.listen)?;
     let cloud = open(places, &config)?;
-    match fakes {
-        None => {
-            let agent = Agent::start(node_settings(places, &config)?)?;
+    match nodes {
+        Nodes::Real(settings, inet4) => {
+            let agent = Agent::start(*settings, inet4)?;
             tokio::spawn(link(cloud.clone(), agent));
         }
-        Some(count) => fake::start(places, &config, count, &cloud)?,
+        Nodes::Fake(count) => fake::start(places, &config, count, &cloud)?,
     }
     let api = Arc::new(api::Api::new(cloud.clone()));
     let mut serve = std::pin::pin!(edge::serve(listener, tls, api, stop_signal()?));

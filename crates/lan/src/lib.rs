@@ -1,8 +1,8 @@
-//! What a guest hears on its link: Router Advertisements and metadata.
+//! What a guest hears on its link: Router Advertisements, DHCPv4 and metadata.
 //!
 //! One [`Lan`] serves every network and router of a node, on sockets opened in their namespaces.
 //! Advertisements come from one thread for all of them (`links` around the state machine of
-//! `advertiser`); metadata from tasks of the tokio runtime (`metadata` around the documents of
+//! `advertiser`), leases from another (`dhcp4`); metadata from tasks of the tokio runtime (`metadata` around the documents of
 //! [`openstack`]). Nothing here makes links, addresses or filters: that is the node's.
 //!
 //! Stopping is silent. Guests outlive us, so hosts must not hear that their router went when only
@@ -10,6 +10,7 @@
 
 mod advert;
 mod advertiser;
+mod dhcp4;
 mod links;
 mod metadata;
 pub mod openstack;
@@ -17,12 +18,14 @@ pub mod openstack;
 use std::io;
 use std::sync::Arc;
 
+use linux::inet4::Inet4;
 use linux::netns::Netns;
 use model::{NetworkId, RouterId};
 use nix::sys::stat::fstat;
 
 pub use advert::{Advert, Interval, Prefix, Route};
 pub use advertiser::Counts;
+pub use dhcp4::{DhcpCounts, Lease, Leases};
 pub use metadata::fresh_seed;
 pub use openstack::Instance;
 pub use wire::nd::Preference;
@@ -35,6 +38,13 @@ pub struct AdvertKey {
     pub router: Option<RouterId>,
 }
 
+/// How a guest asks for its metadata.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Family {
+    Ipv4,
+    Ipv6,
+}
+
 /// Serves the links of a node. Clones are the same; it stops when the last one is dropped.
 #[derive(Clone, Debug)]
 pub struct Lan {
@@ -44,25 +54,33 @@ pub struct Lan {
 #[derive(Debug)]
 struct Inner {
     links: links::Speaker,
+    dhcp4: dhcp4::Server,
     metadata: metadata::Metadata,
 }
 
 impl Lan {
-    /// Starts, with nothing to serve yet. Metadata is served on the current tokio runtime.
+    /// Starts, with nothing to serve yet. Metadata is served on the current tokio runtime, and on
+    /// IPv4 by sockets that `inet4` opens.
     ///
     /// # Panics
     /// Outside a tokio runtime.
-    pub fn start() -> io::Result<Lan> {
+    pub fn start(inet4: Inet4) -> io::Result<Lan> {
         let links = links::Speaker::start()?;
-        let metadata = metadata::Metadata::new(tokio::runtime::Handle::current());
+        let dhcp4 = dhcp4::Server::start()?;
+        let metadata = metadata::Metadata::new(tokio::runtime::Handle::current(), inet4);
         Ok(Lan {
-            inner: Arc::new(Inner { links, metadata }),
+            inner: Arc::new(Inner {
+                links,
+                dhcp4,
+                metadata,
+            }),
         })
     }
 
     /// Stops everything, without a farewell. What is asked for later fails.
     pub fn stop(&self) {
         self.inner.links.stop();
+        self.inner.dhcp4.stop();
         self.inner.metadata.stop();
     }
 
@@ -97,24 +115,52 @@ impl Lan {
         self.inner.links.counts(key)
     }
 
-    /// Serves metadata at `[fe80::a9fe:a9fe]:80` on `interface` (the network's bridge) of `ns`.
-    /// May be repeated: the same again changes nothing.
-    pub fn serve_metadata(
+    /// Answers DHCPv4 on `interface` (the network's bridge) of `ns` from these leases. May be
+    /// repeated: from then on it is the new ones.
+    pub fn serve_dhcp4(
         &self,
         network: NetworkId,
         ns: &Netns,
         interface: &str,
+        leases: Arc<Leases>,
     ) -> io::Result<()> {
-        self.inner.metadata.serve(network, ns, interface)
+        self.inner.dhcp4.serve(network, ns, interface, leases)
+    }
+
+    /// Answers no more.
+    pub fn end_dhcp4(&self, network: &NetworkId) {
+        self.inner.dhcp4.end(network);
+    }
+
+    /// Networks with DHCPv4, sorted. One whose bridge was taken away under us is not among them.
+    pub fn serving_dhcp4(&self) -> Vec<NetworkId> {
+        self.inner.dhcp4.serving()
+    }
+
+    /// What was heard and said since serving began.
+    pub fn dhcp4_counts(&self, network: &NetworkId) -> Option<DhcpCounts> {
+        self.inner.dhcp4.counts(network)
+    }
+
+    /// Serves metadata at `[fe80::a9fe:a9fe]:80`, or at `169.254.169.254:80`, on `interface` (the
+    /// network's bridge) of `ns`. May be repeated: the same again changes nothing.
+    pub fn serve_metadata(
+        &self,
+        network: NetworkId,
+        family: Family,
+        ns: &Netns,
+        interface: &str,
+    ) -> io::Result<()> {
+        self.inner.metadata.serve((network, family), ns, interface)
     }
 
     /// Closes the network's listener and all its connections. Instances stay known.
-    pub fn end_metadata(&self, network: &NetworkId) {
-        self.inner.metadata.end(network);
+    pub fn end_metadata(&self, network: NetworkId, family: Family) {
+        self.inner.metadata.end((network, family));
     }
 
     /// Networks with metadata, sorted. One whose bridge was taken away under us is not among them.
-    pub fn serving_metadata(&self) -> Vec<NetworkId> {
+    pub fn serving_metadata(&self) -> Vec<(NetworkId, Family)> {
         self.inner.metadata.serving()
     }
 

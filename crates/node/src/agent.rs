@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use lan::Lan;
 use link::{Answer, FromNode, Question, ToNode};
+use linux::inet4::Inet4;
 use linux::netns::Netns;
 use model::{Change, GuestSeen, Key, NodeFacts, NodeId, PortId, PortSeen, Seen, Server, ServerId};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -134,11 +135,11 @@ impl Agent {
     ///
     /// # Errors
     /// When its directories cannot be used, or no socket can be opened.
-    pub fn start(settings: NodeSettings) -> io::Result<Agent> {
+    pub fn start(settings: NodeSettings, inet4: Inet4) -> io::Result<Agent> {
         let dir = settings.state.join("node");
         std::fs::create_dir_all(&dir)?;
         let memory = Memory::open(&dir.join("documents.jsonl"))?;
-        let lan = Lan::start()?;
+        let lan = Lan::start(inet4)?;
         let link_settings = LinkSettings {
             short: settings.short(),
             base: settings.base.clone(),

@@ -1,11 +1,14 @@
 //! Bytes to types and back, for the packets a guest's link carries. No I/O and no clock, and
 //! nothing of ours below it.
 //!
-//! `parse` takes any bytes and never panics; `emit` appends. Only Neighbour Discovery is here so
-//! far: [`icmpv6`] is the IPv6 packet around a message, [`nd`] the messages and their options.
+//! `parse` takes any bytes and never panics; `emit` appends. [`icmpv6`] is the IPv6 packet around a
+//! message of Neighbour Discovery, [`nd`] the messages and their options; [`udp4`] is the IPv4
+//! packet around a message of DHCP, [`dhcp4`].
 
+pub mod dhcp4;
 pub mod icmpv6;
 pub mod nd;
+pub mod udp4;
 
 /// Bytes that are not what they should be; the text names the part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -100,6 +100,7 @@ impl Story<'_> {
         let suspects = Suspects {
             root: self.place.root().to_owned(),
             namespaces: tidy::prefixes(self.place, &places),
+            networks: tidy::networks_prefix(&places)?,
         };
         let (watch, alarm) = Watch::start(suspects)?;
         stage.done_as(&format!("hextet init: a cloud below {root}, a network namespace for its node, one for the outside"));

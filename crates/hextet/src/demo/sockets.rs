@@ -1,6 +1,7 @@
 //! A witness for "IPv6 first, provably": ten times a second it looks at every process of a cloud
-//! and at the kernel's socket tables. None may hold an IPv4 socket, each socket that listens on TCP
-//! must be `IPV6_V6ONLY`, and none may have a v4-mapped address.
+//! and at the kernel's socket tables. None may hold an IPv4 socket but for metadata's inside guests'
+//! networks' namespaces, each socket that listens on TCP over IPv6 must be `IPV6_V6ONLY`, and none
+//! may have a v4-mapped address.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -19,7 +20,7 @@ use tokio::sync::oneshot;
 use super::processes;
 
 mod table;
-use table::{Socket, Tables};
+use table::{Place, Socket, Tables};
 
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
@@ -30,6 +31,8 @@ pub(super) struct Suspects {
     pub(super) root: PathBuf,
     /// How the names of namespaces begin in which they may have sockets.
     pub(super) namespaces: Vec<String>,
+    /// How those of guests' networks begin.
+    pub(super) networks: String,
 }
 
 /// What was looked at, when nothing was wrong.
@@ -39,6 +42,8 @@ pub(super) struct Count {
     /// Different sockets of IPv6, and how many of them listened.
     pub(super) inet6: usize,
     pub(super) listeners: usize,
+    /// Different sockets of IPv4: metadata's.
+    pub(super) inet4: usize,
     /// Different processes.
     pub(super) processes: usize,
 }
@@ -58,12 +63,17 @@ impl fmt::Display for Count {
             looks,
             inet6,
             listeners,
+            inet4,
             processes,
         } = self;
         write!(
             f,
-            "sockets: {looks} looks at {processes} processes of the cloud found {inet6} sockets of IPv6 ({listeners} of them listening, all v6only), and none of IPv4"
-        )
+            "sockets: {looks} looks at {processes} processes of the cloud found {inet6} sockets of IPv6 ({listeners} of them listening, all v6only), and "
+        )?;
+        match inet4 {
+            0 => write!(f, "none of IPv4"),
+            _ => write!(f, "{inet4} of IPv4: metadata's, inside guests' networks"),
+        }
     }
 }
 
@@ -111,6 +121,7 @@ struct Witness {
     known: BTreeMap<i32, ProcessId>,
     processes: BTreeSet<(i32, u64)>,
     inet6: BTreeSet<u64>,
+    inet4: BTreeSet<u64>,
     listeners: BTreeSet<u64>,
     looks: usize,
 }
@@ -118,12 +129,13 @@ struct Witness {
 impl Witness {
     fn new(suspects: Suspects) -> Witness {
         let (known, processes) = Default::default();
-        let (inet6, listeners) = Default::default();
+        let (inet6, inet4, listeners) = Default::default();
         Witness {
             suspects,
             known,
             processes,
             inet6,
+            inet4,
             listeners,
             looks: 0,
         }
@@ -144,6 +156,7 @@ impl Witness {
         Count {
             looks: self.looks,
             inet6: self.inet6.len(),
+            inet4: self.inet4.len(),
             listeners: self.listeners.len(),
             processes: self.processes.len(),
         }
@@ -170,7 +183,10 @@ impl Witness {
                 let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
                 return Err(format!("process {pid} ({}) holds {wrong}", name.trim()));
             }
-            self.inet6.insert(inode);
+            match socket.inet4 {
+                true => self.inet4.insert(inode),
+                false => self.inet6.insert(inode),
+            };
             if socket.listens {
                 self.listeners.insert(inode);
             }
@@ -230,12 +246,16 @@ impl Witness {
     /// The tables of each namespace in which a socket of theirs may be.
     fn tables(&self) -> io::Result<Tables> {
         let mut tables = Tables::default();
-        tables.read(&Netns::current()?)?;
+        tables.read(&Netns::current()?, Place::Host)?;
         for prefix in &self.suspects.namespaces {
             for name in Netns::list(prefix)? {
+                let place = match name.starts_with(&self.suspects.networks) {
+                    true => Place::Network,
+                    false => Place::Host,
+                };
                 match Netns::open(&name) {
                     Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-                    ns => tables.read(&ns?)?,
+                    ns => tables.read(&ns?, place)?,
                 }
             }
         }
@@ -247,6 +267,7 @@ impl Witness {
 fn wrong(socket: &Socket) -> Option<String> {
     let Socket { table, local, .. } = socket;
     match socket {
+        Socket { inet4: true, .. } if socket.is_metadata() => None,
         Socket { inet4: true, .. } => Some(format!("an IPv4 socket: {table} {local}")),
         Socket { mapped: true, .. } => Some(format!(
             "a socket with a v4-mapped address: {table} {local}"
@@ -271,6 +292,7 @@ mod tests {
         let right = Socket {
             table: "tcp6",
             local: "00000000000000000000000000000000:20FB".into(),
+            place: Place::Host,
             inet4: false,
             mapped: false,
             listens: true,
@@ -289,6 +311,38 @@ mod tests {
             Socket {
                 v6only: Some(false),
                 ..right.clone()
+            },
+        ] {
+            assert!(wrong(&bad).is_some(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn ipv4_is_right_only_where_guests_ask_for_metadata() {
+        let address = u32::from_ne_bytes([169, 254, 169, 254]);
+        let metadata = Socket {
+            table: "tcp",
+            local: format!("{address:08X}:0050"),
+            place: Place::Network,
+            inet4: true,
+            mapped: false,
+            listens: false,
+            v6only: None,
+        };
+        assert_eq!(wrong(&metadata), None);
+        let any = "00000000:0050".to_owned();
+        for bad in [
+            Socket {
+                place: Place::Host,
+                ..metadata.clone()
+            },
+            Socket {
+                table: "udp",
+                ..metadata.clone()
+            },
+            Socket {
+                local: any,
+                ..metadata.clone()
             },
         ] {
             assert!(wrong(&bad).is_some(), "{bad:?}");

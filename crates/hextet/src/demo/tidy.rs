@@ -45,6 +45,15 @@ pub(super) fn prefixes(place: &Place, places: &Places) -> Vec<String> {
     own.into_iter().chain(cloud.ok()).collect()
 }
 
+/// How the names of the namespaces of its guests' networks begin.
+///
+/// # Errors
+/// When its settings cannot be read.
+pub(super) fn networks_prefix(places: &Places) -> Result<String, Failure> {
+    let settings = load(places).and_then(|config| node_settings(places, &config))?;
+    Ok(node::links::names::networks_prefix(&settings.short()))
+}
+
 /// The servers that have a directory here and a QEMU.
 fn guests(places: &Places) -> Vec<String> {
     let Ok(entries) = fs::read_dir(places.state.join("guests")) else {

@@ -1,4 +1,5 @@
-//! Serves the documents of [`crate::openstack`] over HTTP/1 on the link-local metadata address of every network.
+//! Serves the documents of [`crate::openstack`] over HTTP/1 on the link-local metadata addresses of
+//! every network.
 //!
 //! Who asks is known by the mark of the accepted socket alone, which the network's filters set by
 //! the tap that the packet came from: no address, header or name can claim another guest's data.
@@ -8,11 +9,12 @@ mod connection;
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
-use std::net::Ipv6Addr;
+use std::net::{Ipv6Addr, SocketAddrV4};
 use std::os::fd::AsRawFd;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
+use linux::inet4::Inet4;
 use linux::netns::Netns;
 use linux::socket::{interface_index, peer_mark, tcp_listen_v6};
 use model::NetworkId;
@@ -24,10 +26,11 @@ use tokio::task::{AbortHandle, JoinSet};
 use connection::Caller;
 pub use connection::fresh_seed;
 
-use crate::{Instance, NsIdentity, stopped};
+use crate::dhcp4::SERVICE;
+use crate::{Family, Instance, NsIdentity, stopped};
 
 /// The address that clouds agree on (an IPv6 form of 169.254.169.254).
-const ADDRESS: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0xa9fe, 0xa9fe);
+const IPV6: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0xa9fe, 0xa9fe);
 const PORT: u16 = 80;
 /// Connections that one guest may have open; more are closed at once.
 const CONNECTIONS_MAX: usize = 16;
@@ -38,10 +41,14 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(crate) struct Metadata {
     runtime: Handle,
+    inet4: Inet4,
     pub(crate) instances: Arc<Instances>,
     /// `None` once stopped.
-    listeners: Mutex<Option<BTreeMap<NetworkId, Listening>>>,
+    listeners: Mutex<Option<BTreeMap<Place, Listening>>>,
 }
+
+/// Where a listener is.
+type Place = (NetworkId, Family);
 
 /// Whom a mark belongs to.
 #[derive(Debug, Default)]
@@ -57,38 +64,45 @@ struct Listening {
 }
 
 impl Metadata {
-    pub(crate) fn new(runtime: Handle) -> Metadata {
+    pub(crate) fn new(runtime: Handle, inet4: Inet4) -> Metadata {
         let instances = Arc::default();
         Metadata {
             runtime,
+            inet4,
             instances,
             listeners: Mutex::new(Some(BTreeMap::new())),
         }
     }
 
-    pub(crate) fn serve(&self, network: NetworkId, ns: &Netns, interface: &str) -> io::Result<()> {
+    pub(crate) fn serve(&self, place: Place, ns: &Netns, interface: &str) -> io::Result<()> {
         let mut listeners = self
             .listeners
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let listeners = listeners.as_mut().ok_or_else(stopped)?;
         let identity = NsIdentity::of(ns)?;
-        if let Some(there) = listeners.get(&network) {
+        if let Some(there) = listeners.get(&place) {
             if there.ns == identity && there.interface == interface && there.attached() {
                 return Ok(());
             }
-            listeners.remove(&network); // closes it, or the address would be taken
+            listeners.remove(&place); // closes it, or the address would be taken
         }
-        let fd = tcp_listen_v6(ns, ADDRESS, Some(interface), PORT)?;
+        let fd = match place.1 {
+            Family::Ipv6 => tcp_listen_v6(ns, IPV6, Some(interface), PORT)?,
+            Family::Ipv4 => {
+                let address = SocketAddrV4::new(SERVICE, PORT);
+                self.inet4.listen(ns, interface, address)?
+            }
+        };
         let index = interface_index(&fd, interface)?;
         let _runtime = self.runtime.enter();
         let socket = Arc::new(TcpListener::from_std(fd.into())?);
         let task = self
             .runtime
-            .spawn(listen(socket.clone(), network, self.instances.clone()));
+            .spawn(listen(socket.clone(), place.0, self.instances.clone()));
         let (task, interface) = (task.abort_handle(), interface.to_owned());
         listeners.insert(
-            network,
+            place,
             Listening {
                 ns: identity,
                 interface,
@@ -100,17 +114,17 @@ impl Metadata {
         Ok(())
     }
 
-    pub(crate) fn end(&self, network: &NetworkId) {
+    pub(crate) fn end(&self, place: Place) {
         let mut listeners = self
             .listeners
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         if let Some(listeners) = listeners.as_mut() {
-            listeners.remove(network);
+            listeners.remove(&place);
         }
     }
 
-    pub(crate) fn serving(&self) -> Vec<NetworkId> {
+    pub(crate) fn serving(&self) -> Vec<Place> {
         let listeners = self
             .listeners
             .lock()
@@ -119,7 +133,7 @@ impl Metadata {
             .iter()
             .flatten()
             .filter(|(_, listening)| listening.attached());
-        there.map(|(network, _)| *network).collect()
+        there.map(|(place, _)| *place).collect()
     }
 
     pub(crate) fn stop(&self) {

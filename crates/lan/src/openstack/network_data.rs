@@ -3,41 +3,39 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use model::{AddressMode, Network, Port, Subnet};
 use serde_json::{Value, json};
 
-/// The document. A port's address names a network of its own, as nova has it; the subnet's address
-/// mode says how the guest is to get it.
+/// The document. A port's address names a network of its own, as nova has it; the subnet says how
+/// the guest is to get it.
 pub(super) fn render(ports: &[(Port, Network)]) -> Value {
     let links: Vec<Value> = ports.iter().map(link).collect();
     let with_subnets = ports.iter().flat_map(|(port, network)| {
-        let addresses = port.addresses.iter().filter_map(|address| match address {
-            IpAddr::V6(_) => Some(*address),
-            IpAddr::V4(_) => None,
-        });
-        addresses.filter_map(move |address| {
-            let subnet = network
-                .subnets
-                .iter()
-                .find(|s| s.prefix.contains(&address))?;
-            Some((port, network, address, subnet))
+        port.addresses.iter().filter_map(move |address| {
+            let mut subnets = network.subnets.iter();
+            let subnet = subnets.find(|s| s.prefix.contains(address))?;
+            Some((port, network, *address, subnet))
         })
     });
     let networks: Vec<Value> = with_subnets
         .clone()
         .enumerate()
         .map(|(index, (port, network, address, subnet))| {
-            json!({
+            let mut one = json!({
                 "id": format!("network{index}"),
-                "type": kind(subnet.address_mode),
+                "type": kind(subnet),
                 "link": link_id(port),
                 "network_id": network.id.to_string(),
-                "ip_address": address.to_string(),
-                "netmask": subnet.prefix.netmask().to_string(),
-                "routes": routes(subnet),
-                "services": services(&subnet.dns_nameservers),
-            })
+            });
+            // A guest that asks by DHCPv4 is told there, and a copy here would be set twice.
+            if kind(subnet) != IPV4_DHCP {
+                one["ip_address"] = json!(address.to_string());
+                one["netmask"] = json!(subnet.prefix.netmask().to_string());
+                one["routes"] = json!(routes(subnet));
+                one["services"] = json!(services(&subnet.dns_nameservers));
+            }
+            one
         })
         .collect();
     let servers: BTreeSet<IpAddr> = with_subnets
@@ -62,32 +60,37 @@ fn link_id(port: &Port) -> String {
     format!("tap{}", &port.id.to_string()[..11])
 }
 
-fn kind(mode: Option<AddressMode>) -> &'static str {
-    match mode {
-        Some(AddressMode::Slaac) => "ipv6_slaac",
-        Some(AddressMode::Dhcpv6Stateless) => "ipv6_dhcpv6-stateless",
-        Some(AddressMode::Dhcpv6Stateful) => "ipv6_dhcpv6-stateful",
-        None => "ipv6",
+const IPV4_DHCP: &str = "ipv4_dhcp";
+
+fn kind(subnet: &Subnet) -> &'static str {
+    match (subnet.prefix, subnet.address_mode) {
+        (IpNet::V4(_), _) if subnet.enable_dhcp => IPV4_DHCP,
+        (IpNet::V4(_), _) => "ipv4",
+        (IpNet::V6(_), Some(AddressMode::Slaac)) => "ipv6_slaac",
+        (IpNet::V6(_), Some(AddressMode::Dhcpv6Stateless)) => "ipv6_dhcpv6-stateless",
+        (IpNet::V6(_), Some(AddressMode::Dhcpv6Stateful)) => "ipv6_dhcpv6-stateful",
+        (IpNet::V6(_), None) => "ipv6",
     }
 }
 
 fn routes(subnet: &Subnet) -> Vec<Value> {
-    let route = |network: String, netmask: String, gateway: String| json!({"network": network, "netmask": netmask, "gateway": gateway});
-    let default = subnet
-        .gateway
-        .map(|gateway| route("::".to_owned(), "::".to_owned(), gateway.to_string()));
+    let anywhere = match subnet.prefix {
+        IpNet::V4(_) => IpNet::V4(Ipv4Net::default()),
+        IpNet::V6(_) => IpNet::V6(Ipv6Net::default()),
+    };
+    let default = subnet.gateway.map(|gateway| (anywhere, gateway));
     let host = subnet
         .host_routes
         .iter()
-        .filter_map(|r| match r.destination {
-            IpNet::V6(to) => Some(route(
-                to.network().to_string(),
-                to.netmask().to_string(),
-                r.nexthop.to_string(),
-            )),
-            IpNet::V4(_) => None,
-        });
-    default.into_iter().chain(host).collect()
+        .map(|r| (r.destination, r.nexthop));
+    let route = |(to, gateway): (IpNet, IpAddr)| {
+        json!({
+            "network": to.network().to_string(),
+            "netmask": to.netmask().to_string(),
+            "gateway": gateway.to_string(),
+        })
+    };
+    default.into_iter().chain(host).map(route).collect()
 }
 
 fn services(servers: &[IpAddr]) -> Vec<Value> {
@@ -145,6 +148,36 @@ mod tests {
             "ipv6_dhcpv6-stateful",
         ];
         assert!(kinds.eq(expected.iter()), "{document}");
+    }
+
+    #[test]
+    fn ipv4_is_leased_or_set() {
+        let mut ports = sample().ports;
+        ports[0].0.addresses = vec!["192.0.2.5".parse().unwrap()];
+        let subnet = &mut ports[0].1.subnets[0];
+        subnet.prefix = "192.0.2.0/24".parse().unwrap();
+        subnet.gateway = Some("192.0.2.1".parse().unwrap());
+        subnet.dns_nameservers = vec!["192.0.2.53".parse().unwrap()];
+        subnet.host_routes.clear();
+        subnet.enable_dhcp = false;
+        let mut expected = json!({
+            "id": "network0",
+            "type": "ipv4",
+            "link": "tap12345678-00",
+            "network_id": "00000000-0000-0000-0000-000000000077",
+            "ip_address": "192.0.2.5",
+            "netmask": "255.255.255.0",
+            "routes": [{"network": "0.0.0.0", "netmask": "0.0.0.0", "gateway": "192.0.2.1"}],
+            "services": [{"type": "dns", "address": "192.0.2.53"}],
+        });
+        assert_eq!(render(&ports)["networks"], json!([expected]));
+        ports[0].1.subnets[0].enable_dhcp = true;
+        let fields = expected.as_object_mut().unwrap();
+        for key in ["ip_address", "netmask", "routes", "services"] {
+            fields.remove(key);
+        }
+        fields["type"] = json!("ipv4_dhcp");
+        assert_eq!(render(&ports)["networks"], json!([expected]));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use lan::{Advert, AdvertKey, Lan};
+use lan::{Advert, AdvertKey, Family};
 use linux::socket::PacketSocket;
 use model::{NetworkId, RouterId};
 use wire::icmpv6::{ALL_ROUTERS, Icmpv6, multicast_mac};
@@ -40,7 +40,7 @@ fn solicit_from_nowhere(guest: &Guest) {
 async fn a_linux_guest_configures_itself() {
     let mut test = TestLan::new();
     let guest = test.guest();
-    let lan = Lan::start().unwrap();
+    let lan = test.lan();
     let key = key();
     lan.advertise(key, &test.ns, "br0", advert()).unwrap();
     assert_eq!(lan.advertising(), [key]);
@@ -84,7 +84,7 @@ async fn rdisc6_reads_what_was_said() {
     let mut test = TestLan::new();
     let guest = test.guest();
     guest.up_quietly();
-    let lan = Lan::start().unwrap();
+    let lan = test.lan();
     lan.advertise(
         key(),
         &test.ns,
@@ -123,7 +123,7 @@ async fn each_asker_is_answered_alone_and_at_once() {
     let (asker, other) = (test.guest(), test.guest());
     asker.up_quietly();
     other.up_quietly();
-    let lan = Lan::start().unwrap();
+    let lan = test.lan();
     let key = key();
     lan.advertise(key, &test.ns, "br0", advert()).unwrap();
     wait("the first multicast", || {
@@ -166,7 +166,7 @@ async fn malformed_solicitations_are_counted() {
     let mut test = TestLan::new();
     let guest = test.guest();
     guest.up_quietly();
-    let lan = Lan::start().unwrap();
+    let lan = test.lan();
     let key = key();
     lan.advertise(key, &test.ns, "br0", advert()).unwrap();
 
@@ -197,7 +197,7 @@ async fn a_change_reaches_the_guest_and_the_same_again_does_not() {
     let mut test = TestLan::new();
     let guest = test.guest();
     guest.up_quietly();
-    let lan = Lan::start().unwrap();
+    let lan = test.lan();
     let key = key();
     let heard = guest.capture(2, "icmp6 and ip6[40] == 134", || {
         let start = Instant::now();
@@ -229,7 +229,7 @@ async fn a_change_reaches_the_guest_and_the_same_again_does_not() {
 #[tokio::test]
 async fn a_link_made_anew_is_taken_up_again() {
     let test = TestLan::new();
-    let lan = Lan::start().unwrap();
+    let lan = test.lan();
     let key = key();
     lan.advertise(key, &test.ns, "br0", advert()).unwrap();
     wait("the first multicast", || {
@@ -251,10 +251,11 @@ async fn a_link_made_anew_is_taken_up_again() {
 #[tokio::test]
 async fn nothing_is_served_once_stopped() {
     let test = TestLan::new();
-    let lan = Lan::start().unwrap();
+    let lan = test.lan();
     let network = NetworkId::random();
     lan.advertise(key(), &test.ns, "br0", advert()).unwrap();
-    lan.serve_metadata(network, &test.ns, "br0").unwrap();
+    lan.serve_metadata(network, Family::Ipv6, &test.ns, "br0")
+        .unwrap();
     lan.clone().stop();
     assert_eq!(
         (lan.advertising(), lan.serving_metadata()),
@@ -262,5 +263,8 @@ async fn nothing_is_served_once_stopped() {
     );
     let refused = lan.advertise(key(), &test.ns, "br0", advert()).unwrap_err();
     assert_eq!(refused.kind(), std::io::ErrorKind::BrokenPipe);
-    assert!(lan.serve_metadata(network, &test.ns, "br0").is_err());
+    assert!(
+        lan.serve_metadata(network, Family::Ipv6, &test.ns, "br0")
+            .is_err()
+    );
 }

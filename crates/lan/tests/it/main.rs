@@ -4,5 +4,6 @@
 #![allow(clippy::unwrap_used)] // the lint knows test functions, not what they call
 
 mod adverts;
+mod dhcp4;
 mod metadata;
 mod testlan;

@@ -5,7 +5,7 @@ use std::net::{SocketAddrV6, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use lan::{Instance, Lan};
+use lan::{Family, Instance};
 use linux::netns::Netns;
 use model::NetworkId;
 use serde_json::{Value, json};
@@ -75,14 +75,16 @@ async fn a_guest_is_known_by_its_mark() {
     }
     mark(&test, &one, 0x101);
     mark(&test, &two, 0x102);
-    let lan = Lan::start().unwrap();
+    let lan = test.lan();
     let network = NetworkId::random();
     lan.set_instance(network, 0x101, instance("one"));
     lan.set_instance(network, 0x102, instance("two"));
     lan.set_instance(NetworkId::random(), 0, instance("elsewhere"));
-    lan.serve_metadata(network, &test.ns, "br0").unwrap();
-    lan.serve_metadata(network, &test.ns, "br0").unwrap();
-    assert_eq!(lan.serving_metadata(), [network]);
+    lan.serve_metadata(network, Family::Ipv6, &test.ns, "br0")
+        .unwrap();
+    lan.serve_metadata(network, Family::Ipv6, &test.ns, "br0")
+        .unwrap();
+    assert_eq!(lan.serving_metadata(), [(network, Family::Ipv6)]);
 
     assert_eq!(hostname(&one).as_deref(), Some("one"));
     assert_eq!(hostname(&two).as_deref(), Some("two"));
@@ -103,10 +105,11 @@ async fn both_http_versions_end_their_connections_rightly() {
     let mut test = TestLan::new();
     let guest = test.guest();
     guest.up_quietly();
-    let lan = Lan::start().unwrap();
+    let lan = test.lan();
     let network = NetworkId::random();
     lan.set_instance(network, 0, instance("web"));
-    lan.serve_metadata(network, &test.ns, "br0").unwrap();
+    lan.serve_metadata(network, Family::Ipv6, &test.ns, "br0")
+        .unwrap();
 
     let old = raw(&guest, "GET / HTTP/1.0\r\n\r\n");
     assert!(old.starts_with("HTTP/1.0 200 OK\r\n"), "{old}");
@@ -136,25 +139,55 @@ async fn both_http_versions_end_their_connections_rightly() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_listener_closes_at_once_and_follows_its_bridge() {
     let mut test = TestLan::new();
-    let lan = Lan::start().unwrap();
+    let lan = test.lan();
     let network = NetworkId::random();
     lan.set_instance(network, 0, instance("web"));
     let listening = || !test.sh("ss -6Htln sport = :80").is_empty();
     for _ in 0..20 {
-        lan.serve_metadata(network, &test.ns, "br0").unwrap();
-        lan.end_metadata(&network);
+        lan.serve_metadata(network, Family::Ipv6, &test.ns, "br0")
+            .unwrap();
+        lan.end_metadata(network, Family::Ipv6);
     }
     assert_eq!(lan.serving_metadata(), []);
     wait("the listener to go", || !listening());
 
-    lan.serve_metadata(network, &test.ns, "br0").unwrap();
+    lan.serve_metadata(network, Family::Ipv6, &test.ns, "br0")
+        .unwrap();
     assert!(listening());
     test.sh("ip link del br0");
     assert_eq!(lan.serving_metadata(), []);
     test.make_bridge();
-    lan.serve_metadata(network, &test.ns, "br0").unwrap();
-    assert_eq!(lan.serving_metadata(), [network]);
+    lan.serve_metadata(network, Family::Ipv6, &test.ns, "br0")
+        .unwrap();
+    assert_eq!(lan.serving_metadata(), [(network, Family::Ipv6)]);
     let guest = test.guest();
     guest.up_quietly();
     assert_eq!(hostname(&guest).as_deref(), Some("web"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ipv4_is_served_beside_ipv6() {
+    let mut test = TestLan::new();
+    test.sh("ip address add 169.254.169.254/32 dev br0; ip route add 192.0.2.0/24 dev br0");
+    let guest = test.guest();
+    guest.up_quietly();
+    guest.sh("ip address add 192.0.2.5/24 dev eth0; ip route add 169.254.169.254 dev eth0");
+    mark(&test, &guest, 0x101);
+    let (lan, network) = (test.lan(), NetworkId::random());
+    lan.set_instance(network, 0x101, instance("one"));
+    let ipv4 = || test.sh("ss -4Htln");
+    lan.serve_metadata(network, Family::Ipv6, &test.ns, "br0")
+        .unwrap();
+    assert_eq!(ipv4(), "", "none unless it is asked for");
+    lan.serve_metadata(network, Family::Ipv4, &test.ns, "br0")
+        .unwrap();
+    let both = [(network, Family::Ipv4), (network, Family::Ipv6)];
+    assert_eq!(lan.serving_metadata(), both);
+    let url = "http://169.254.169.254/openstack/latest/meta_data.json";
+    let got = guest.sh(&format!("curl -sgm5 {url}"));
+    assert!(got.contains(r#""hostname":"one""#), "{got}");
+    assert_eq!(hostname(&guest).as_deref(), Some("one"));
+    lan.end_metadata(network, Family::Ipv4);
+    assert_eq!(lan.serving_metadata(), [(network, Family::Ipv6)]);
+    wait("the listener to go", || ipv4().is_empty());
 }

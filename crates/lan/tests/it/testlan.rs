@@ -5,7 +5,8 @@ use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use lan::{Advert, Interval, Prefix};
+use lan::{Advert, Interval, Lan, Prefix};
+use linux::inet4::Inet4;
 use linux::netns::Netns;
 use model::Mac;
 
@@ -44,6 +45,11 @@ impl TestLan {
         lan.sh("sysctl -qw net.ipv4.tcp_fwmark_accept=1 net.ipv6.conf.default.accept_ra=0");
         lan.make_bridge();
         lan
+    }
+
+    /// What serves it; IPv4 sockets only inside.
+    pub(crate) fn lan(&self) -> Lan {
+        Lan::start(Inet4::start(&self.name, &[]).unwrap()).unwrap()
     }
 
     pub(crate) fn make_bridge(&self) {

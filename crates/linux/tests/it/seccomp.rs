@@ -3,7 +3,11 @@ use std::net::{TcpListener, UdpSocket};
 use std::process::Command;
 use std::thread;
 
+use linux::inet4::Inet4;
+use linux::netns::Netns;
 use linux::seccomp;
+
+use crate::space::Space;
 
 /// Runs on a thread of its own: a filter is never taken off again.
 fn filtered(work: impl FnOnce() + Send + 'static) {
@@ -29,6 +33,36 @@ fn only_ipv4_sockets_are_denied() {
         denied(io::Error::last_os_error());
     });
     TcpListener::bind("127.0.0.1:0").expect("other threads keep theirs");
+}
+
+#[test]
+fn one_thread_may_where_guests_are() {
+    let space = Space::new();
+    space.shell("ip link set lo up");
+    let (ns, other) = (space.0.clone(), Space::new());
+    let inet4 = Inet4::start(ns.name(), std::slice::from_ref(&other.0)).unwrap();
+    let address = "127.0.0.1:80".parse().unwrap();
+    let (port, listening) = std::sync::mpsc::channel();
+    let client = thread::spawn(move || {
+        listening.recv().unwrap();
+        space.shell("python3 -c 'import socket; socket.create_connection((\"127.0.0.1\", 80))'");
+    });
+    filtered(move || {
+        let asked = inet4.clone();
+        let refused = move |ns: &Netns| asked.listen(ns, "lo", address).unwrap_err().kind();
+        let own = Netns::current().unwrap();
+        assert_eq!(refused(&own), io::ErrorKind::PermissionDenied);
+        assert_eq!(refused(&other.0), io::ErrorKind::PermissionDenied);
+        let opened = inet4.listen(&ns, "lo", address).unwrap();
+        let listener = TcpListener::from(opened);
+        listener.set_nonblocking(false).unwrap();
+        port.send(()).unwrap();
+        listener.accept().expect("to accept is no new socket");
+        assert!(TcpListener::bind("127.0.0.1:0").is_err());
+        let missing = inet4.listen(&ns, "nowhere", address).unwrap_err();
+        assert_eq!(missing.raw_os_error(), Some(libc::ENODEV));
+    });
+    client.join().unwrap();
 }
 
 #[test]

@@ -6,10 +6,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
-use lan::{Advert, AdvertKey, Instance, Interval, Lan, Prefix};
+use lan::{Advert, AdvertKey, Family, Instance, Interval, Lan, Leases, Prefix};
 use model::{Key, Network, NetworkId, PortId, RaMode, Router, RouterPort, Server, Subnet};
 
 use super::kernel::Kernel;
+use super::layout::ipv4_prefixes;
+use super::leases::leases;
 use super::names::{self, Space};
 use crate::Wanted;
 use crate::filter::SERVICE;
@@ -24,7 +26,9 @@ const PREFERRED_S: u32 = 14_400;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Speech {
     pub(super) adverts: BTreeMap<AdvertKey, Voice>,
-    pub(super) metadata: BTreeSet<NetworkId>,
+    pub(super) metadata: BTreeSet<(NetworkId, Family)>,
+    /// Of networks with an IPv4 subnet.
+    pub(super) leases: BTreeMap<NetworkId, Arc<Leases>>,
     /// By network and mark.
     pub(super) instances: BTreeMap<(NetworkId, u32), Arc<Instance>>,
 }
@@ -52,7 +56,12 @@ pub(super) fn speech(wanted: &Wanted, marks: &BTreeMap<PortId, u32>) -> Speech {
     }
     let with_guests: BTreeSet<_> = wanted.ports.values().map(|p| p.network).collect();
     for network in with_guests.iter().filter_map(|id| wanted.networks.get(id)) {
-        speech.metadata.insert(network.id);
+        speech.metadata.insert((network.id, Family::Ipv6));
+        if !ipv4_prefixes(network).is_empty() {
+            speech.metadata.insert((network.id, Family::Ipv4));
+            let leases = Arc::new(leases(wanted, network));
+            speech.leases.insert(network.id, leases);
+        }
         // Whoever runs a physical network says what holds there.
         if network.physical_network.is_none() {
             speech.add(network, None);
@@ -227,9 +236,14 @@ impl Heard {
                 self.lan.silence(&key, true);
             }
         }
-        for network in self.lan.serving_metadata() {
-            if !speech.metadata.contains(&network) {
-                self.lan.end_metadata(&network);
+        for (network, family) in self.lan.serving_metadata() {
+            if !speech.metadata.contains(&(network, family)) {
+                self.lan.end_metadata(network, family);
+            }
+        }
+        for network in self.lan.serving_dhcp4() {
+            if !speech.leases.contains_key(&network) {
+                self.lan.end_dhcp4(&network);
             }
         }
         self.told.retain(|(network, mark), _| {
@@ -264,10 +278,20 @@ impl Heard {
                 failures.push((owner, e));
             }
         }
-        for network in &speech.metadata {
-            let begun = kernel
-                .netns(Space::Network(*network))
-                .and_then(|ns| self.lan.serve_metadata(*network, ns, names::BRIDGE));
+        for (network, family) in &speech.metadata {
+            let ns = kernel.netns(Space::Network(*network));
+            let begun = ns.and_then(|ns| {
+                self.lan
+                    .serve_metadata(*network, *family, ns, names::BRIDGE)
+            });
+            failures.extend(begun.err().map(|e| (Key::Network(*network), e)));
+        }
+        for (network, leases) in &speech.leases {
+            let ns = kernel.netns(Space::Network(*network));
+            let begun = ns.and_then(|ns| {
+                self.lan
+                    .serve_dhcp4(*network, ns, names::BRIDGE, leases.clone())
+            });
             failures.extend(begun.err().map(|e| (Key::Network(*network), e)));
         }
         failures

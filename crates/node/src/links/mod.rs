@@ -17,6 +17,7 @@ mod check;
 mod heard;
 mod kernel;
 pub mod layout;
+mod leases;
 mod marks;
 pub mod names;
 pub mod plan;

@@ -25,7 +25,7 @@ impl Space {
     pub fn name(self, short: &str) -> Option<String> {
         match self {
             Space::Base => None,
-            Space::Network(id) => Some(format!("{}n-{id}", prefix(short))),
+            Space::Network(id) => Some(format!("{}{id}", networks_prefix(short))),
             Space::Router(id) => Some(format!("{}r-{id}", prefix(short))),
         }
     }
@@ -44,6 +44,11 @@ impl Space {
 /// How the names of all our namespaces begin.
 pub fn prefix(short: &str) -> String {
     format!("hx{short}-")
+}
+
+/// How the names of guests' networks' namespaces begin.
+pub fn networks_prefix(short: &str) -> String {
+    format!("{}n-", prefix(short))
 }
 
 /// How the names of all our links in the node's own namespace begin.

@@ -7,7 +7,7 @@ use model::{AddressGroup, AddressGroupId, Direction, Peer, Port, PortId, Protoco
 use node::filter::{Scene, Tables};
 
 use crate::golden;
-use crate::world::{World, allow, eventually, leg, network, port};
+use crate::world::{World, allow, allow4, eventually, leg, network, port, subnet};
 
 /// A rule for what comes in.
 fn ingress(protocol: Protocol, range: Option<(u16, Option<u16>)>, peer: Option<Peer>) -> Rule {
@@ -35,6 +35,9 @@ impl Sample {
         let id = |n: u128| uuid::Uuid::from_u128((n << 96) | n);
         let mut network = network("2001:db8:1::/64");
         network.id = model::NetworkId(id(0xa));
+        network
+            .subnets
+            .push(subnet("192.0.2.0/24".parse().unwrap()));
         let group = AddressGroupId(id(0xb));
         let member = AddressGroup {
             id: group,
@@ -66,6 +69,7 @@ impl Sample {
         let mut second = port(network.id, 6, "2001:db8:1::6");
         second.id = PortId(id(2));
         second.addresses.push("192.0.2.6".parse().unwrap());
+        second.rules.push(allow4(Direction::Egress));
         let mut free = port(network.id, 7, "2001:db8:1::7");
         free.id = PortId(id(3));
         free.port_security = false;

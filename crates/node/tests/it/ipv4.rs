@@ -3,7 +3,7 @@
 use linux::conntrack;
 use model::{AddressGroup, AddressGroupId, Direction, NetworkId, Peer, PortId, Rule};
 
-use crate::world::{World, allow4, eventually};
+use crate::world::{World, allow4, eventually, leg};
 
 /// A dual-stack network with two ports, each of which may send anything.
 fn dual() -> (World, NetworkId, [PortId; 2]) {
@@ -104,4 +104,81 @@ fn a_guest_cannot_pretend() {
         "it still may say what is its own"
     );
     drop(second);
+}
+
+#[test]
+fn metadata_knows_who_asks_by_ipv4() {
+    let (mut world, network, [a, b]) = dual();
+    let leg = leg(network, 1, "192.0.2.1/24", false);
+    world.router(vec![leg]);
+    let servers = [a, b].map(|port| world.server(port));
+    world.pass();
+    // One knows the address to be on its link; the other sends to its router whatever it knows no
+    // better way for.
+    let routes = ["169.254.169.254 dev eth0", "default via 192.0.2.1"];
+    for ((port, server), route) in [a, b].into_iter().zip(servers).zip(routes) {
+        let guest = world.guest(port);
+        guest.shell(&format!("ip route add {route}"));
+        let url = "http://169.254.169.254/openstack/latest/meta_data.json";
+        let said = guest.shell(&format!("curl -sm5 {url}"));
+        assert!(said.contains(&server.to_string()), "{said}");
+        assert!(guest.pings("169.254.169.254"));
+        let before = world.counter(network, "inet", "filtered_input");
+        let closed = guest.run("curl -sm1 http://169.254.169.254:81/");
+        assert!(!closed.status.success());
+        assert!(world.counter(network, "inet", "filtered_input") > before);
+    }
+}
+
+#[test]
+fn a_guest_is_leased_its_address() {
+    let (mut world, network, [a, _]) = dual();
+    world.wanted.ports.get_mut(&a).unwrap().rules.clear();
+    world.pass();
+    let guest = world.guest(a);
+    guest.shell("ip -4 address flush dev eth0");
+    let script = std::env::temp_dir().join(format!("{}-script", world.short));
+    std::fs::write(
+        &script,
+        "#!/bin/sh\n[ $1 = bound ] && echo got $ip by $serverid\n",
+    )
+    .unwrap();
+    let path = script.display();
+    let told = guest.shell(&format!(
+        "chmod 755 {path}; busybox udhcpc -f -q -n -t 5 -T 1 -i eth0 -s {path} 2>&1; rm {path}"
+    ));
+    assert!(told.contains("got 192.0.2.10 by 169.254.169.254"), "{told}");
+    // What is no service stays closed, and what was said is no noise in the counter.
+    assert_eq!(world.counter(network, "inet", "filtered_input"), 0);
+    let sockets = || {
+        let mut ss = std::process::Command::new("ip");
+        let listening = ss.args(["netns", "exec", world.netns(network).name(), "ss", "-4Hln"]);
+        String::from_utf8(listening.output().unwrap().stdout).unwrap()
+    };
+    assert_eq!(
+        sockets().lines().count(),
+        1,
+        "metadata alone: {}",
+        sockets()
+    );
+    assert!(sockets().contains("169.254.169.254%br:80"), "{}", sockets());
+}
+
+#[test]
+fn without_ipv4_nothing_of_it_is_there() {
+    let mut world = World::new();
+    let network = world.network("2001:db8:1::/64");
+    world.port(network, "2001:db8:1::a");
+    world.pass();
+    let ns = world.netns(network);
+    let run = |words: &str| {
+        let mut ip = std::process::Command::new("ip");
+        let words = ["netns", "exec", ns.name()]
+            .into_iter()
+            .chain(words.split(' '));
+        String::from_utf8(ip.args(words).output().unwrap().stdout).unwrap()
+    };
+    assert_eq!(run("ss -4Hanw"), "");
+    assert_eq!(run("ip -4 address show dev br"), "");
+    assert_eq!(run("ip -4 route"), "");
 }

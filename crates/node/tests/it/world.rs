@@ -10,6 +10,7 @@ use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
+use linux::inet4::Inet4;
 use linux::netlink::{Netlink, VethEnd};
 use linux::netns::Netns;
 use linux::{nft, sysctl, tap};
@@ -193,7 +194,9 @@ impl Drop for World {
 
 fn start(runtime: &tokio::runtime::Runtime, settings: &LinkSettings) -> Links {
     let _inside = runtime.enter();
-    Links::new(settings.clone(), lan::Lan::start().unwrap())
+    let prefix = names::networks_prefix(&settings.short);
+    let inet4 = Inet4::start(&prefix, std::slice::from_ref(&settings.base)).unwrap();
+    Links::new(settings.clone(), lan::Lan::start(inet4).unwrap())
 }
 
 /// A namespace with a network card.
@@ -306,7 +309,7 @@ pub(crate) fn network(prefix: &str) -> Network {
 }
 
 /// A subnet whose gateway is its first address.
-fn subnet(prefix: IpNet) -> Subnet {
+pub(crate) fn subnet(prefix: IpNet) -> Subnet {
     Subnet {
         id: SubnetId::random(),
         prefix,

@@ -29,6 +29,7 @@ pub(super) struct Socket {
     pub(super) table: &'static str,
     /// Address and port in the kernel's hexadecimal.
     pub(super) local: String,
+    pub(super) place: Place,
     pub(super) inet4: bool,
     /// One of its addresses stands for an IPv4 address.
     pub(super) mapped: bool,
@@ -36,6 +37,24 @@ pub(super) struct Socket {
     pub(super) listens: bool,
     /// Known of those that listen.
     pub(super) v6only: Option<bool>,
+}
+
+/// Whose namespace a socket is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Host,
+    /// A guests' network's.
+    Network,
+}
+
+impl Socket {
+    /// Whether it serves metadata to guests by IPv4, at 169.254.169.254:80.
+    pub(super) fn is_metadata(&self) -> bool {
+        let address = u32::from_ne_bytes([169, 254, 169, 254]);
+        self.place == Place::Network
+            && self.table == "tcp"
+            && self.local == format!("{address:08X}:0050")
+    }
 }
 
 /// Sockets by inode.
@@ -48,12 +67,12 @@ impl Tables {
     }
 
     /// Adds the sockets of a namespace.
-    pub(super) fn read(&mut self, ns: &Netns) -> io::Result<()> {
+    pub(super) fn read(&mut self, ns: &Netns, place: Place) -> io::Result<()> {
         let (texts, v6only) = ns.run(|| Ok((texts()?, listeners()?)))?;
         for (table, inet4, text) in texts {
             let lines = text.lines().skip(1);
             self.0
-                .extend(lines.filter_map(|line| parse(table, inet4, line)));
+                .extend(lines.filter_map(|line| parse(table, inet4, place, line)));
         }
         for (inode, only) in v6only {
             if let Some(socket) = self.0.get_mut(&inode) {
@@ -77,7 +96,7 @@ fn texts() -> io::Result<Vec<(&'static str, bool, String)>> {
 }
 
 /// `sl local remote state queues timer retransmits uid timeout inode ...`
-fn parse(table: &'static str, inet4: bool, line: &str) -> Option<(u64, Socket)> {
+fn parse(table: &'static str, inet4: bool, place: Place, line: &str) -> Option<(u64, Socket)> {
     /// TCP_LISTEN
     const LISTEN: &str = "0A";
     let fields: Vec<&str> = line.split_whitespace().collect();
@@ -85,6 +104,7 @@ fn parse(table: &'static str, inet4: bool, line: &str) -> Option<(u64, Socket)> 
     let socket = Socket {
         table,
         local: local.to_owned(),
+        place,
         inet4,
         mapped: !inet4 && [local, remote].into_iter().any(mapped),
         listens: table == "tcp6" && *fields.get(3)? == LISTEN,
@@ -196,7 +216,9 @@ mod tests {
         let _caller = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
         let (mapped, _) = both.accept().unwrap();
         let mut tables = Tables::default();
-        tables.read(&Netns::current().unwrap()).unwrap();
+        tables
+            .read(&Netns::current().unwrap(), Place::Host)
+            .unwrap();
         let of = |inode| tables.get(inode).unwrap();
         assert!(of(inode(&both)).listens && of(inode(&both)).v6only == Some(false));
         assert!(of(inode(&mapped)).mapped);

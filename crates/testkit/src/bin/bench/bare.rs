@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use lan::{Advert, AdvertKey, Interval, Lan, Prefix};
+use linux::inet4::Inet4;
 use linux::netlink::Netlink;
 use linux::netns::Netns;
 use linux::process::{self, ProcessId};
@@ -55,7 +56,7 @@ impl Bare {
         netlink.ensure_address("br", GATEWAY.parse()?)?;
         // Asked ten times a second whether the guest is there: nothing but the guest takes time.
         sysctl::set(&ns, "net/ipv6/neigh/br/retrans_time_ms", "100")?;
-        let lan = Lan::start()?;
+        let lan = Lan::start(Inet4::start(ns.name(), &[])?)?;
         let key = AdvertKey {
             network: NetworkId::random(),
             router: Some(RouterId::random()),

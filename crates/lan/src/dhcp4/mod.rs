@@ -1,0 +1,220 @@
+//! The DHCPv4 server of a network (RFC 2131), as a function of the packet and the leases: it owns
+//! no socket, and remembers no client.
+//!
+//! ```text
+//!   DISCOVER ------------------------------> OFFER
+//!   REQUEST  selecting us, init-reboot,  --> ACK   its port's address
+//!            renewing, rebinding         --> NAK   any other address
+//!   INFORM   ------------------------------> ACK   without a lease
+//!   RELEASE, DECLINE ----------------------> counted: an address is a port's for as long as the port is
+//!   a MAC that is no port's, a relay's ----> silence
+//! ```
+//! The lease of a MAC is the address of its port, so nothing is stored, nothing expires and two
+//! nodes never disagree. The server's own address is the service address of every network, so
+//! that none of the subnet's is used up.
+//!
+//! A deviation: what is broadcast goes to 255.255.255.255 in a frame to its client alone, so that
+//! no other guest is woken or learns of it (the same as RFC 6085 allows IPv6).
+
+mod server;
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use ipnet::Ipv4Net;
+use model::Mac;
+use wire::MacBytes;
+use wire::dhcp4::{CLIENT_PORT, Dhcp4, DhcpOption, Kind, Op, SERVER_PORT};
+use wire::udp4::Udp4;
+
+use crate::advertiser::Frame;
+pub(crate) use server::Server;
+
+/// Where every network's services answer on IPv4.
+pub(crate) const SERVICE: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
+const LEASE_S: u32 = 86_400;
+
+/// Leases by their port's MAC.
+pub type Leases = BTreeMap<Mac, Lease>;
+
+/// What a port is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    pub address: Ipv4Addr,
+    pub prefix: Ipv4Net,
+    pub gateway: Option<Ipv4Addr>,
+    pub dns: Vec<Ipv4Addr>,
+    /// Routes beside that to the gateway.
+    pub routes: Vec<(Ipv4Net, Ipv4Addr)>,
+    /// Octets of an IP packet that fit a frame.
+    pub mtu: u16,
+    pub hostname: Option<String>,
+}
+
+/// What was heard and said in a network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DhcpCounts {
+    pub offers: u64,
+    pub acks: u64,
+    pub naks: u64,
+    pub releases: u64,
+    /// Clients that found their address in use by somebody else.
+    pub declines: u64,
+    /// Packets that were dropped: malformed, a relay's, or no port's.
+    pub refused: u64,
+}
+
+/// Answers one packet that came in a frame from `from`.
+fn answer(
+    leases: &Leases,
+    from: MacBytes,
+    packet: &[u8],
+    counts: &mut DhcpCounts,
+) -> Option<Frame> {
+    let heard = Udp4::parse(packet).and_then(|udp| Dhcp4::parse(udp.payload));
+    let asked = heard
+        .ok()
+        .filter(|m| m.op == Op::Request && m.relay.is_unspecified() && m.mac == from);
+    let known = asked.and_then(|m| Some((leases.get(&Mac(from))?, m.kind()?, m)));
+    let Some((lease, kind, asked)) = known else {
+        counts.refused += 1;
+        return None;
+    };
+    let said = match kind {
+        Kind::Discover => Kind::Offer,
+        Kind::Request => verdict(lease, &asked)?,
+        Kind::Inform => Kind::Ack,
+        Kind::Decline => {
+            counts.declines += 1;
+            // A guest that says it over and over must not fill the log.
+            if counts.declines.is_power_of_two() {
+                let (mac, address, times) = (Mac(from), lease.address, counts.declines);
+                tracing::warn!(%mac, %address, times, "a guest says that its address is in use");
+            }
+            return None;
+        }
+        Kind::Release => {
+            counts.releases += 1;
+            return None;
+        }
+        Kind::Offer | Kind::Ack | Kind::Nak => {
+            counts.refused += 1;
+            return None;
+        }
+    };
+    match said {
+        Kind::Offer => counts.offers += 1,
+        Kind::Nak => counts.naks += 1,
+        _ => counts.acks += 1,
+    }
+    Some(frame(&reply(lease, &asked, kind, said)))
+}
+
+/// What a REQUEST gets: in each state of its client (RFC 2131, section 4.3.2) it names the address
+/// that it would have. `None` when it is another server's, or names none.
+fn verdict(lease: &Lease, asked: &Dhcp4) -> Option<Kind> {
+    let wish = asked.options.iter().find_map(|option| match option {
+        DhcpOption::RequestedAddress(address) => Some(*address),
+        _ => None,
+    });
+    let server = asked.options.iter().find_map(|option| match option {
+        DhcpOption::ServerId(address) => Some(*address),
+        _ => None,
+    });
+    if server.is_some_and(|server| server != SERVICE) {
+        return None;
+    }
+    let has = Some(asked.client).filter(|address| !address.is_unspecified());
+    match wish.or(has)? == lease.address {
+        true => Some(Kind::Ack),
+        false => Some(Kind::Nak),
+    }
+}
+
+fn reply(lease: &Lease, asked: &Dhcp4, kind: Kind, said: Kind) -> Dhcp4 {
+    let none = Ipv4Addr::UNSPECIFIED;
+    let mut options = vec![DhcpOption::Kind(said), DhcpOption::ServerId(SERVICE)];
+    if said != Kind::Nak && kind != Kind::Inform {
+        options.push(DhcpOption::LeaseTime(LEASE_S));
+        // As RFC 2131, section 4.4.5, has them when nobody says.
+        options.push(DhcpOption::RenewalTime(LEASE_S / 2));
+        options.push(DhcpOption::RebindingTime(LEASE_S / 8 * 7));
+    }
+    if said != Kind::Nak {
+        options.extend(settings(lease));
+    }
+    // RFC 6842: so that clients that share a MAC know their own.
+    let id = asked
+        .options
+        .iter()
+        .find(|o| matches!(o, DhcpOption::ClientId(_)));
+    options.extend(id.cloned());
+    let leased = said != Kind::Nak && kind != Kind::Inform;
+    Dhcp4 {
+        op: Op::Reply,
+        transaction: asked.transaction,
+        seconds: 0,
+        broadcast: asked.broadcast,
+        client: if said == Kind::Nak {
+            none
+        } else {
+            asked.client
+        },
+        yours: if leased { lease.address } else { none },
+        next_server: none,
+        relay: none,
+        mac: asked.mac,
+        options,
+    }
+}
+
+fn settings(lease: &Lease) -> Vec<DhcpOption> {
+    let mut options = vec![
+        DhcpOption::SubnetMask(lease.prefix.netmask()),
+        DhcpOption::Mtu(lease.mtu),
+    ];
+    if lease.prefix.prefix_len() <= 30 {
+        options.push(DhcpOption::Broadcast(lease.prefix.broadcast()));
+    }
+    options.extend(
+        lease
+            .gateway
+            .map(|gateway| DhcpOption::Routers(vec![gateway])),
+    );
+    if !lease.dns.is_empty() {
+        options.push(DhcpOption::DnsServers(lease.dns.clone()));
+    }
+    let name = lease.hostname.as_ref();
+    options.extend(name.map(|name| DhcpOption::HostName(name.clone().into_bytes())));
+    // Who reads this option looks at no other for routes (RFC 3442): so it says the default too.
+    let on_link = [(Ipv4Net::from(SERVICE), Ipv4Addr::UNSPECIFIED)];
+    let default = lease.gateway.map(|gateway| (Ipv4Net::default(), gateway));
+    let routes = on_link.into_iter().chain(lease.routes.iter().copied());
+    options.push(DhcpOption::Routes(routes.chain(default).collect()));
+    options
+}
+
+/// Around the message (RFC 2131, section 4.1): to an address only when the client has it, or can
+/// take a packet for one that it does not have yet.
+fn frame(message: &Dhcp4) -> Frame {
+    let to = match (message.client, message.yours) {
+        (client, _) if !client.is_unspecified() => client,
+        (_, yours) if !yours.is_unspecified() && !message.broadcast => yours,
+        _ => Ipv4Addr::BROADCAST,
+    };
+    let (mut payload, mut packet) = (Vec::new(), Vec::new());
+    message.emit(&mut payload);
+    let udp = Udp4 {
+        source: SocketAddrV4::new(SERVICE, SERVER_PORT),
+        destination: SocketAddrV4::new(to, CLIENT_PORT),
+        payload: &payload,
+    };
+    udp.emit(&mut packet);
+    Frame {
+        to: message.mac,
+        packet,
+    }
+}
+
+#[cfg(test)]
+mod tests;

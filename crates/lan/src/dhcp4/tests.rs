@@ -1,0 +1,255 @@
+use super::*;
+
+const MAC: MacBytes = [0xfa, 0x16, 0x3e, 0, 0, 5];
+const OWN: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 5);
+const OTHER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 6);
+
+fn leases() -> Leases {
+    let lease = Lease {
+        address: OWN,
+        prefix: "192.0.2.0/24".parse().unwrap(),
+        gateway: Some(Ipv4Addr::new(192, 0, 2, 1)),
+        dns: vec![Ipv4Addr::new(192, 0, 2, 53)],
+        routes: vec![("198.51.100.0/24".parse().unwrap(), OTHER)],
+        mtu: 1430,
+        hostname: Some("web".into()),
+    };
+    [(Mac(MAC), lease)].into()
+}
+
+fn ask(kind: Kind, options: &[DhcpOption]) -> Dhcp4 {
+    let none = Ipv4Addr::UNSPECIFIED;
+    Dhcp4 {
+        op: Op::Request,
+        transaction: 7,
+        seconds: 0,
+        broadcast: false,
+        client: none,
+        yours: none,
+        next_server: none,
+        relay: none,
+        mac: MAC,
+        options: [&[DhcpOption::Kind(kind)], options].concat(),
+    }
+}
+
+fn packet(message: &Dhcp4) -> Vec<u8> {
+    let (mut payload, mut packet) = (Vec::new(), Vec::new());
+    message.emit(&mut payload);
+    Udp4 {
+        source: "0.0.0.0:68".parse().unwrap(),
+        destination: "255.255.255.255:67".parse().unwrap(),
+        payload: &payload,
+    }
+    .emit(&mut packet);
+    packet
+}
+
+/// The answer, and the address in its IPv4 header.
+fn said(message: &Dhcp4) -> Option<(Dhcp4, Ipv4Addr)> {
+    let mut counts = DhcpCounts::default();
+    let frame = answer(&leases(), MAC, &packet(message), &mut counts)?;
+    assert_eq!(frame.to, MAC);
+    let udp = Udp4::parse(&frame.packet).unwrap();
+    assert_eq!(udp.source, "169.254.169.254:67".parse().unwrap());
+    assert_eq!(udp.destination.port(), 68);
+    Some((Dhcp4::parse(udp.payload).unwrap(), *udp.destination.ip()))
+}
+
+fn kind(message: &Dhcp4) -> Option<Kind> {
+    said(message).and_then(|(answer, _)| answer.kind())
+}
+
+#[test]
+fn an_offer_says_everything() {
+    let id = DhcpOption::ClientId(vec![1, 2, 3]);
+    let (offer, to) = said(&ask(Kind::Discover, std::slice::from_ref(&id))).unwrap();
+    assert_eq!((offer.yours, to, offer.transaction), (OWN, OWN, 7));
+    let route = |to: &str, by: Ipv4Addr| (to.parse().unwrap(), by);
+    let gateway = Ipv4Addr::new(192, 0, 2, 1);
+    let expected = [
+        DhcpOption::Kind(Kind::Offer),
+        DhcpOption::ServerId(SERVICE),
+        DhcpOption::LeaseTime(86_400),
+        DhcpOption::RenewalTime(43_200),
+        DhcpOption::RebindingTime(75_600),
+        DhcpOption::SubnetMask(Ipv4Addr::new(255, 255, 255, 0)),
+        DhcpOption::Mtu(1430),
+        DhcpOption::Broadcast(Ipv4Addr::new(192, 0, 2, 255)),
+        DhcpOption::Routers(vec![gateway]),
+        DhcpOption::DnsServers(vec![Ipv4Addr::new(192, 0, 2, 53)]),
+        DhcpOption::HostName(b"web".to_vec()),
+        DhcpOption::Routes(vec![
+            route("169.254.169.254/32", Ipv4Addr::UNSPECIFIED),
+            route("198.51.100.0/24", OTHER),
+            route("0.0.0.0/0", gateway),
+        ]),
+        id,
+    ];
+    assert_eq!(offer.options, expected);
+}
+
+/// The whole packet, octet by octet but for the zeros of RFC 2131's fixed fields.
+#[test]
+fn golden() {
+    let mut counts = DhcpCounts::default();
+    let frame = answer(
+        &leases(),
+        MAC,
+        &packet(&ask(Kind::Discover, &[])),
+        &mut counts,
+    )
+    .unwrap();
+    let (headers, message) = frame.packet.split_at(28);
+    let length = [(frame.packet.len() >> 8) as u8, frame.packet.len() as u8];
+    assert_eq!(headers[..4], [0x45, 0, length[0], length[1]]);
+    assert_eq!(headers[8..10], [64, 17]);
+    assert_eq!(
+        headers[12..24],
+        [169, 254, 169, 254, 192, 0, 2, 5, 0, 67, 0, 68]
+    );
+    assert_eq!(message[..8], [2, 1, 6, 0, 0, 0, 0, 7]);
+    assert_eq!(message[16..20], [192, 0, 2, 5]);
+    assert_eq!(message[28..34], MAC);
+    let options = [
+        99, 130, 83, 99, 53, 1, 2, 54, 4, 169, 254, 169, 254, 51, 4, 0, 1, 0x51, 0x80, 58, 4, 0, 0,
+        0xa8, 0xc0, 59, 4, 0, 1, 0x27, 0x50, 1, 4, 255, 255, 255, 0, 26, 2, 5, 150, 28, 4, 192, 0,
+        2, 255, 3, 4, 192, 0, 2, 1, 6, 4, 192, 0, 2, 53, 12, 3, b'w', b'e', b'b', 121, 22, 32, 169,
+        254, 169, 254, 0, 0, 0, 0, 24, 198, 51, 100, 192, 0, 2, 6, 0, 192, 0, 2, 1, 255,
+    ];
+    assert_eq!(message[236..236 + options.len()], options);
+    assert!(
+        message[236 + options.len()..]
+            .iter()
+            .all(|octet| *octet == 0)
+    );
+    let expected = DhcpCounts {
+        offers: 1,
+        ..DhcpCounts::default()
+    };
+    assert_eq!(counts, expected);
+}
+
+#[test]
+fn without_a_gateway_no_router_is_named() {
+    let mut leases = leases();
+    let lease = leases.get_mut(&Mac(MAC)).unwrap();
+    (lease.gateway, lease.hostname) = (None, None);
+    lease.prefix = "192.0.2.4/31".parse().unwrap();
+    let options = settings(lease);
+    assert_eq!(options.len(), 4, "mask, MTU, DNS, routes: {options:?}");
+    let Some(DhcpOption::Routes(routes)) = options.last() else {
+        panic!("{options:?}")
+    };
+    assert_eq!(routes.len(), 2);
+}
+
+#[test]
+fn every_state_of_a_client_is_answered() {
+    let wish = DhcpOption::RequestedAddress;
+    let us = DhcpOption::ServerId(SERVICE);
+    let selecting = |address| ask(Kind::Request, &[us.clone(), wish(address)]);
+    assert_eq!(kind(&selecting(OWN)), Some(Kind::Ack));
+    assert_eq!(kind(&selecting(OTHER)), Some(Kind::Nak));
+    let them = DhcpOption::ServerId(OTHER);
+    assert_eq!(kind(&ask(Kind::Request, &[them, wish(OWN)])), None);
+    // Init-reboot.
+    assert_eq!(kind(&ask(Kind::Request, &[wish(OWN)])), Some(Kind::Ack));
+    assert_eq!(kind(&ask(Kind::Request, &[wish(OTHER)])), Some(Kind::Nak));
+    // Renewing and rebinding: the same, but for the packet's destination.
+    let has = |client| Dhcp4 {
+        client,
+        ..ask(Kind::Request, &[])
+    };
+    let (ack, to) = said(&has(OWN)).unwrap();
+    assert_eq!(
+        (ack.kind(), ack.client, ack.yours, to),
+        (Some(Kind::Ack), OWN, OWN, OWN)
+    );
+    let (nak, to) = said(&has(OTHER)).unwrap();
+    assert_eq!((nak.kind(), to), (Some(Kind::Nak), Ipv4Addr::BROADCAST));
+    assert_eq!(
+        (nak.yours, nak.client),
+        (Ipv4Addr::UNSPECIFIED, Ipv4Addr::UNSPECIFIED)
+    );
+    assert_eq!(nak.options.len(), 2, "no settings: {nak:?}");
+    assert_eq!(kind(&ask(Kind::Request, &[])), None, "it names no address");
+}
+
+#[test]
+fn an_inform_gets_settings_but_no_lease() {
+    let inform = Dhcp4 {
+        client: OTHER,
+        ..ask(Kind::Inform, &[])
+    };
+    let (ack, to) = said(&inform).unwrap();
+    assert_eq!(
+        (ack.kind(), ack.yours, to),
+        (Some(Kind::Ack), Ipv4Addr::UNSPECIFIED, OTHER)
+    );
+    let lease = |o: &DhcpOption| matches!(o, DhcpOption::LeaseTime(_));
+    assert!(!ack.options.iter().any(lease));
+    assert!(ack.options.contains(&DhcpOption::Mtu(1430)));
+}
+
+#[test]
+fn a_client_may_ask_for_broadcasts() {
+    let mut discover = ask(Kind::Discover, &[]);
+    discover.broadcast = true;
+    let (offer, to) = said(&discover).unwrap();
+    assert!(offer.broadcast);
+    assert_eq!(to, Ipv4Addr::BROADCAST);
+}
+
+#[test]
+fn strangers_and_nonsense_get_silence() {
+    let refused = |from: MacBytes, packet: &[u8]| {
+        let mut counts = DhcpCounts::default();
+        assert_eq!(answer(&leases(), from, packet, &mut counts), None);
+        assert_eq!(counts.refused, 1);
+    };
+    let discover = ask(Kind::Discover, &[]);
+    let stranger = [2, 0, 0, 0, 0, 1];
+    refused(stranger, &packet(&discover));
+    refused(
+        stranger,
+        &packet(&Dhcp4 {
+            mac: stranger,
+            ..discover.clone()
+        }),
+    );
+    refused(
+        MAC,
+        &packet(&Dhcp4 {
+            relay: OTHER,
+            ..discover.clone()
+        }),
+    );
+    refused(
+        MAC,
+        &packet(&Dhcp4 {
+            op: Op::Reply,
+            ..discover.clone()
+        }),
+    );
+    refused(
+        MAC,
+        &packet(&Dhcp4 {
+            options: Vec::new(),
+            ..discover.clone()
+        }),
+    );
+    refused(MAC, &packet(&ask(Kind::Ack, &[])));
+    refused(MAC, &packet(&discover)[..200]);
+    refused(MAC, &[]);
+}
+
+#[test]
+fn what_needs_no_answer_is_counted() {
+    let mut counts = DhcpCounts::default();
+    for kind in [Kind::Release, Kind::Decline, Kind::Decline] {
+        let asked = ask(kind, &[DhcpOption::ServerId(SERVICE)]);
+        assert_eq!(answer(&leases(), MAC, &packet(&asked), &mut counts), None);
+    }
+    assert_eq!((counts.releases, counts.declines), (1, 2));
+}

@@ -1,0 +1,175 @@
+//! An IPv4 packet that holds one UDP datagram, whole.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use crate::Malformed;
+
+const UDP: u8 = 17; // RFC 768
+const IP_HEADER: usize = 20; // RFC 791, section 3.1, without options
+const UDP_HEADER: usize = 8;
+const HOP_LIMIT: u8 = 64;
+
+/// A datagram with its addresses and ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Udp4<'a> {
+    pub source: SocketAddrV4,
+    pub destination: SocketAddrV4,
+    /// At most 65,507 octets; `emit` cuts what exceeds that.
+    pub payload: &'a [u8],
+}
+
+impl<'a> Udp4<'a> {
+    /// The largest payload of an IPv4 packet.
+    pub const PAYLOAD_MAX: usize = 65_535 - IP_HEADER - UDP_HEADER;
+
+    /// Reads a packet from its IPv4 header on; a link's padding may follow it.
+    ///
+    /// The datagram's checksum is not looked at: a guest on this host may have left it to a network
+    /// card (checksum offload), which no packet between two of its kind meets.
+    ///
+    /// ```text
+    ///  0      4      8              16                         31
+    /// | ver 4 | len | service       | total length               |
+    /// | identification              | flags, fragment offset 0   |
+    /// | time to live | protocol 17  | header checksum            |
+    /// | source (4)                  | destination (4)            |
+    /// | source port                 | destination port           |  datagram
+    /// | length                      | checksum                   |
+    /// ```
+    pub fn parse(packet: &'a [u8]) -> Result<Udp4<'a>, Malformed> {
+        let wrong = Malformed("ipv4 header");
+        let header = packet.first_chunk::<IP_HEADER>().ok_or(wrong)?;
+        let header_length = usize::from(header[0] & 0xf) * 4;
+        if header[0] >> 4 != 4 || header_length < IP_HEADER || header[9] != UDP {
+            return Err(wrong);
+        }
+        // The lowest bits are the offset; the one above them says that more fragments follow.
+        if u16::from_be_bytes([header[6], header[7]]) & 0x3fff != 0 {
+            return Err(Malformed("ipv4 fragment"));
+        }
+        let total = usize::from(u16::from_be_bytes([header[2], header[3]]));
+        let whole_header = packet.get(..header_length).ok_or(wrong)?;
+        let datagram = packet.get(header_length..total).ok_or(wrong)?;
+        if sum(whole_header, 0) != 0xffff {
+            return Err(Malformed("ipv4 checksum"));
+        }
+        let wrong = Malformed("udp header");
+        let (udp, _) = datagram.split_first_chunk::<UDP_HEADER>().ok_or(wrong)?;
+        let length = usize::from(u16::from_be_bytes([udp[4], udp[5]]));
+        let payload = datagram.get(UDP_HEADER..length).ok_or(wrong)?;
+        let [a, b, c, d, e, f, g, h] = [12, 13, 14, 15, 16, 17, 18, 19].map(|i| header[i]);
+        let port = |at: usize| u16::from_be_bytes([udp[at], udp[at + 1]]);
+        Ok(Udp4 {
+            source: SocketAddrV4::new(Ipv4Addr::new(a, b, c, d), port(0)),
+            destination: SocketAddrV4::new(Ipv4Addr::new(e, f, g, h), port(2)),
+            payload,
+        })
+    }
+
+    /// Appends headers and payload, with both checksums set.
+    pub fn emit(&self, out: &mut Vec<u8>) {
+        let payload = &self.payload[..self.payload.len().min(Self::PAYLOAD_MAX)];
+        let length = (UDP_HEADER + payload.len()) as u16;
+        let start = out.len();
+        out.extend([0x45, 0]);
+        out.extend((IP_HEADER as u16 + length).to_be_bytes());
+        out.extend([0, 0, 0, 0, HOP_LIMIT, UDP, 0, 0]);
+        out.extend(self.source.ip().octets());
+        out.extend(self.destination.ip().octets());
+        let checksum = !sum(&out[start..], 0);
+        out[start + 10..start + 12].copy_from_slice(&checksum.to_be_bytes());
+        let datagram = out.len();
+        out.extend(self.source.port().to_be_bytes());
+        out.extend(self.destination.port().to_be_bytes());
+        out.extend(length.to_be_bytes());
+        out.extend([0, 0]);
+        out.extend(payload);
+        // The pseudo-header of RFC 768: addresses, protocol, length.
+        let addresses = [self.source.ip().octets(), self.destination.ip().octets()].concat();
+        let pseudo = u64::from(sum(&addresses, 0)) + u64::from(UDP) + u64::from(length);
+        let checksum = match !sum(&out[datagram..], pseudo) {
+            0 => 0xffff, // 0 says that there is none
+            checksum => checksum,
+        };
+        out[datagram + 6..datagram + 8].copy_from_slice(&checksum.to_be_bytes());
+    }
+}
+
+/// The one's complement sum (RFC 1071).
+fn sum(bytes: &[u8], start: u64) -> u16 {
+    let words = bytes.chunks(2);
+    let words = words.map(|p| u64::from(p[0]) << 8 | u64::from(p.get(1).copied().unwrap_or(0)));
+    let mut sum = start + words.sum::<u64>();
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    sum as u16
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn sample() -> Vec<u8> {
+        let mut out = Vec::new();
+        Udp4 {
+            source: "192.0.2.1:67".parse().unwrap(),
+            destination: "255.255.255.255:68".parse().unwrap(),
+            payload: b"abc",
+        }
+        .emit(&mut out);
+        out
+    }
+
+    #[test]
+    fn golden() {
+        let expected = [
+            0x45, 0, 0, 31, 0, 0, 0, 0, 64, 17, 0xb8, 0xcd, 192, 0, 2, 1, 255, 255, 255, 255, 0,
+            67, 0, 68, 0, 11, 0x78, 0xed, b'a', b'b', b'c',
+        ];
+        assert_eq!(sample(), expected);
+    }
+
+    #[test]
+    fn what_is_no_whole_datagram_is_refused() {
+        let spoilt = |at: usize, value: u8| {
+            let mut bytes = sample();
+            bytes[at] = value;
+            Udp4::parse(&bytes).unwrap_err()
+        };
+        for (at, value) in [(0, 0x65), (0, 0x44), (0, 0x4f), (9, 6), (3, 32)] {
+            assert_eq!(spoilt(at, value), Malformed("ipv4 header"));
+        }
+        assert_eq!(spoilt(6, 0x20), Malformed("ipv4 fragment"));
+        assert_eq!(spoilt(7, 1), Malformed("ipv4 fragment"));
+        assert_eq!(spoilt(12, 0), Malformed("ipv4 checksum"));
+        assert_eq!(spoilt(25, 7), Malformed("udp header"));
+        assert_eq!(spoilt(25, 12), Malformed("udp header"));
+    }
+
+    proptest! {
+        #[test]
+        fn parse_of_emit_is_the_same(
+            (source, destination) in any::<(u32, u32)>(),
+            (from, to) in any::<(u16, u16)>(),
+            payload in proptest::collection::vec(any::<u8>(), 0..200),
+        ) {
+            let sent = Udp4 {
+                source: SocketAddrV4::new(source.into(), from),
+                destination: SocketAddrV4::new(destination.into(), to),
+                payload: &payload,
+            };
+            let mut bytes = Vec::new();
+            sent.emit(&mut bytes);
+            bytes.push(0); // a link's padding
+            prop_assert_eq!(Udp4::parse(&bytes), Ok(sent));
+        }
+
+        #[test]
+        fn parse_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
+            let _ = Udp4::parse(&bytes);
+        }
+    }
+}
