@@ -170,8 +170,15 @@ impl Host {
 
     /// Runs a stage of `servers.py`, which speaks through openstacksdk.
     pub(crate) fn python(&self, stage: &str) {
+        self.script("servers.py", stage, &[("HOST_GUEST", &guest())]);
+    }
+
+    /// Runs a stage of a script beside this file; what it said.
+    pub(crate) fn script(&self, file: &str, stage: &str, more: &[(&str, &str)]) -> String {
         let python = Path::new(&openstack()).with_file_name("python");
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/servers.py");
+        let script = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/it")
+            .join(file);
         let ran = Command::new(python)
             .arg(script)
             .arg(stage)
@@ -181,18 +188,19 @@ impl Host {
             )
             .env("HOST_ROOT", &self.root)
             .env("HOST_OUTSIDE", &self.outside)
-            .env("HOST_GUEST", guest())
             .env("OPENSTACK", openstack())
+            .envs(more.iter().copied())
             .output()
             .unwrap();
         let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
         assert!(
             ran.status.success(),
-            "stage {stage}:\n{}\n{}\nlog:\n{}",
+            "{file} {stage}:\n{}\n{}\nlog:\n{}",
             text(&ran.stdout),
             text(&ran.stderr),
             self.log()
         );
+        text(&ran.stdout)
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod arrows;
 mod check;
+mod cloud_init;
 mod fake;
 mod host;
 mod refusals;
