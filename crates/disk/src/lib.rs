@@ -9,4 +9,4 @@ pub mod iso;
 mod qcow2;
 
 pub use format::{Format, HEAD_SIZE, Refused, check, probe};
-pub use qcow2::Malformed;
+pub use qcow2::{Malformed, qcow2_layer};

@@ -47,6 +47,44 @@ pub(crate) fn virtual_size(head: &[u8], file_size: u64) -> Result<u64, Malformed
     Ok(size)
 }
 
+/// An empty layer of a disk of `size_bytes`: what is not written in it is that of the disk beneath,
+/// which whoever opens it names.
+pub fn qcow2_layer(size_bytes: u64) -> Vec<u8> {
+    const BITS: u32 = 16;
+    const CLUSTER: u64 = 1 << BITS;
+    let l1_entries = size_bytes.div_ceil(CLUSTER * (CLUSTER / 8)).max(1);
+    let l1_clusters = (l1_entries * 8).div_ceil(CLUSTER);
+    // Header, refcount table, refcount block, L1 table.
+    let clusters = 3 + l1_clusters;
+    let mut out = vec![0; (clusters * CLUSTER) as usize];
+    let mut put = |at: u64, octets: &[u8]| {
+        out[at as usize..at as usize + octets.len()].copy_from_slice(octets);
+    };
+    put(0, b"QFI\xfb");
+    for (at, number) in [
+        (4, 3),
+        (20, BITS),
+        (36, l1_entries as u32),
+        (56, 1),
+        (96, 4),
+        (100, VERSION_3_LENGTH as u32),
+    ] {
+        put(at, &number.to_be_bytes());
+    }
+    for (at, number) in [
+        (24, size_bytes),
+        (40, 3 * CLUSTER),
+        (48, CLUSTER),
+        (CLUSTER, 2 * CLUSTER),
+    ] {
+        put(at, &number.to_be_bytes());
+    }
+    for cluster in 0..clusters {
+        put(2 * CLUSTER + 2 * cluster, &1_u16.to_be_bytes());
+    }
+    out
+}
+
 struct Header<'a> {
     head: &'a [u8],
     file_size: u64,

@@ -89,9 +89,20 @@ pub(crate) fn controller(hardware: &Hardware, out: &mut Arguments) {
     out.pair("-device", device);
 }
 
-/// The root disk.
-pub(crate) fn root_disk(hardware: &Hardware, fd: RawFd, out: &mut Arguments) {
-    drive("root", fd, 1, Access::Write, out);
+/// The root disk, which may be a layer on another.
+pub(crate) fn root_disk(
+    hardware: &Hardware,
+    fd: RawFd,
+    beneath: Option<RawFd>,
+    out: &mut Arguments,
+) {
+    match beneath {
+        None => drive("root", fd, 1, Access::Write, out),
+        Some(beneath) => {
+            drive("beneath", beneath, 4, Access::Read, out);
+            drive("root", fd, 1, Access::Layer("beneath"), out);
+        }
+    }
     // QEMU itself takes index 0 for a kernel that it loads.
     let device = root_device(hardware);
     out.pair("-device", format!("{device},drive=root,bootindex=1"));
@@ -164,18 +175,21 @@ pub(crate) fn card_model(hardware: &Hardware) -> (&'static str, bool) {
 enum Access {
     Read,
     Write,
+    /// Writes go to a qcow2 layer, and what was not written is that of the node of this name.
+    Layer(&'static str),
 }
 
-/// A raw file that is open already, as a block device of this name; `set` is a number of its own.
+/// A file that is open already, as a block device of this name; `set` is a number of its own.
 fn drive(name: &str, fd: RawFd, set: u8, access: Access, out: &mut Arguments) {
     out.pair("-add-fd", format!("fd={fd},set={set}"));
     let file = format!("file.driver=file,file.filename=/dev/fdset/{set},file.aio=threads");
     let options = match access {
-        Access::Read => "read-only=on",
-        Access::Write => "discard=unmap",
+        Access::Read => format!("driver=raw,node-name={name},read-only=on"),
+        Access::Write => format!("driver=raw,node-name={name},discard=unmap"),
+        // Whatever its header says lies beneath.
+        Access::Layer(beneath) => {
+            format!("driver=qcow2,node-name={name},discard=unmap,backing={beneath}")
+        }
     };
-    out.pair(
-        "-blockdev",
-        format!("driver=raw,node-name={name},{options},{file}"),
-    );
+    out.pair("-blockdev", format!("{options},{file}"));
 }

@@ -36,8 +36,11 @@ pub struct Machine {
     pub hardware: Hardware,
     /// OVMF's variables, open for reading and writing; without them SeaBIOS starts the guest.
     pub variables: Option<RawFd>,
-    /// The raw root disk, open for reading and writing.
+    /// The root disk, open for reading and writing.
     pub disk: Option<RawFd>,
+    /// What the root disk is a qcow2 layer on: a raw disk, open for reading. Without one it is raw
+    /// itself.
+    pub beneath: Option<RawFd>,
     /// In the order in which the guest sees them.
     pub volumes: Vec<Volume>,
     /// The disk with the guest's metadata, open for reading.
@@ -145,7 +148,7 @@ impl Machine {
     fn disks(&self, out: &mut Arguments) {
         hardware::controller(&self.hardware, out);
         if let Some(disk) = self.disk {
-            hardware::root_disk(&self.hardware, disk, out);
+            hardware::root_disk(&self.hardware, disk, self.beneath, out);
         }
         for (index, volume) in self.volumes.iter().enumerate() {
             self.volume(index, volume, out);
@@ -214,6 +217,7 @@ mod tests {
             hardware: Hardware::default(),
             variables: None,
             disk: Some(7),
+            beneath: None,
             volumes: Vec::new(),
             config_drive: None,
             kernel: None,
@@ -246,6 +250,15 @@ mod tests {
     #[test]
     fn firmware_boots_the_disk() {
         check(&machine(), "disk");
+    }
+
+    #[test]
+    fn a_layer_lies_on_a_disk_that_nobody_writes() {
+        let machine = Machine {
+            beneath: Some(9),
+            ..machine()
+        };
+        check(&machine, "layer");
     }
 
     #[test]

@@ -68,6 +68,23 @@ fn whole_images_are_taken() {
 }
 
 #[test]
+fn a_layer_is_one_for_qemu_too() {
+    let scratch = Scratch::new();
+    for size in [0, 1 << 30, (5_u64 << 40) + 512] {
+        fs::write(scratch.path("a"), disk::qcow2_layer(size)).unwrap();
+        assert_eq!(scratch.check("a"), Ok(size));
+        scratch.qemu_img(&["check", "-q", "-f", "qcow2", "a"]);
+    }
+    fs::write(scratch.path("base"), [7; 4096]).unwrap();
+    fs::write(scratch.path("a"), disk::qcow2_layer(8192)).unwrap();
+    fs::write(scratch.path("all"), [vec![7; 4096], vec![0; 4096]].concat()).unwrap();
+    let layered = "driver=qcow2,file.driver=file,file.filename=a,backing.driver=raw,\
+                   backing.file.driver=file,backing.file.filename=base";
+    let whole = "driver=raw,file.driver=file,file.filename=all";
+    scratch.qemu_img(&["compare", "-q", "--image-opts", layered, whole]);
+}
+
+#[test]
 fn images_that_need_more_than_themselves_are_refused() {
     let scratch = Scratch::new();
     let refused = |why: &str| {

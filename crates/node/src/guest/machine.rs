@@ -17,6 +17,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::timeout;
 
+use super::disk::Root;
 use super::plug::Plugged;
 use super::task::Nic;
 use super::{chain, plan};
@@ -65,7 +66,7 @@ pub(super) struct Parts {
     pub hardware: Hardware,
     /// OVMF's variables, for a guest that it starts.
     pub variables: Option<PathBuf>,
-    pub disk: Option<PathBuf>,
+    pub disk: Option<Root>,
     pub volumes: Vec<VolumeParts>,
     pub config_drive: Option<PathBuf>,
     pub kernel: Option<KernelParts>,
@@ -100,6 +101,7 @@ impl Parts {
             hardware: self.hardware,
             variables: None,
             disk: None,
+            beneath: None,
             volumes: Vec::new(),
             config_drive: None,
             kernel: None,
@@ -113,7 +115,9 @@ impl Parts {
             Ok(descriptors.last().map(AsRawFd::as_raw_fd))
         };
         machine.variables = opened(self.variables, true)?;
-        machine.disk = opened(self.disk, true)?;
+        let (disk, beneath) = self.disk.map(|root| (root.disk, root.beneath)).unzip();
+        machine.disk = opened(disk, true)?;
+        machine.beneath = opened(beneath.flatten(), false)?;
         machine.config_drive = opened(self.config_drive, false)?;
         if let Some(parts) = self.kernel {
             machine.kernel = Some(parts.open(&mut descriptors)?);

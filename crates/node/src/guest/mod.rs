@@ -21,7 +21,7 @@
 //! A hard reboot is End and Launch: what is wrong may lie outside the guest. Reset is for a guest
 //! that did not answer a soft one.
 //!
-//! A guest's files: `DIR/var/lib/hextet/guests/SERVER/{state.json,disk.raw,firmware.vars,config.iso,console.log}` and
+//! A guest's files: `DIR/var/lib/hextet/guests/SERVER/{state.json,disk.*,base.raw,firmware.vars,config.iso,console.log}` and
 //! `DIR/run/hextet/guests/SERVER/qmp.sock`. QEMU can enter neither directory: what it needs it gets
 //! as open descriptors.
 

@@ -213,7 +213,7 @@ impl Guest {
         let facts = Facts {
             wanted: orders.server.as_deref().map(wish),
             ports_up: orders.ports_up,
-            disk: disk::path(&self.dir).exists() || boots_from_volume(orders),
+            disk: disk::find(&self.dir).is_some() || boots_from_volume(orders),
             done: self.state.done,
             failed: self.state.failure.as_ref().map(|failure| failure.epochs),
             machine: seen,

@@ -86,7 +86,8 @@ impl Guest {
                 arguments: format!("{KERNEL_ARGUMENTS} {}", server.boot.kernel_args),
             }),
         };
-        let root = server.boot.disk.is_some().then(|| disk::path(&self.dir));
+        let root = server.boot.disk.as_ref();
+        let root = root.and_then(|_| disk::find(&self.dir));
         Ok(Parts {
             server: server.id,
             uid: self.state.uid,

@@ -100,6 +100,40 @@ async fn ovmf_boots_it_and_keeps_its_variables() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn guests_of_a_large_image_share_its_disk() {
+    let Some(host) = Host::new() else { return };
+    let mut node = host.node();
+    let small = guest_disk(&host);
+    let raw = host.root.join("raw");
+    let mut convert = std::process::Command::new("qemu-img");
+    convert.args(["convert", "-f", "qcow2", "-O", "raw"]);
+    let small = host.store().join(small.id.to_string());
+    assert!(convert.arg(small).arg(&raw).status().unwrap().success());
+    let mut data = fs::read(&raw).unwrap();
+    data.resize(data.len() + (32 << 20), 7);
+    let disk = host.image(&data);
+    let servers = [(); 2].map(|()| server_of(&host, &disk, Hardware::default()));
+    node.want_all(&servers.each_ref());
+    for server in &servers {
+        node.until_console(server, UP).await;
+    }
+    let files = servers.each_ref().map(|server| {
+        let layer = file(&host, server, "disk.qcow2");
+        assert!(layer.blocks() * 512 < 1 << 20, "only what it wrote");
+        file(&host, server, "base.raw").ino()
+    });
+    assert_eq!(files[0], files[1]);
+    node.want_nothing();
+    node.until_gone(&servers[0]).await;
+    assert_eq!(
+        fs::metadata(host.root.join("var/cache").join(&disk.sha512))
+            .unwrap()
+            .ino(),
+        files[0]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_bus_boots() {
     let Some(host) = Host::new() else { return };
     let node = host.node();

@@ -134,6 +134,7 @@ impl Bare {
             variables: None,
             disk: Some(disk.as_raw_fd()),
             volumes: Vec::new(),
+            beneath: None,
             config_drive: None,
             kernel: Some(Kernel {
                 image: kernel.as_raw_fd(),
