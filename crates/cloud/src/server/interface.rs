@@ -119,6 +119,8 @@ fn new_port(
             "It is not allowed to create an interface on external network {id}"
         )));
     }
+    let asked = [("an address of its own", address.is_some())];
+    port::check_owner_only(caller, &network, &asked)?;
     let subnets = port::subnets_of(tx, id)?;
     if subnets.is_empty() {
         return Err(Error::invalid(format!(

@@ -216,6 +216,32 @@ async fn a_server_has_addresses_of_both_families() {
     }
 }
 
+/// On a network of another project a server takes the address it is given, as a port does.
+#[tokio::test]
+async fn only_the_owner_of_a_network_chooses_a_servers_address() {
+    let cloud = TestCloud::start().await;
+    let _node = cloud.node("n1").await;
+    let (admin, stranger) = (cloud.admin().await, cloud.stranger().await);
+    let (net, _) = network(&admin, "shared", "192.0.2.0/24").await;
+    let path = format!("/network/v2.0/networks/{net}");
+    let body = json!({"network": {"shared": true}});
+    admin.put(&path, body).await.expect(200);
+    let image = cloud.image(&stranger, "i").await;
+    let make = async |network: Value| {
+        let body = json!({"server": {
+            "name": "s", "imageRef": image, "flavorRef": "42", "networks": [network],
+        }});
+        stranger.post("/compute/v2.1/servers", body).await
+    };
+    let before = cloud.dump();
+    for address in ["192.0.2.1", "192.0.2.77"] {
+        let answer = make(json!({"uuid": net, "fixed_ip": address})).await;
+        shape::error(&answer, 403, address);
+        testkit::assert_same(&before, &cloud.dump(), address);
+    }
+    make(json!({"uuid": net})).await.expect(202);
+}
+
 #[tokio::test]
 async fn a_router_has_a_leg_for_each_ipv4_subnet_and_one_for_ipv6() {
     let cloud = TestCloud::start().await;
@@ -356,6 +382,16 @@ async fn groups_and_rules_are_of_both_families() {
         let path = "/network/v2.0/security-group-rules";
         member.post(path, body).await.expect(201);
     }
+    let stranger = cloud.stranger().await;
+    let path = "/network/v2.0/security-groups";
+    let theirs = stranger.get(path).await.expect(200);
+    let body = json!({"security_group_rule": {
+        "security_group_id": group, "direction": "ingress",
+        "remote_group_id": theirs["security_groups"][0]["id"],
+    }});
+    let path = "/network/v2.0/security-group-rules";
+    let answer = member.post(path, body).await;
+    shape::error(&answer, 404, "another project's group");
     let document = node
         .wanted_port(port["id"].as_str().unwrap())
         .await
