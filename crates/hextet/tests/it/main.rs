@@ -8,3 +8,4 @@ mod fake;
 mod host;
 mod refusals;
 mod servers;
+mod volumes;

@@ -202,4 +202,87 @@ def remove():
     cloud.delete_keypair("key")
 
 
-{stage.__name__: stage for stage in (make, unmapped, restarted, power, still_off, strangers, remove)}[sys.argv[1]]()
+def disk(name, volume):
+    """The device of a volume in a guest, by its serial number."""
+    found = ssh(name, "grep -l %s /sys/block/*/serial" % volume.id[:20]).stdout.strip()
+    return "/dev/" + found.split("/")[3] if found else None
+
+
+def volume_status(name, wanted):
+    def look():
+        found = cloud.block_storage.find_volume(name, ignore_missing=False)
+        assert not found.status.startswith("error"), found
+        return found.status == wanted and found
+    return until("volume %s is %s" % (name, wanted), look)
+
+
+def attach(name, volume):
+    cloud.compute.create_volume_attachment(server(name), volume_id=volume.id)
+    volume_status(volume.name, "in-use")
+    return until("%s has its disk" % name, lambda: disk(name, volume))
+
+
+def detach(name, volume):
+    cloud.compute.delete_volume_attachment(server(name), volume.id)
+    volume_status(volume.name, "available")
+    until("%s has no disk" % name, lambda: not disk(name, volume))
+
+
+def volume_written():
+    cloud.block_storage.create_volume(name="data", size=1)
+    volume = volume_status("data", "available")
+    device = attach("one", volume)
+    done = ssh("one", "echo written-by-one | dd of=%s bs=512 conv=fsync,notrunc" % device)
+    assert done.returncode == 0, done
+
+
+def read(name, volume):
+    return ssh(name, "head -c 14 %s" % disk(name, volume)).stdout.strip()
+
+
+def volume_survived():
+    volume = volume_status("data", "in-use")
+    done = ssh("one", "echo 3 > /proc/sys/vm/drop_caches; echo more | dd of=%s bs=512 seek=9 conv=fsync,notrunc"
+               % disk("one", volume))
+    assert done.returncode == 0, done
+    assert read("one", volume) == "written-by-one"
+
+
+def volume_moved():
+    volume = volume_status("data", "in-use")
+    detach("one", volume)
+    attach("two", volume)
+    assert read("two", volume) == "written-by-one"
+
+
+def volume_booted():
+    image = cloud.image.find_image("guest")
+    mapping = [{"uuid": image.id, "source_type": "image", "destination_type": "volume", "volume_size": 1,
+                "boot_index": 0, "delete_on_termination": True}]
+    network = cloud.network.find_network("private")
+    made = cloud.compute.create_server(name="three", image_id="", flavor_id=cloud.compute.find_flavor("m1.nano").id,
+                                       networks=[{"uuid": network.id}], key_name="key", block_device_mapping=mapping)
+    cloud.compute.wait_for_server(made, wait=60)
+    answers("three")
+
+
+def card_plugged():
+    network = cloud.network.find_network("private")
+    port = cloud.network.create_port(network_id=network.id)
+    cloud.compute.create_server_interface(server("one"), port_id=port.id)
+    extra = port.fixed_ips[0]["ip_address"]
+    until("one has its second card", lambda: "address eth1 " + extra in console("one"))
+    cloud.compute.delete_server_interface(port.id, server=server("one"))
+    until("one has one card", lambda: "eth1" not in ssh("one", "ls /sys/class/net").stdout)
+
+
+def volumes_removed():
+    detach("two", volume_status("data", "in-use"))
+    cloud.compute.delete_server(server("three"))
+    cloud.block_storage.delete_volume(volume_status("data", "available"))
+    until("there is no volume", lambda: not list(cloud.block_storage.volumes()))
+
+
+STAGES = (make, unmapped, restarted, power, still_off, strangers, remove,
+          volume_written, volume_survived, volume_moved, volume_booted, card_plugged, volumes_removed)
+{stage.__name__: stage for stage in STAGES}[sys.argv[1]]()
