@@ -11,7 +11,7 @@ use crate::client::{Answer, Client};
 const WIDTH: usize = 110;
 
 /// What is said between a client and the cloud, with everything that differs from run to run
-/// replaced: `{uuid-1}`, `{hex-1}`, `{mac-1}`, `{time}`, `{url}`.
+/// replaced: `{uuid-1}`, `{request-1}`, `{hex-1}`, `{mac-1}`, `{time}`, `{url}`.
 pub struct Transcript {
     client: Client,
     url: String,
@@ -155,6 +155,9 @@ fn kind_of(word: &str) -> Option<&'static str> {
     let lengths: Vec<usize> = groups.iter().map(|g| g.len()).collect();
     if lengths == [8, 4, 4, 4, 12] && groups.iter().all(|g| hex(g)) {
         return Some("uuid");
+    }
+    if word.strip_prefix("req-").and_then(kind_of) == Some("uuid") {
+        return Some("request");
     }
     if word.len() == 8 + 9 && word.starts_with("instance-")
         || word.len() == 10 && word.starts_with("r-")

@@ -18,7 +18,7 @@ mod server_view;
 
 use http::Method;
 
-use crate::route::{Handler::Open, Handler::Plain, Handler::Wait, Lines};
+use crate::route::{Handler::Look, Handler::Open, Handler::Plain, Handler::Wait, Lines};
 use crate::version;
 
 pub(crate) const ROUTES: Lines = &[
@@ -143,7 +143,7 @@ pub(crate) const ROUTES: Lines = &[
     (
         Method::GET,
         "/v2.1/servers/{id}/os-volume_attachments",
-        Plain(attachment::list),
+        Look(attachment::list),
     ),
     (
         Method::POST,
@@ -153,7 +153,7 @@ pub(crate) const ROUTES: Lines = &[
     (
         Method::GET,
         "/v2.1/servers/{id}/os-volume_attachments/{volume}",
-        Plain(attachment::show),
+        Look(attachment::show),
     ),
     (
         Method::PUT,
@@ -168,12 +168,12 @@ pub(crate) const ROUTES: Lines = &[
     (
         Method::GET,
         "/v2.1/servers/{id}/os-instance-actions",
-        Plain(instance_action::list),
+        Look(instance_action::list),
     ),
     (
         Method::GET,
         "/v2.1/servers/{id}/os-instance-actions/{request}",
-        Plain(instance_action::show),
+        Look(instance_action::show),
     ),
     (
         Method::GET,

@@ -2,6 +2,7 @@
 
 mod action;
 mod metadata;
+mod quota;
 mod service;
 mod types;
 mod view;
@@ -79,7 +80,37 @@ pub(crate) const ROUTES: Lines = &[
     (Method::POST, "/v3/snapshots", Plain(service::snapshot)),
     (Method::GET, "/v3/backups", Look(service::no_backups)),
     (Method::GET, "/v3/backups/detail", Look(service::no_backups)),
-    (Method::GET, "/v3/limits", Look(service::limits)),
+    (Method::GET, "/v3/limits", Look(quota::limits)),
+    (
+        Method::GET,
+        "/v3/os-quota-sets/{project}",
+        Look(quota::show),
+    ),
+    (
+        Method::PUT,
+        "/v3/os-quota-sets/{project}",
+        Plain(quota::update),
+    ),
+    (
+        Method::DELETE,
+        "/v3/os-quota-sets/{project}",
+        Plain(quota::delete),
+    ),
+    (
+        Method::GET,
+        "/v3/os-quota-sets/{project}/defaults",
+        Look(quota::defaults),
+    ),
+    (
+        Method::GET,
+        "/v3/os-quota-class-sets/{class}",
+        Look(quota::show_class),
+    ),
+    (
+        Method::PUT,
+        "/v3/os-quota-class-sets/{class}",
+        Plain(quota::update_class),
+    ),
     (
         Method::GET,
         "/v3/os-availability-zone",

@@ -65,17 +65,6 @@ pub(super) fn services(ctx: &Context) -> Result<Reply> {
     Ok(Reply::ok(&json!({"services": services})))
 }
 
-/// `GET /v3/limits`: -1 says in the API's own way that there is none.
-pub(super) fn limits(ctx: &Context) -> Result<Reply> {
-    let (volumes, gib) = ctx.cloud.volumes_used(ctx.caller.project()?)?;
-    Ok(Reply::ok(&json!({"limits": {"rate": [], "absolute": {
-        "maxTotalVolumes": -1, "maxTotalVolumeGigabytes": -1,
-        "maxTotalSnapshots": -1, "maxTotalBackups": -1, "maxTotalBackupGigabytes": -1,
-        "totalVolumesUsed": volumes, "totalGigabytesUsed": gib,
-        "totalSnapshotsUsed": 0, "totalBackupsUsed": 0, "totalBackupGigabytesUsed": 0,
-    }}})))
-}
-
 fn keeps_volumes(node: &row::Node) -> bool {
     !node.facts.0.portals.is_empty()
 }

@@ -82,16 +82,6 @@ impl Cloud {
             views(tx, volumes)
         })
     }
-
-    /// How many volumes a project has, and of how many GiB in all.
-    pub fn volumes_used(&self, project: &model::ProjectId) -> Result<(u64, u64)> {
-        self.store().read(|tx| {
-            let of_project = Query::equal("project_id", project.to_value());
-            let volumes: Vec<row::Volume> = tx.list(&of_project)?;
-            let size = volumes.iter().map(|v| u64::from(v.size_gib)).sum();
-            Ok((volumes.len() as u64, size))
-        })
-    }
 }
 
 pub(crate) fn visible(tx: &Tx<'_>, caller: &Caller, id: &VolumeId) -> Result<row::Volume> {

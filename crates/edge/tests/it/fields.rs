@@ -328,6 +328,20 @@ fn samples(world: &World) -> Vec<Sample> {
         ),
         one(
             "PUT",
+            &at(cinder, "os-quota-sets"),
+            json!({"quota_set": {"volumes": 40}}),
+            &[],
+            &["quota_set/volumes"],
+        ),
+        one(
+            "PUT",
+            &at(cinder, "os-quota-class-sets"),
+            json!({"quota_class_set": {"volumes": 40}}),
+            &[],
+            &["quota_class_set/volumes"],
+        ),
+        one(
+            "PUT",
             &at(neutron, "quotas"),
             json!({"quota": {"port": 600, "check_limit": true}}),
             &[],

@@ -623,3 +623,45 @@ async fn volumes() {
     s.talk.say("GET", "/volume/v3/os-services", None).await;
     s.done("volume");
 }
+
+#[tokio::test]
+async fn attachments() {
+    let mut s = scene(Person::Member).await;
+    let node = s.cloud.node("n1").await;
+    let member = s.member().await;
+    let image = s.cloud.image(&member, "disk").await;
+    let (net, _) = network(&member, "net", "2001:db8:a::/64").await;
+    let server = crate::world::server(&member, &image, &net).await;
+    node.boot_finishes(&server).await;
+    let made = member
+        .post("/volume/v3/volumes", json!({"volume": {"size": 1}}))
+        .await;
+    let volume = id(&made.expect(202));
+    node.volume_ready(&volume).await;
+    let at = format!("/compute/v2.1/servers/{server}");
+    let path = format!("{at}/os-volume_attachments");
+    let body = json!({"volumeAttachment": {"volumeId": volume}});
+    s.talk.say("POST", &path, Some(body.clone())).await;
+    node.boot_finishes(&server).await;
+    s.talk.say("GET", &path, None).await;
+    let one = format!("{path}/{volume}");
+    s.talk.say("GET", &one, None).await;
+    s.talk
+        .say("GET", &format!("/volume/v3/volumes/{volume}"), None)
+        .await;
+    s.talk.say("POST", &path, Some(body.clone())).await;
+    s.talk.say("PUT", &one, Some(body.clone())).await;
+    s.talk.say("DELETE", &one, None).await;
+    node.boot_finishes(&server).await;
+    s.talk.say("POST", &path, Some(body)).await;
+    node.attach_fails(&server, "portal [2001:db8:5::1]:3260: connection refused")
+        .await;
+    let actions = format!("{at}/os-instance-actions");
+    s.talk.say("GET", &actions, None).await;
+    let list = member.get(&actions).await.expect(200);
+    let request = list["instanceActions"][0]["request_id"].as_str().unwrap();
+    s.talk
+        .say("GET", &format!("{actions}/{request}"), None)
+        .await;
+    s.done("attachment");
+}

@@ -302,3 +302,55 @@ async fn what_this_cloud_does_not_have_is_refused_in_a_sentence() {
     shape::error(&answer, 400, "no snapshots");
     testkit::assert_same(&before, &s.cloud.dump(), "bad requests");
 }
+
+#[tokio::test]
+async fn limits_of_volumes_are_shown_set_and_kept() {
+    let s = scene().await;
+    let (admin, project) = (s.cloud.admin().await, s.cloud.project_id(Person::Member));
+    let path = format!("/volume/v3/os-quota-sets/{project}");
+    let limits = json!({"quota_set": {"volumes": "2", "gigabytes": 5, "snapshots": 0}});
+    let set = admin.put(&path, limits).await.expect(200)["quota_set"].clone();
+    assert_eq!((&set["volumes"], &set["gigabytes"]), (&json!(2), &json!(5)));
+    assert_eq!((&set["backups"], &set["id"]), (&json!(0), &Value::Null));
+    let id = s.ready().await;
+    let too_large = s.act(&id, json!({"os-extend": {"new_size": 6}})).await;
+    shape::error(&too_large, 413, "over its gigabytes");
+    let body = |size: u32| json!({"volume": {"size": size}});
+    let answer = s.member.post(VOLUMES, body(5)).await;
+    let why = shape::error(&answer, 413, "over its gigabytes");
+    assert!(why.contains("1G has been consumed"), "{why}");
+    s.ready().await;
+    shape::error(&s.member.post(VOLUMES, body(1)).await, 413, "a third");
+    let shown = s
+        .member
+        .get(&format!("{path}?usage=True"))
+        .await
+        .expect(200);
+    let expected = json!({"limit": 2, "in_use": 2, "reserved": 0});
+    assert_eq!(shown["quota_set"]["volumes"], expected);
+    let limits = s.member.get("/volume/v3/limits").await.expect(200);
+    assert_eq!(limits["limits"]["absolute"]["maxTotalVolumes"], 2);
+    assert_eq!(limits["limits"]["absolute"]["totalGigabytesUsed"], 2);
+    for (body, expected) in [
+        (json!({"quota_set": {"snapshots": 7}}), 400),
+        (json!({"quota_set": {"volumes": -2}}), 400),
+        (json!({"quota_set": {"volumes": "many"}}), 400),
+        (json!({}), 400),
+    ] {
+        shape::error(&admin.put(&path, body).await, expected, "no limit");
+    }
+    let own = json!({"quota_set": {"volumes": 100}});
+    shape::error(&s.member.put(&path, own).await, 403, "a member");
+    admin.delete(&path).await.expect(200);
+    let defaults = s.member.get(&format!("{path}/defaults")).await.expect(200);
+    let shown = s.member.get(&path).await.expect(200);
+    assert_eq!(shown, defaults);
+    let class = "/volume/v3/os-quota-class-sets/default";
+    let body = json!({"quota_class_set": {"volumes": 3}});
+    let set = admin.put(class, body).await.expect(200);
+    assert_eq!(set["quota_class_set"]["volumes"], 3);
+    assert_eq!(
+        admin.get(class).await.expect(200)["quota_class_set"]["id"],
+        "default"
+    );
+}

@@ -341,6 +341,10 @@ fn body_for(route: &Route, world: &World) -> Option<Value> {
         ("PUT", "/compute/v2.1/os-quota-class-sets/{class}") => {
             json!({"quota_class_set": {"cores": 1}})
         }
+        ("PUT", "/volume/v3/os-quota-sets/{project}") => json!({"quota_set": {"volumes": 1}}),
+        ("PUT", "/volume/v3/os-quota-class-sets/{class}") => {
+            json!({"quota_class_set": {"volumes": 1}})
+        }
         ("PUT", "/network/v2.0/quotas/{project}") => json!({"quota": {"port": 1}}),
         ("PUT", "/network/v2.0/networks/{id}") => json!({"network": {"name": "x"}}),
         ("PUT", "/network/v2.0/subnets/{id}") => json!({"subnet": {"name": "x"}}),
