@@ -200,7 +200,7 @@ fn router_between(
         Error::not_found(
             Kind::ExternalGatewayForFloatingIp,
             format!(
-                "from subnet {} of port {} to external network {}",
+                "from subnet {} of port {} to external network {}, which a router must connect,",
                 s.id, held.port_id, floating.network_id
             ),
         )

@@ -1,14 +1,15 @@
 //! Ports: who is on a network, with which addresses.
 
 mod address;
+mod view;
 
 use std::net::IpAddr;
 
 use model::{
-    AddressGroupId, Caller, Error, Key, Kind, Mac, NetworkId, PortId, ProjectId, Result, Scope,
+    AddressGroupId, Caller, Error, Key, Mac, NetworkId, PortId, ProjectId, Result, Scope,
     SecurityGroupId, SubnetId,
 };
-use store::{Field, Json, Order, Query, Tx, Value, row};
+use store::{Field, Json, Query, Tx, Value, row};
 
 use crate::list::{self, Page};
 use crate::quota::{self, Resource};
@@ -16,6 +17,7 @@ use crate::token::owner_of;
 use crate::{Cloud, floating_ip, network, now_ms, password, security_group};
 
 pub(crate) use address::allocate;
+pub(crate) use view::{groups_of, subnets_of, view, views, visible};
 
 /// Pairs of a port: a document must stay small enough for every node.
 const MAX_PAIRS: usize = 10;
@@ -369,52 +371,6 @@ fn touch_row(tx: &mut Tx<'_>, port: &row::Port) -> Result<()> {
     Ok(())
 }
 
-/// A port with its addresses and groups.
-pub(crate) fn view(tx: &Tx<'_>, port: row::Port) -> Result<PortView> {
-    let mut views = views(tx, vec![port])?;
-    views
-        .pop()
-        .ok_or_else(|| Error::internal("reading a port", "it vanished"))
-}
-
-pub(crate) fn views(tx: &Tx<'_>, ports: Vec<row::Port>) -> Result<Vec<PortView>> {
-    let ids: Vec<Value> = ports.iter().map(|p| p.id.to_value()).collect();
-    let mut addresses: std::collections::HashMap<PortId, Vec<row::Allocation>> = Default::default();
-    for allocation in tx.list::<row::Allocation>(&Query::all().one_of("port_id", ids.clone()))? {
-        addresses
-            .entry(allocation.port_id)
-            .or_default()
-            .push(allocation);
-    }
-    // IPv4 first, as its numbers are less.
-    addresses
-        .values_mut()
-        .for_each(|held| held.sort_by_key(|a| model::ip_to_bits(a.address)));
-    let mut groups: std::collections::HashMap<PortId, Vec<SecurityGroupId>> = Default::default();
-    for member in tx.list::<row::Membership>(&Query::all().one_of("port_id", ids))? {
-        groups
-            .entry(member.port_id)
-            .or_default()
-            .push(member.security_group_id);
-    }
-    let join = |port: row::Port| PortView {
-        addresses: addresses.remove(&port.id).unwrap_or_default(),
-        security_groups: groups.remove(&port.id).unwrap_or_default(),
-        port,
-    };
-    Ok(ports.into_iter().map(join).collect())
-}
-
-/// A port the caller may see: its own, or one on its network.
-pub(crate) fn visible(tx: &Tx<'_>, caller: &Caller, id: &PortId) -> Result<row::Port> {
-    let port: row::Port = tx.get(id)?;
-    let mut seen = caller.sees(&port.project_id);
-    if !seen {
-        seen = caller.sees(&tx.get::<row::Network>(&port.network_id)?.project_id);
-    }
-    list::seen(seen, port, Kind::Port, id)
-}
-
 /// Whether a device owner says that a router or a server has the port.
 fn is_ours(device_owner: &str) -> bool {
     device_owner.starts_with("network:") || device_owner.starts_with("compute:")
@@ -441,18 +397,6 @@ fn check_device(
         true => Ok(()),
         false => Err(set_by_the_cloud()),
     }
-}
-
-pub(crate) fn groups_of(tx: &Tx<'_>, id: &PortId) -> Result<Vec<SecurityGroupId>> {
-    let members: Vec<row::Membership> = tx.list(&Query::equal("port_id", id.to_value()))?;
-    Ok(members.into_iter().map(|m| m.security_group_id).collect())
-}
-
-/// The subnets of a network, oldest first.
-pub(crate) fn subnets_of(tx: &Tx<'_>, network: &NetworkId) -> Result<Vec<row::Subnet>> {
-    let mut query = Query::equal("network_id", network.to_value());
-    query.order = vec![("created_ms", Order::Ascending)];
-    tx.list(&query)
 }
 
 pub(crate) fn set_groups(

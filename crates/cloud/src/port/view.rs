@@ -1,0 +1,67 @@
+//! Ports as they are looked at, with what hangs on them.
+
+use std::collections::HashMap;
+
+use model::{Caller, Error, Kind, NetworkId, PortId, Result, SecurityGroupId};
+use store::{Field, Order, Query, Tx, Value, row};
+
+use super::PortView;
+use crate::list;
+
+/// A port with its addresses and groups.
+pub(crate) fn view(tx: &Tx<'_>, port: row::Port) -> Result<PortView> {
+    let mut views = views(tx, vec![port])?;
+    views
+        .pop()
+        .ok_or_else(|| Error::internal("reading a port", "it vanished"))
+}
+
+pub(crate) fn views(tx: &Tx<'_>, ports: Vec<row::Port>) -> Result<Vec<PortView>> {
+    let ids: Vec<Value> = ports.iter().map(|p| p.id.to_value()).collect();
+    let mut addresses: HashMap<PortId, Vec<row::Allocation>> = Default::default();
+    for allocation in tx.list::<row::Allocation>(&Query::all().one_of("port_id", ids.clone()))? {
+        addresses
+            .entry(allocation.port_id)
+            .or_default()
+            .push(allocation);
+    }
+    // IPv4 first, as its numbers are less.
+    addresses
+        .values_mut()
+        .for_each(|held| held.sort_by_key(|a| model::ip_to_bits(a.address)));
+    let mut groups: HashMap<PortId, Vec<SecurityGroupId>> = Default::default();
+    for member in tx.list::<row::Membership>(&Query::all().one_of("port_id", ids))? {
+        groups
+            .entry(member.port_id)
+            .or_default()
+            .push(member.security_group_id);
+    }
+    let join = |port: row::Port| PortView {
+        addresses: addresses.remove(&port.id).unwrap_or_default(),
+        security_groups: groups.remove(&port.id).unwrap_or_default(),
+        port,
+    };
+    Ok(ports.into_iter().map(join).collect())
+}
+
+/// A port the caller may see: its own, or one on its network.
+pub(crate) fn visible(tx: &Tx<'_>, caller: &Caller, id: &PortId) -> Result<row::Port> {
+    let port: row::Port = tx.get(id)?;
+    let mut seen = caller.sees(&port.project_id);
+    if !seen {
+        seen = caller.sees(&tx.get::<row::Network>(&port.network_id)?.project_id);
+    }
+    list::seen(seen, port, Kind::Port, id)
+}
+
+pub(crate) fn groups_of(tx: &Tx<'_>, id: &PortId) -> Result<Vec<SecurityGroupId>> {
+    let members: Vec<row::Membership> = tx.list(&Query::equal("port_id", id.to_value()))?;
+    Ok(members.into_iter().map(|m| m.security_group_id).collect())
+}
+
+/// The subnets of a network, oldest first.
+pub(crate) fn subnets_of(tx: &Tx<'_>, network: &NetworkId) -> Result<Vec<row::Subnet>> {
+    let mut query = Query::equal("network_id", network.to_value());
+    query.order = vec![("created_ms", Order::Ascending)];
+    tx.list(&query)
+}
