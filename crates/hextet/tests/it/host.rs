@@ -186,6 +186,7 @@ impl Host {
                 "OS_CLIENT_CONFIG_FILE",
                 self.root.join("etc/hextet/clouds.yaml"),
             )
+            .env("PYTHONDONTWRITEBYTECODE", "1")
             .env("HOST_ROOT", &self.root)
             .env("HOST_OUTSIDE", &self.outside)
             .env("OPENSTACK", openstack())
@@ -235,7 +236,7 @@ pub(crate) fn openstack() -> String {
         .expect("HEXTET_OPENSTACK must name the openstack client: `make test` sets it")
 }
 
-fn guest() -> String {
+pub(crate) fn guest() -> String {
     std::env::var("HEXTET_GUEST")
         .expect("HEXTET_GUEST must name the directory of the test guest: `make test` sets it")
 }

@@ -4,6 +4,7 @@
 mod arrows;
 mod check;
 mod cloud_init;
+mod dual;
 mod fake;
 mod host;
 mod refusals;

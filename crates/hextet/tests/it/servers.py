@@ -52,10 +52,14 @@ def pings(name):
     return outside("ping", "-c", "1", "-W", "1", address(name)).returncode == 0
 
 
-def ssh(name, command):
+def ssh_to(address, command):
     options = ["StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "ConnectTimeout=3", "LogLevel=ERROR"]
     flags = [word for option in options for word in ("-o", option)]
-    return outside("ssh", "-i", KEY, *flags, "root@" + address(name), command)
+    return outside("ssh", "-i", KEY, *flags, "root@" + address, command)
+
+
+def ssh(name, command):
+    return ssh_to(address(name), command)
 
 
 def answers(name):
@@ -285,4 +289,5 @@ def volumes_removed():
 
 STAGES = (make, unmapped, restarted, power, still_off, strangers, remove,
           volume_written, volume_survived, volume_moved, volume_booted, card_plugged, volumes_removed)
-{stage.__name__: stage for stage in STAGES}[sys.argv[1]]()
+if __name__ == "__main__":
+    {stage.__name__: stage for stage in STAGES}[sys.argv[1]]()
