@@ -16,7 +16,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use model::{AttachmentId, Caller, Chap, Error, Key, Kind, NodeId, Result, ServerId, VolumeId};
 use store::{Field, Json, Order, Query, Tx, row};
 
-use crate::server::{log, visible};
+use crate::server::{log, unlocked, visible};
 use crate::{Cloud, now_ms, password, volume};
 
 pub(crate) use seen::{let_go, settle, volume_made};
@@ -47,7 +47,7 @@ impl Cloud {
     ) -> Result<row::Attachment> {
         caller.require_member()?;
         self.store().write(|tx| {
-            let server = visible(tx, caller, server)?;
+            let server = unlocked(tx, caller, server)?;
             let mut volume = volume::visible(tx, caller, id)?;
             require_settled(&server, "attach_volume")?;
             require_available(&volume)?;
@@ -74,7 +74,7 @@ impl Cloud {
     pub fn detach_volume(&self, caller: &Caller, server: &ServerId, id: &VolumeId) -> Result<()> {
         caller.require_member()?;
         self.store().write(|tx| {
-            let server = visible(tx, caller, server)?;
+            let server = unlocked(tx, caller, server)?;
             let mut attachment = find(tx, &server.id, id)?;
             require_settled(&server, "detach_volume")?;
             if attachment.root {

@@ -156,7 +156,7 @@ pub(crate) fn visible(tx: &Tx<'_>, caller: &Caller, id: &ServerId) -> Result<row
 ///
 /// # Errors
 /// `NotFound`, or `Conflict` when it is locked and the caller no administrator.
-pub(super) fn unlocked(tx: &Tx<'_>, caller: &Caller, id: &ServerId) -> Result<row::Server> {
+pub(crate) fn unlocked(tx: &Tx<'_>, caller: &Caller, id: &ServerId) -> Result<row::Server> {
     let server = visible(tx, caller, id)?;
     match server.locked && !caller.is_admin() {
         false => Ok(server),

@@ -302,6 +302,18 @@ async fn wrong_attachments_are_refused() {
 }
 
 #[tokio::test]
+async fn a_locked_server_keeps_what_it_has() {
+    let s = scene().await;
+    let (server, held, volume) = (s.running().await, s.volume().await, s.volume().await);
+    s.attached(&server, &held).await;
+    assert_eq!(act(&s.member, &server, json!({"lock": null})).await, 202);
+    shape::error(&s.attach(&server, &volume).await, 409, "it is locked");
+    shape::error(&s.detach(&server, &held).await, 409, "it is locked");
+    assert_eq!(act(&s.member, &server, json!({"unlock": null})).await, 202);
+    assert_eq!(s.detach(&server, &held).await.status, 202);
+}
+
+#[tokio::test]
 async fn no_answer_tells_a_secret() {
     let s = scene().await;
     let (server, volume) = (s.running().await, s.volume().await);
