@@ -103,6 +103,9 @@ fn leftovers<'a>(seen: &Plugged) -> impl Iterator<Item = Change<'a>> {
 
 /// What the controller is told: what QEMU has, and what it could not be given. While QEMU has not
 /// been asked yet, what is wanted is taken to be there: unknown is not gone.
+///
+/// A volume that is not wanted is here until its secret is gone, which goes last: with the block
+/// node, QEMU could still write to it.
 pub(super) fn attachments(
     orders: &Orders,
     seen: Option<&Plugged>,
@@ -111,19 +114,22 @@ pub(super) fn attachments(
 ) -> Vec<AttachmentSeen> {
     let wanted = orders.server.iter().flat_map(|server| &server.attachments);
     let wanted: BTreeSet<AttachmentId> = wanted.map(|attachment| attachment.id).collect();
-    let has: BTreeSet<AttachmentId> = match seen {
-        Some(seen) => seen
-            .devices
-            .iter()
-            .filter_map(|d| qemu::attachment_of(d))
-            .collect(),
-        None if runs => wanted
-            .iter()
-            .filter(|id| !failed.contains_key(id))
-            .copied()
-            .collect(),
-        None => BTreeSet::new(),
-    };
+    let unknown = Plugged::default();
+    let plugged = seen.unwrap_or(&unknown);
+    let devices = plugged
+        .devices
+        .iter()
+        .filter_map(|d| qemu::attachment_of(d));
+    let mut has: BTreeSet<AttachmentId> = devices.collect();
+    let secrets = plugged
+        .objects
+        .iter()
+        .filter_map(|object| object.strip_prefix(qemu::SECRET));
+    let secrets = secrets.filter_map(|id| id.parse().ok());
+    has.extend(secrets.filter(|id| !wanted.contains(id)));
+    if seen.is_none() && runs {
+        has.extend(wanted.iter().filter(|id| !failed.contains_key(id)));
+    }
     let had = has.iter().map(|id| AttachmentSeen {
         id: *id,
         failure: None,
@@ -136,4 +142,148 @@ pub(super) fn attachments(
         failure: Some(why.clone()),
     }))
     .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use model::{Chap, Mac, Server};
+
+    use super::*;
+
+    fn attachment(root: bool) -> Attachment {
+        Attachment {
+            id: AttachmentId::random(),
+            volume: model::VolumeId::random(),
+            portals: Vec::new(),
+            target: String::new(),
+            chap: Chap {
+                user: String::new(),
+                secret: String::new(),
+            },
+            root,
+            read_only: false,
+        }
+    }
+
+    fn orders(attachments: &[&Attachment], ports: &[(PortId, bool)]) -> Orders {
+        let id = "0b1e5f4c-7a53-4d3c-9f0e-6d0f5a0c1b2d";
+        let text = serde_json::json!({
+            "id": id, "name": "", "hostname": "", "project": "p".repeat(32), "power": "running",
+            "start_epoch": 1, "reboot_epoch": 0, "reboot": "soft", "vcpus": 1, "ram_mib": 1,
+            "disk_gib": 0, "ports": ports.iter().map(|(port, _)| port).collect::<Vec<_>>(),
+            "boot": {"disk": null, "kernel": null, "ramdisk": null, "kernel_args": "", "hardware": {}},
+            "availability_zone": "", "public_keys": [], "user_data": null, "metadata": [],
+            "created_ms": 0, "attachments": attachments, "config_drive": false,
+        });
+        let server: Server = serde_json::from_value(text).unwrap();
+        let nics = ports.iter().map(|(port, up)| Nic {
+            port: *port,
+            mac: Mac([2, 0, 0, 0, 0, 1]),
+            mtu: 1500,
+            up: *up,
+        });
+        Orders {
+            server: Some(Arc::new(server)),
+            nics: nics.collect(),
+            ports_up: true,
+            instance: None,
+        }
+    }
+
+    /// A QEMU that has these.
+    fn seen(attachments: &[&Attachment], ports: &[PortId]) -> Plugged {
+        let devices = attachments.iter().map(|a| qemu::volume_device(a.id));
+        Plugged {
+            devices: devices
+                .chain(ports.iter().map(|p| qemu::card_device(*p)))
+                .collect(),
+            nodes: attachments
+                .iter()
+                .map(|a| qemu::volume_node(a.id))
+                .collect(),
+            objects: attachments
+                .iter()
+                .map(|a| qemu::volume_secret(a.id))
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn what_is_as_wanted_is_left_alone() {
+        let (one, root, port) = (attachment(false), attachment(true), PortId::random());
+        let orders = orders(&[&root, &one], &[(port, true)]);
+        let mut seen = seen(&[&root, &one], &[port]);
+        seen.nodes.extend(["root".into(), "variables".into()]);
+        seen.objects.extend(["rng".into()]);
+        assert_eq!(plan(&orders, &seen, &[port].into(), &BTreeMap::new()), []);
+        assert_eq!(
+            attachments(&orders, Some(&seen), true, &BTreeMap::new()).len(),
+            2
+        );
+    }
+
+    #[test]
+    fn what_goes_goes_in_order() {
+        let (one, port) = (attachment(false), PortId::random());
+        let orders = orders(&[], &[]);
+        let mut there = seen(&[&one], &[port]);
+        let taps = BTreeSet::from([port]);
+        let device = |id| Change::Unplug(id);
+        let (volume, card) = (qemu::volume_device(one.id), qemu::card_device(port));
+        let mut both = vec![device(card), device(volume)];
+        both.sort_by_key(|change| format!("{change:?}"));
+        assert_eq!(plan(&orders, &there, &taps, &BTreeMap::new()), both);
+        there.devices.clear();
+        let node = Change::DropNode(qemu::volume_node(one.id));
+        let secret = Change::DropObject(qemu::volume_secret(one.id));
+        let rest = [node, secret, Change::DropTap(port)];
+        assert_eq!(plan(&orders, &there, &taps, &BTreeMap::new()), rest);
+        // It is told to be gone only when nothing of it is left.
+        assert_eq!(
+            attachments(&orders, Some(&there), true, &BTreeMap::new()).len(),
+            1
+        );
+        let nothing = Plugged::default();
+        assert_eq!(
+            plan(&orders, &nothing, &BTreeSet::new(), &BTreeMap::new()),
+            []
+        );
+        assert_eq!(
+            attachments(&orders, Some(&nothing), true, &BTreeMap::new()),
+            []
+        );
+    }
+
+    #[test]
+    fn what_comes_comes_once() {
+        let (one, root) = (attachment(false), attachment(true));
+        let (up, down) = (PortId::random(), PortId::random());
+        let orders = orders(&[&root, &one], &[(up, true), (down, false)]);
+        let has = seen(&[&root], &[]);
+        let planned = plan(&orders, &has, &BTreeSet::new(), &BTreeMap::new());
+        let [Change::Attach(attach), Change::Connect(nic)] = planned[..] else {
+            panic!("{planned:?}");
+        };
+        assert_eq!((attach.id, nic.port), (one.id, up));
+        // What could not be is told, and not tried again.
+        let failed = BTreeMap::from([(one.id, "why".to_owned())]);
+        let planned = plan(&orders, &has, &BTreeSet::new(), &failed);
+        assert!(matches!(planned[..], [Change::Connect(_)]));
+        let told = attachments(&orders, Some(&has), true, &failed);
+        let told = told.iter().find(|seen| seen.id == one.id);
+        assert_eq!(told.and_then(|seen| seen.failure.as_deref()), Some("why"));
+        // A tap without its card is given back before it is tried anew.
+        let planned = plan(&orders, &has, &[up].into(), &failed);
+        assert_eq!(planned[0], Change::DropTap(up));
+    }
+
+    #[test]
+    fn unknown_is_not_gone() {
+        let one = attachment(false);
+        let orders = orders(&[&one], &[]);
+        assert_eq!(attachments(&orders, None, true, &BTreeMap::new()).len(), 1);
+        assert_eq!(attachments(&orders, None, false, &BTreeMap::new()), []);
+    }
 }
