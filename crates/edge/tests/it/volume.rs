@@ -354,3 +354,24 @@ async fn limits_of_volumes_are_shown_set_and_kept() {
         "default"
     );
 }
+
+#[tokio::test]
+async fn a_microversion_that_is_not_there_is_406() {
+    let s = scene().await;
+    for (version, expected) in [
+        ("volume 3.0", 200),
+        ("volume latest", 200),
+        ("compute 2.1", 200),
+        ("volume 3.1", 406),
+        ("volume 2.0", 406),
+        ("volume x", 406),
+    ] {
+        let request = s.member.request(http::Method::GET, VOLUMES);
+        let answer = request
+            .header("openstack-api-version", version)
+            .send()
+            .await;
+        assert_eq!(answer.status.as_u16(), expected, "{version}");
+        assert_eq!(answer.header("openstack-api-version"), "volume 3.0");
+    }
+}
