@@ -163,7 +163,7 @@ impl Keeper {
             daemon = kept;
             let pause = match outcome {
                 Some(outcome) => self.take_in(outcome, orders.as_ref()),
-                None => AGAIN_AFTER,
+                None => self.give_up_for_now(),
             };
             let exit = daemon.as_ref().and_then(Daemon::exit);
             if self.wait(exit, pause).await.is_err() {
@@ -199,6 +199,17 @@ impl Keeper {
                 (None, None)
             }
         }
+    }
+
+    /// Nobody waits for an answer that a failed look does not give.
+    fn give_up_for_now(&self) -> Duration {
+        self.portals.send_if_modified(|now| {
+            let unknown = now.is_none();
+            now.get_or_insert_with(|| Err("this node cannot look after volumes".into()))
+                .is_err()
+                && unknown
+        });
+        AGAIN_AFTER
     }
 
     /// Tells what is new, and begins what takes long. How long to wait for the next pass.

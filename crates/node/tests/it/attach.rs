@@ -364,6 +364,29 @@ async fn a_guest_boots_from_a_volume_and_reaches_nothing_else() {
     assert_eq!(tables, "");
 }
 
+/// Each of its ports takes one device: the first is taken at the start.
+#[tokio::test(flavor = "multi_thread")]
+async fn q35_takes_volumes_at_its_start_and_later() {
+    let Some(mut place) = Place::new().await else {
+        return;
+    };
+    let mut server = place.host.server(Sector::Deaf);
+    server.boot.hardware.machine = model::MachineType::Q35;
+    let mut volumes = [blank(1), blank(1), blank(1)];
+    let attachments: Vec<_> = volumes.iter_mut().map(|v| place.attachment(v)).collect();
+    place.life.want(&volumes.iter().collect::<Vec<_>>());
+    let ready = |seen: &&model::Seen| matches!(seen, model::Seen::Volume(seen) if seen.ready);
+    while place.life.volumes.seen().iter().filter(ready).count() < volumes.len() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    for count in 1..=attachments.len() {
+        server.attachments = attachments[..count].to_vec();
+        server.attachments.sort_by_key(|attachment| attachment.id);
+        place.node.want(&server);
+        place.until_attached(&server).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_network_card_comes_and_goes() {
     let Some(mut place) = Place::new().await else {
