@@ -9,11 +9,12 @@ use http::{HeaderMap, StatusCode, Uri};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use model::{Caller, Error, Kind, Result, Scope};
-use serde_json::json;
 use tokio::sync::Semaphore;
 
+use crate::compute;
 use crate::context::{Context, parse_query};
 use crate::dialect::{Dialect, error_reply};
+use crate::microversion::{self, Microversion};
 use crate::remembered::Remembered;
 use crate::reply::{Body, Reply};
 use crate::route::{Found, Handler, Routes};
@@ -59,29 +60,21 @@ impl Api {
     pub async fn answer(&self, parts: Parts, body: Incoming, request_id: &str) -> Reply {
         let path = parts.uri.path().to_owned();
         let dialect = Dialect::of_path(&path);
-        let reply = match check_version(dialect, &parts.headers) {
-            Err(version) => not_acceptable(dialect, &version),
-            Ok(()) => self
-                .handle(parts, path, body, request_id)
-                .await
-                .unwrap_or_else(|e| {
+        let (reply, version) = match microversion::asked(dialect, &parts.headers) {
+            Err(refusal) => (refusal, Microversion(1)),
+            Ok(version) => {
+                let answered = self.handle(parts, path, body, version, request_id).await;
+                let reply = answered.unwrap_or_else(|e| {
                     log(&e, request_id);
                     error_reply(dialect, &e, &self.cloud.settings().url)
-                }),
+                });
+                (reply, version)
+            }
         };
         let reply = reply.with("x-openstack-request-id", request_id);
+        let reply = microversion::told(reply, dialect, version);
         match dialect {
-            Dialect::Compute => reply
-                .with("x-compute-request-id", request_id)
-                .with("x-openstack-nova-api-version", "2.1")
-                .with("openstack-api-version", "compute 2.1")
-                .with(
-                    "vary",
-                    "OpenStack-API-Version, X-OpenStack-Nova-API-Version",
-                ),
-            Dialect::Volume => reply
-                .with("openstack-api-version", "volume 3.0")
-                .with("vary", "OpenStack-API-Version"),
+            Dialect::Compute => reply.with("x-compute-request-id", request_id),
             Dialect::Identity => reply.with("vary", "X-Auth-Token"),
             _ => reply,
         }
@@ -92,6 +85,7 @@ impl Api {
         parts: Parts,
         path: String,
         body: Incoming,
+        version: Microversion,
         request_id: &str,
     ) -> Result<Reply> {
         let (route, params) = match self.routes.find(&parts.method, &path) {
@@ -116,9 +110,14 @@ impl Api {
         if !matches!(route.handler, Handler::Open(_)) {
             volume::check_project(&caller, &params)?;
         }
+        // A later microversion's route is not there for an earlier one's client.
+        if route.dialect == Dialect::Compute && version < compute::since(route.path) {
+            return Err(Error::not_found(Kind::Path, path));
+        }
         let mut ctx = Context {
             cloud: self.cloud.clone(),
             caller,
+            version,
             path,
             params,
             query: parse_query(parts.uri.query().unwrap_or_default()),
@@ -230,38 +229,6 @@ fn nobody(request_id: &str) -> Caller {
         roles: Vec::new(),
         request_id: request_id.to_owned(),
     }
-}
-
-/// Whether the microversion that a client asks for is the one there is; else which it asks for.
-fn check_version(dialect: Dialect, headers: &HeaderMap) -> Result<(), String> {
-    let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok());
-    let (service, only, old) = match dialect {
-        Dialect::Compute => ("compute ", "2.1", text("x-openstack-nova-api-version")),
-        Dialect::Volume => ("volume ", "3.0", None),
-        _ => return Ok(()),
-    };
-    let new = text("openstack-api-version")
-        .and_then(|v| v.trim().strip_prefix(service))
-        .map(str::trim);
-    match new.or(old) {
-        None | Some("latest") => Ok(()),
-        Some(asked) if asked == only => Ok(()),
-        Some(other) => Err(other.to_owned()),
-    }
-}
-
-fn not_acceptable(dialect: Dialect, version: &str) -> Reply {
-    let (only, fault) = match dialect {
-        Dialect::Volume => ("3.0", "notAcceptable"),
-        _ => ("2.1", "computeFault"),
-    };
-    let message = format!(
-        "Version {version} is not supported by the API. Minimum is {only} and maximum is {only}."
-    );
-    Reply::json(
-        StatusCode::NOT_ACCEPTABLE,
-        &json!({fault: {"code": 406, "message": message}}),
-    )
 }
 
 fn log(error: &Error, request_id: &str) {

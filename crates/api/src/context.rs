@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use crate::microversion::Microversion;
 use bytes::Bytes;
 use cloud::Cloud;
 use http::HeaderMap;
@@ -12,6 +13,8 @@ pub(crate) struct Context {
     pub cloud: Cloud,
     /// On open routes: nobody.
     pub caller: Caller,
+    /// What it asked for, within its service's major version.
+    pub version: Microversion,
     /// The path, without the query.
     pub path: String,
     /// Values of the path's names.
@@ -23,6 +26,11 @@ pub(crate) struct Context {
 }
 
 impl Context {
+    /// Whether the client speaks this microversion, or a later one.
+    pub(crate) fn since(&self, minor: u32) -> bool {
+        self.version >= Microversion(minor)
+    }
+
     /// The value of a name in the path.
     pub(crate) fn param(&self, name: &str) -> &str {
         let found = self.params.iter().find(|(n, _)| n == name);

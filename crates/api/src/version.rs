@@ -5,6 +5,7 @@ use model::Result;
 use serde_json::{Value, json};
 
 use crate::context::Context;
+use crate::microversion::COMPUTE;
 use crate::reply::Reply;
 use crate::route::{Handler, Lines};
 
@@ -85,7 +86,7 @@ fn compute_document(ctx: &Context) -> Value {
     json!({
         "id": "v2.1",
         "status": "CURRENT",
-        "version": "2.1",
+        "version": format!("2.{COMPUTE}"),
         "min_version": "2.1",
         "updated": "2013-07-23T11:33:21Z",
         "links": [{"rel": "self", "href": format!("{}/compute/v2.1/", ctx.cloud.settings().url)}],

@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use md5::{Digest, Md5};
-use model::{Caller, Error, Kind, Result};
+use model::{Caller, Error, Kind, Result, UserId};
 use store::{Field, Query, Value, row};
 
 use crate::list::{self, Page};
@@ -16,28 +16,42 @@ const MAX_KEY: usize = 16_384;
 /// A keypair to import.
 #[derive(Clone, Debug)]
 pub struct NewKeypair {
+    /// The caller unless an administrator names another.
+    pub owner: Option<UserId>,
     pub name: String,
     pub public_key: String,
 }
 
 impl Cloud {
-    /// The caller's key with this name.
-    pub fn get_keypair(&self, caller: &Caller, name: &str) -> Result<row::Keypair> {
+    /// A key with this name: the caller's, or for an administrator anyone's.
+    pub fn get_keypair(
+        &self,
+        caller: &Caller,
+        owner: Option<&UserId>,
+        name: &str,
+    ) -> Result<row::Keypair> {
+        let owner = owner_of(caller, owner)?;
         self.store()
-            .read(|tx| find(tx, caller, name)?.ok_or_else(|| Error::not_found(Kind::Keypair, name)))
+            .read(|tx| find(tx, owner, name)?.ok_or_else(|| Error::not_found(Kind::Keypair, name)))
     }
 
-    /// The caller's keys.
-    pub fn list_keypairs(&self, caller: &Caller, page: &Page) -> Result<Vec<row::Keypair>> {
+    /// The caller's keys, or for an administrator anyone's.
+    pub fn list_keypairs(
+        &self,
+        caller: &Caller,
+        owner: Option<&UserId>,
+        page: &Page,
+    ) -> Result<Vec<row::Keypair>> {
+        let owner = owner_of(caller, owner)?;
         let mut page = page.clone();
         page.order = vec![("name".to_owned(), store::Order::Ascending)];
-        page.marker = page.marker.map(|name| key_id(caller, &name));
+        page.marker = page.marker.map(|name| key_id(owner, &name));
         self.store().read(|tx| {
             list::run(
                 tx,
                 &page
                     .query::<row::Keypair>()?
-                    .and("user_id", caller.user.to_value()),
+                    .and("user_id", owner.to_value()),
             )
         })
     }
@@ -54,34 +68,43 @@ impl Cloud {
                 "Keypair data is invalid: Keypair name contains unsafe characters",
             ));
         }
+        let owner = owner_of(caller, new.owner.as_ref())?;
         let public_key = new.public_key.trim();
         let keypair = row::Keypair {
-            id: key_id(caller, &new.name),
-            user_id: caller.user.clone(),
+            id: key_id(owner, &new.name),
+            user_id: owner.clone(),
             name: new.name.clone(),
             kind: "ssh".into(),
             public_key: public_key.to_owned(),
             fingerprint: fingerprint(public_key)?,
             created_ms: now_ms(),
         };
-        self.store()
-            .write(|tx| match find(tx, caller, &new.name)? {
-                Some(_) => Err(Error::conflict(format!(
-                    "Key pair '{}' already exists.",
-                    new.name
-                ))),
-                None => {
-                    check_quota(tx, caller)?;
-                    tx.insert(&keypair)
-                }
-            })?;
+        self.store().write(|tx| match find(tx, owner, &new.name)? {
+            Some(_) => Err(Error::conflict(format!(
+                "Key pair '{}' already exists.",
+                new.name
+            ))),
+            None => {
+                {
+                    tx.get::<row::User>(owner)?;
+                    check_quota(tx, caller, owner)?
+                };
+                tx.insert(&keypair)
+            }
+        })?;
         Ok(keypair)
     }
 
     /// Removes a key. Servers that got it keep it.
-    pub fn delete_keypair(&self, caller: &Caller, name: &str) -> Result<()> {
+    pub fn delete_keypair(
+        &self,
+        caller: &Caller,
+        owner: Option<&UserId>,
+        name: &str,
+    ) -> Result<()> {
+        let owner = owner_of(caller, owner)?;
         self.store().write(
-            |tx| match tx.delete::<row::Keypair>(&key_id(caller, name))? {
+            |tx| match tx.delete::<row::Keypair>(&key_id(owner, name))? {
                 true => Ok(()),
                 false => Err(Error::not_found(Kind::Keypair, name)),
             },
@@ -90,24 +113,31 @@ impl Cloud {
 }
 
 /// Keys are a user's; how many it may have says the project it works in.
-fn check_quota(tx: &store::Tx<'_>, caller: &Caller) -> Result<()> {
+fn check_quota(tx: &store::Tx<'_>, caller: &Caller, owner: &UserId) -> Result<()> {
     let project = caller.project()?;
-    let used = tx.count::<row::Keypair>("user_id", caller.user.to_value())?;
+    let used = tx.count::<row::Keypair>("user_id", owner.to_value())?;
     quota::check_used(tx, project, Resource::KeyPairs, used, 1)
 }
 
-pub(crate) fn find(
-    tx: &store::Tx<'_>,
-    caller: &Caller,
-    name: &str,
-) -> Result<Option<row::Keypair>> {
-    let query =
-        Query::equal("user_id", caller.user.to_value()).and("name", Value::Text(name.to_owned()));
+pub(crate) fn find(tx: &store::Tx<'_>, owner: &UserId, name: &str) -> Result<Option<row::Keypair>> {
+    let query = Query::equal("user_id", owner.to_value()).and("name", Value::Text(name.to_owned()));
     Ok(tx.list(&query)?.pop())
 }
 
-fn key_id(caller: &Caller, name: &str) -> String {
-    format!("{}/{name}", caller.user)
+/// Whose keys a request means.
+///
+/// # Errors
+/// `Forbidden` for another's, unless the caller is an administrator.
+fn owner_of<'a>(caller: &'a Caller, named: Option<&'a UserId>) -> Result<&'a UserId> {
+    match named {
+        None => Ok(&caller.user),
+        Some(user) if *user == caller.user => Ok(user),
+        Some(user) => caller.require_admin().map(|()| user),
+    }
+}
+
+fn key_id(owner: &UserId, name: &str) -> String {
+    format!("{owner}/{name}")
 }
 
 /// The MD5 fingerprint of a key's blob (RFC 4716, section 4), as the compute API shows it.

@@ -113,6 +113,11 @@ impl Cloud {
             .collect())
     }
 
+    /// Whether a node is connected now.
+    pub fn is_connected(&self, node: NodeId) -> bool {
+        lock(&self.inner.nodes.connected).contains_key(&node)
+    }
+
     fn greet(&self, facts: &NodeFacts) -> Result<()> {
         self.store().write(|tx| {
             let node = row::Node {

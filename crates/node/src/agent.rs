@@ -123,6 +123,8 @@ struct State {
     memory: Memory,
     /// Servers whose end the controller waits to hear of.
     ending: BTreeSet<ServerId>,
+    /// Ports whose end it waits to hear of.
+    leaving: BTreeSet<PortId>,
     up: BTreeSet<PortId>,
     /// The controller has yet to hear of every port.
     tell_ports: bool,
@@ -158,6 +160,7 @@ impl Agent {
         let state = State {
             memory,
             ending: BTreeSet::new(),
+            leaving: BTreeSet::new(),
             up: BTreeSet::new(),
             tell_ports: false,
             blocked: BTreeMap::new(),
@@ -398,6 +401,12 @@ impl Agent {
         let ending = state.ending.iter().copied();
         let ended: Vec<ServerId> = ending.filter(|id| !self.inner.guests.knows(*id)).collect();
         state.ending.retain(|id| !ended.contains(id));
+        // The pass before this took away what was not wanted when it began.
+        let leaving = std::mem::take(&mut state.leaving);
+        let (waiting, left): (_, BTreeSet<PortId>) = leaving
+            .into_iter()
+            .partition(|id| wanted.ports.contains_key(id));
+        state.leaving = waiting;
         let before = std::mem::replace(&mut state.up, up);
         let whole = std::mem::take(&mut state.tell_ports);
         let legs = wanted.routers.values().flat_map(|router| &router.ports);
@@ -409,6 +418,7 @@ impl Agent {
         });
         let seen: Vec<Seen> = ports
             .chain(ended.into_iter().map(Seen::GuestGone))
+            .chain(left.into_iter().map(Seen::PortGone))
             .collect();
         drop(state);
         if !seen.is_empty() {
@@ -443,9 +453,16 @@ impl Agent {
 
 impl State {
     fn take_in(&mut self, changes: Vec<Change>, generation: Option<u64>) -> io::Result<()> {
+        // What is said without a generation is asked again: word of it was lost.
+        let wanted = self.memory.wanted().clone();
+        let had = |id: &PortId| generation.is_none() || wanted.ports.contains_key(id);
         for change in &changes {
-            if let (Key::Server(id), None) = (change.key, &change.document) {
-                self.ending.insert(id);
+            match (change.key, &change.document) {
+                (Key::Server(id), None) => drop(self.ending.insert(id)),
+                // Ports of other nodes are tombstones here, too, and no news.
+                (Key::Port(id), None) if had(&id) => drop(self.leaving.insert(id)),
+                (Key::Port(id), Some(_)) => drop(self.leaving.remove(&id)),
+                _ => {}
             }
         }
         self.memory.take_in(changes, generation)

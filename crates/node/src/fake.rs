@@ -74,7 +74,11 @@ impl FakeAgent {
                     changes,
                     generation,
                 } => {
-                    let gone = gone(&changes);
+                    let again = generation.is_none();
+                    let mut gone = gone(&changes);
+                    // Ports of other nodes are tombstones here, too, and no news.
+                    let had = |id: &PortId| again || self.memory.wanted().ports.contains_key(id);
+                    gone.retain(|seen| !matches!(seen, Seen::PortGone(id) if !had(id)));
                     self.memory.take_in(changes, generation)?;
                     let now = Picture::of(self.memory.wanted());
                     let seen: Vec<Seen> = now.news(&told).into_iter().chain(gone).collect();
@@ -133,6 +137,7 @@ fn gone(changes: &[Change]) -> Vec<Seen> {
     let gone = changes.iter().filter(|change| change.document.is_none());
     gone.filter_map(|change| match change.key {
         Key::Server(id) => Some(Seen::GuestGone(id)),
+        Key::Port(id) => Some(Seen::PortGone(id)),
         Key::Volume(id) => Some(Seen::VolumeGone(id)),
         _ => None,
     })

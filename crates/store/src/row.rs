@@ -311,7 +311,7 @@ rows! {
         updated_ms: i64,
         /// Only an administrator changes it.
         locked: bool,
-        /// `,a,b,`: commas around each, so that a list can look for one whole.
+        /// `,a,,b,`: commas around each, so that a list can look for one whole.
         tags: String,
         /// The group it was made in.
         group_id: Option<ServerGroupId>,

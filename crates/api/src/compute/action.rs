@@ -3,6 +3,7 @@
 use cloud::{GroupChange, ServerAction};
 use http::StatusCode;
 use model::{Error, Reboot, Result};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::server;
@@ -33,6 +34,20 @@ const NOT_YET: [&str; 20] = [
     "restore",
     "changePassword",
 ];
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RemoteBody {
+    remote_console: RemoteConsole,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RemoteConsole {
+    protocol: String,
+    #[serde(rename = "type")]
+    kind: String,
+}
 
 /// Consoles with a screen.
 const CONSOLES: [&str; 4] = [
@@ -67,9 +82,15 @@ pub(super) fn act(ctx: Context) -> Later {
                 ctx.cloud.lock_server(&ctx.caller, &id, lock)?;
                 return Ok(Reply::empty(StatusCode::ACCEPTED));
             }
-            console if CONSOLES.contains(&console) => {
+            console if CONSOLES.contains(&console) && !ctx.since(6) => {
                 ctx.cloud.get_server(&ctx.caller, &id)?;
                 return Err(no_console(&argument["type"]));
+            }
+            "trigger_crash_dump" if ctx.since(17) => {
+                ctx.cloud.get_server(&ctx.caller, &id)?;
+                return Err(Error::invalid(
+                    "A crash of a guest cannot be brought about in this cloud: trigger_crash_dump is not supported",
+                ));
             }
             other if NOT_YET.contains(&other) => {
                 return Err(Error::invalid(format!(
@@ -89,6 +110,21 @@ fn group(ctx: &Context, argument: &Value, change: GroupChange) -> Result<Reply> 
     ctx.cloud
         .change_server_group(&ctx.caller, &server::id(ctx)?, name, change)?;
     Ok(Reply::empty(StatusCode::ACCEPTED))
+}
+
+/// `POST /v2.1/servers/{id}/remote-consoles`, in place of the actions from 2.6.
+pub(super) fn remote_console(ctx: &Context) -> Result<Reply> {
+    let wanted = ctx.json::<RemoteBody>()?.remote_console;
+    ctx.cloud.get_server(&ctx.caller, &server::id(ctx)?)?;
+    ctx.caller.require_member()?;
+    let known = ["vnc", "spice", "rdp", "serial"].contains(&wanted.protocol.as_str());
+    if !known && !(wanted.protocol == "mks" && ctx.since(8)) {
+        return Err(Error::invalid(format!(
+            "Invalid input for field/attribute protocol: '{}' is no console protocol",
+            wanted.protocol
+        )));
+    }
+    Err(no_console(&json!(wanted.kind)))
 }
 
 /// Only the serial console's text is offered here.

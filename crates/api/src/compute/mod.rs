@@ -1,4 +1,7 @@
-//! The compute API at microversion 2.1.
+//! The compute API, from microversion 2.1 to 2.26.
+//!
+//! What a later microversion added stands in one place each: routes in [`LATER`], a server's fields
+//! in `server_view::later`, those of other things beside their views (`ctx.since`).
 
 mod action;
 mod attachment;
@@ -15,11 +18,26 @@ mod server;
 mod server_create;
 mod server_group;
 mod server_view;
+mod tag;
 
 use http::Method;
 
+use crate::microversion::Microversion;
 use crate::route::{Handler::Look, Handler::Open, Handler::Plain, Handler::Wait, Lines};
 use crate::version;
+
+/// Routes that a later microversion brought, by how their paths begin.
+const LATER: [(&str, u32); 3] = [
+    ("/v2.1/servers/{id}/remote-consoles", 6),
+    ("/v2.1/servers/{id}/migrations", 23),
+    ("/v2.1/servers/{id}/tags", 26),
+];
+
+/// The microversion that brought a route.
+pub(crate) fn since(path: &str) -> Microversion {
+    let later = LATER.iter().find(|(begin, _)| path.starts_with(begin));
+    Microversion(later.map_or(1, |(_, minor)| *minor))
+}
 
 pub(crate) const ROUTES: Lines = &[
     (Method::GET, "", Open(version::compute_list)),
@@ -98,10 +116,10 @@ pub(crate) const ROUTES: Lines = &[
         "/v2.1/os-keypairs/{name}",
         Plain(keypair::delete),
     ),
-    (Method::GET, "/v2.1/servers", Plain(server::list)),
+    (Method::GET, "/v2.1/servers", Look(server::list)),
     (Method::POST, "/v2.1/servers", Plain(server::create)),
-    (Method::GET, "/v2.1/servers/detail", Plain(server::detail)),
-    (Method::GET, "/v2.1/servers/{id}", Plain(server::show)),
+    (Method::GET, "/v2.1/servers/detail", Look(server::detail)),
+    (Method::GET, "/v2.1/servers/{id}", Look(server::show)),
     (Method::PUT, "/v2.1/servers/{id}", Plain(server::update)),
     (Method::DELETE, "/v2.1/servers/{id}", Plain(server::delete)),
     (Method::POST, "/v2.1/servers/{id}/action", Wait(action::act)),
@@ -194,6 +212,34 @@ pub(crate) const ROUTES: Lines = &[
         Method::DELETE,
         "/v2.1/servers/{id}/os-interface/{port}",
         Plain(interface::detach),
+    ),
+    (
+        Method::POST,
+        "/v2.1/servers/{id}/remote-consoles",
+        Plain(action::remote_console),
+    ),
+    (
+        Method::GET,
+        "/v2.1/servers/{id}/migrations",
+        Plain(server::migrations),
+    ),
+    (Method::GET, "/v2.1/servers/{id}/tags", Plain(tag::list)),
+    (Method::PUT, "/v2.1/servers/{id}/tags", Plain(tag::replace)),
+    (Method::DELETE, "/v2.1/servers/{id}/tags", Plain(tag::clear)),
+    (
+        Method::GET,
+        "/v2.1/servers/{id}/tags/{tag}",
+        Plain(tag::show),
+    ),
+    (
+        Method::PUT,
+        "/v2.1/servers/{id}/tags/{tag}",
+        Plain(tag::add),
+    ),
+    (
+        Method::DELETE,
+        "/v2.1/servers/{id}/tags/{tag}",
+        Plain(tag::remove),
     ),
     (
         Method::GET,

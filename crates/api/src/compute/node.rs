@@ -85,11 +85,15 @@ pub(super) fn services(ctx: &Context) -> Result<Reply> {
     ctx.caller.require_admin()?;
     let nodes = ctx.cloud.nodes()?;
     let view = |(place, (node, up)): (u32, &(row::Node, bool))| {
-        json!({
+        let mut view = json!({
             "id": place, "binary": "nova-compute", "host": node.name, "zone": "nova",
             "status": "enabled", "state": if *up { "up" } else { "down" },
             "updated_at": time::bare_micros(node.seen_ms), "disabled_reason": null,
-        })
+        });
+        if ctx.since(11) {
+            view["forced_down"] = json!(false);
+        }
+        view
     };
     let entries: Vec<Value> = (1..).zip(&nodes).map(view).collect();
     Ok(Reply::ok(&json!({"services": entries})))

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use cloud::{NamePattern, ServerFilter, ServerUpdate, ServerView};
+use cloud::{NamePattern, ServerFilter, ServerTagFilter, ServerUpdate, ServerView};
 use model::{Error, Kind, Result, ServerId};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -13,6 +13,7 @@ use crate::context::Context;
 use crate::json::nullable;
 use crate::page::Names;
 use crate::reply::Reply;
+use crate::time;
 
 const FILTERS: Names = &[
     ("name", "name"),
@@ -29,6 +30,9 @@ const FILTERS: Names = &[
     ("created_at", "created_ms"),
     ("updated_at", "updated_ms"),
     ("flavor", "flavor_id"),
+    ("reservation_id", "reservation_id"),
+    ("launch_index", "launch_index"),
+    ("config_drive", "config_drive"),
 ];
 
 /// The statuses behind each of the compute API's vm states.
@@ -41,16 +45,7 @@ const VM_STATES: [(&str, &[&str]); 4] = [
 
 /// Filters that the compute API has and this cloud does not: an answer that passed over them would
 /// list servers that were not asked for.
-const NOT_YET: [&str; 8] = [
-    "power_state",
-    "changes-since",
-    "changes-before",
-    "reservation_id",
-    "tags",
-    "not-tags",
-    "locked",
-    "config_drive",
-];
+const NOT_YET: [&str; 3] = ["power_state", "changes-before", "locked"];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -97,7 +92,7 @@ pub(super) fn show(ctx: &Context) -> Result<Reply> {
 pub(super) fn create(ctx: &Context) -> Result<Reply> {
     let body = ctx.json::<CreateBody>()?;
     let reservation = body.server.return_reservation_id == Some(true);
-    let new = server_create::check(body.server, body.hints.unwrap_or_default())?;
+    let new = server_create::check(ctx, body.server, body.hints.unwrap_or_default())?;
     let made = ctx.cloud.create_servers(&ctx.caller, &new)?;
     let first = made
         .first()
@@ -127,6 +122,9 @@ pub(super) fn create(ctx: &Context) -> Result<Reply> {
 pub(super) fn update(ctx: &Context) -> Result<Reply> {
     let wanted = ctx.json::<UpdateBody>()?.server;
     let (v4, v6) = access(wanted.access_v4.as_deref(), wanted.access_v6.as_deref())?;
+    if wanted.description.is_some() && !ctx.since(19) {
+        return Err(server_create::unexpected("description"));
+    }
     let update = ServerUpdate {
         name: wanted.name,
         description: wanted.description,
@@ -175,6 +173,13 @@ pub(super) fn security_groups(ctx: &Context) -> Result<Reply> {
     Ok(Reply::ok(&json!({"security_groups": groups})))
 }
 
+/// `GET /v2.1/servers/{id}/migrations`: servers stay where they are.
+pub(super) fn migrations(ctx: &Context) -> Result<Reply> {
+    ctx.cloud.get_server(&ctx.caller, &id(ctx)?)?;
+    ctx.caller.require_admin()?;
+    Ok(Reply::ok(&json!({"migrations": []})))
+}
+
 /// A server's id in a path.
 pub(super) fn id(ctx: &Context) -> Result<ServerId> {
     ctx.id("id", Kind::Server)
@@ -218,6 +223,8 @@ fn listed(ctx: &Context, view: fn(&Context, &ServerView) -> Value) -> Result<Rep
             .transpose()?,
         addresses: held_addresses(ctx)?,
         node: ctx.query("host").or(ctx.query("node")).map(str::to_owned),
+        tags: tags(ctx),
+        changed_since_ms: ctx.query("changes-since").map(moment).transpose()?,
     };
     if ctx
         .query("deleted")
@@ -243,6 +250,31 @@ fn listed(ctx: &Context, view: fn(&Context, &ServerView) -> Value) -> Result<Rep
         servers.iter().map(|s| view(ctx, s)).collect(),
     );
     Ok(Reply::ok(&Value::Object(body)))
+}
+
+/// Filters by tags, each a list between commas; before 2.26 they are passed over.
+fn tags(ctx: &Context) -> ServerTagFilter {
+    let named = |name: &str| -> Vec<String> {
+        let text = ctx
+            .query(name)
+            .filter(|_| ctx.since(26))
+            .unwrap_or_default();
+        cloud::split_tags(text)
+    };
+    ServerTagFilter {
+        all: named("tags"),
+        any: named("tags-any"),
+        not_all: named("not-tags"),
+        none: named("not-tags-any"),
+    }
+}
+
+fn moment(text: &str) -> Result<i64> {
+    time::parse(text).ok_or_else(|| {
+        Error::invalid(format!(
+            "Invalid input for field/attribute changes-since: '{text}' is no moment of ISO 8601"
+        ))
+    })
 }
 
 /// The compute API takes a regular expression; of those, plain text with `^` and `$` at its ends.

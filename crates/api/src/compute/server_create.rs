@@ -9,7 +9,8 @@ use serde_json::Value;
 use store::row;
 
 use super::block_device::{BlockDevice, disks};
-use crate::json::{ip, number, parse, truth};
+use crate::context::Context;
+use crate::json::{ip, nullable, number, parse, truth};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -40,6 +41,9 @@ enum OneOrMany {
 #[serde(deny_unknown_fields)]
 pub(super) struct Create {
     name: String,
+    /// From 2.19.
+    #[serde(default, deserialize_with = "nullable")]
+    description: Option<Option<String>>,
     #[serde(rename = "imageRef")]
     image: Option<String>,
     #[serde(rename = "flavorRef")]
@@ -90,7 +94,10 @@ struct GroupJson {
 ///
 /// # Errors
 /// `Invalid`, naming the field.
-pub(super) fn check(wanted: Create, hints: HintsJson) -> Result<NewServer> {
+pub(super) fn check(ctx: &Context, wanted: Create, hints: HintsJson) -> Result<NewServer> {
+    if wanted.description.is_some() && !ctx.since(19) {
+        return Err(unexpected("description"));
+    }
     let not_yet = |what: &str| {
         Error::invalid(format!(
             "{what} is not available in this cloud yet: leave it out"
@@ -128,8 +135,12 @@ pub(super) fn check(wanted: Create, hints: HintsJson) -> Result<NewServer> {
     Ok(NewServer {
         access_v4,
         access_v6,
+        // Before 2.19 a server is described by its name.
+        description: match ctx.since(19) {
+            true => wanted.description.flatten(),
+            false => Some(wanted.name.clone()),
+        },
         name: wanted.name,
-        description: None,
         image,
         disks,
         flavor,
@@ -176,6 +187,13 @@ pub(super) fn access(
         }
     };
     Ok((one("accessIPv4", v4, true)?, one("accessIPv6", v6, false)?))
+}
+
+/// A field that the client's microversion does not have.
+pub(super) fn unexpected(field: &str) -> Error {
+    Error::invalid(format!(
+        "Additional properties are not allowed ('{field}' was unexpected)"
+    ))
 }
 
 fn placement(hints: HintsJson) -> Result<Hints> {

@@ -35,25 +35,28 @@ pub(super) fn list(ctx: &Context) -> Result<Reply> {
             .parse()
             .map_err(|_| Error::invalid(format!("offset must be a whole number, not '{text}'")))?,
     };
-    let views: Vec<Value> = groups.iter().skip(offset).map(view).collect();
+    let views: Vec<Value> = groups.iter().skip(offset).map(|g| view(ctx, g)).collect();
     Ok(Reply::ok(&json!({"server_groups": views})))
 }
 
 /// `GET /v2.1/os-server-groups/{id}`
 pub(super) fn show(ctx: &Context) -> Result<Reply> {
     let group = ctx.cloud.get_server_group(&ctx.caller, &id(ctx)?)?;
-    Ok(Reply::ok(&json!({"server_group": view(&group)})))
+    Ok(Reply::ok(&json!({"server_group": view(ctx, &group)})))
 }
 
 /// `POST /v2.1/os-server-groups`
 pub(super) fn create(ctx: &Context) -> Result<Reply> {
     let wanted = ctx.json::<Body>()?.server_group;
     let policy = match wanted.policies.as_slice() {
-        [one] => Policy::named(one).ok_or_else(|| {
-            Error::invalid(format!(
-                "Invalid input for field/attribute policies: '{one}' is none of affinity, anti-affinity, soft-affinity and soft-anti-affinity"
-            ))
-        })?,
+        [one] => {
+            let soft = one.starts_with("soft-") && !ctx.since(15);
+            Policy::named(one).filter(|_| !soft).ok_or_else(|| {
+                Error::invalid(format!(
+                    "Invalid input for field/attribute policies: '{one}' is none of affinity and anti-affinity, nor, from microversion 2.15, of soft-affinity and soft-anti-affinity"
+                ))
+            })?
+        }
         _ => {
             return Err(Error::invalid(
                 "Invalid input for field/attribute policies: a server group has one policy",
@@ -63,7 +66,7 @@ pub(super) fn create(ctx: &Context) -> Result<Reply> {
     let group = ctx
         .cloud
         .create_server_group(&ctx.caller, &wanted.name, policy)?;
-    Ok(Reply::ok(&json!({"server_group": view(&group)})))
+    Ok(Reply::ok(&json!({"server_group": view(ctx, &group)})))
 }
 
 /// `DELETE /v2.1/os-server-groups/{id}`
@@ -76,10 +79,15 @@ fn id(ctx: &Context) -> Result<ServerGroupId> {
     ctx.id("id", Kind::ServerGroup)
 }
 
-fn view(view: &ServerGroupView) -> Value {
+fn view(ctx: &Context, view: &ServerGroupView) -> Value {
     let group = &view.group;
-    json!({
+    let mut body = json!({
         "id": group.id, "name": group.name, "policies": [group.policy],
         "members": view.members, "metadata": {},
-    })
+    });
+    if ctx.since(13) {
+        body["project_id"] = json!(group.project_id);
+        body["user_id"] = json!(group.user_id);
+    }
+    body
 }

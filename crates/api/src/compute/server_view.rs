@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use cloud::{ServerView, vm_state};
-use model::{Power, PowerSeen};
+use model::{ImageFile, Power, PowerSeen};
 use serde_json::{Map, Value, json};
 use store::row;
 
@@ -74,7 +74,10 @@ pub(super) fn view(ctx: &Context, view: &ServerView) -> Value {
     let volumes: Vec<Value> = view
         .attachments
         .iter()
-        .map(|a| json!({"id": a.volume_id}))
+        .map(|a| match ctx.since(3) {
+            true => json!({"id": a.volume_id, "delete_on_termination": a.delete_on_termination}),
+            false => json!({"id": a.volume_id}),
+        })
         .collect();
     let mut body = json!({
         "id": id, "name": server.name, "status": server.status,
@@ -116,7 +119,49 @@ pub(super) fn view(ctx: &Context, view: &ServerView) -> Value {
         body["OS-EXT-SRV-ATTR:hypervisor_hostname"] = json!(view.node_name);
         body["OS-EXT-SRV-ATTR:instance_name"] = json!(format!("instance-{}", server.id.short()));
     }
+    later(ctx, view, &mut body);
     body
+}
+
+/// What each microversion after 2.1 added to a server.
+fn later(ctx: &Context, view: &ServerView, body: &mut Value) {
+    let server = &view.server;
+    let admin = ctx.caller.is_admin();
+    if ctx.since(3) && admin {
+        let boot = &server.boot.0;
+        let image = |file: &Option<ImageFile>| {
+            let id = file.as_ref().map(|file| file.id.to_string());
+            json!(id.unwrap_or_default())
+        };
+        for (name, value) in [
+            ("hostname", json!(cloud::hostname(&server.name, &server.id))),
+            ("reservation_id", json!(server.reservation_id)),
+            ("launch_index", json!(server.launch_index)),
+            ("kernel_id", image(&boot.kernel)),
+            ("ramdisk_id", image(&boot.ramdisk)),
+            ("root_device_name", json!("/dev/vda")),
+            ("user_data", json!(server.user_data.0)),
+        ] {
+            body[format!("OS-EXT-SRV-ATTR:{name}")] = value;
+        }
+    }
+    if ctx.since(9) {
+        body["locked"] = json!(server.locked);
+    }
+    if ctx.since(16) && admin {
+        let up = server.node_id.map(|node| ctx.cloud.is_connected(node));
+        body["host_status"] = json!(match up {
+            Some(true) => "UP",
+            Some(false) => "UNKNOWN",
+            None => "",
+        });
+    }
+    if ctx.since(19) {
+        body["description"] = json!(server.description);
+    }
+    if ctx.since(26) {
+        body["tags"] = json!(cloud::split_tags(&server.tags));
+    }
 }
 
 fn address_or_none(address: Option<IpAddr>) -> String {

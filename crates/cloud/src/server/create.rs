@@ -261,7 +261,7 @@ fn public_keys(tx: &Tx<'_>, caller: &Caller, name: Option<&str>) -> Result<Vec<(
     let Some(name) = name else {
         return Ok(Vec::new());
     };
-    let key = keypair::find(tx, caller, name)?;
+    let key = keypair::find(tx, &caller.user, name)?;
     let key = key.ok_or_else(|| Error::invalid("Invalid key_name provided."))?;
     Ok(vec![(key.name, key.public_key)])
 }

@@ -9,6 +9,7 @@ mod interface;
 pub(crate) mod log;
 mod metadata;
 mod state;
+mod tag;
 mod view;
 
 use std::net::IpAddr;
@@ -24,6 +25,7 @@ pub use disks::{DiskSource, NewDisk};
 pub use interface::ServerNetwork;
 pub use metadata::Others;
 pub use state::{ServerAction, vm_state};
+pub use tag::{ServerTagChange, ServerTagFilter, split_tags};
 pub use view::{NamePattern, ServerFilter, ServerView};
 
 pub(crate) use boot::image_file;
@@ -129,7 +131,7 @@ pub fn host_id(project: &ProjectId, node: NodeId) -> String {
 }
 
 /// A host name (RFC 1123) made of a server's name.
-pub(crate) fn hostname(name: &str, id: &ServerId) -> String {
+pub fn hostname(name: &str, id: &ServerId) -> String {
     let spaced = name.chars().map(|c| {
         if c.is_ascii_alphanumeric() {
             c.to_ascii_lowercase()

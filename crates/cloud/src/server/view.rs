@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use model::{Caller, Error, Kind, Result, Scope, ServerId};
 use store::{Field, Query, Tx, Value, row};
 
+use super::tag::ServerTagFilter;
 use super::visible;
 use crate::list::{self, Page};
 use crate::port::{self, PortView};
@@ -19,6 +20,9 @@ pub struct ServerFilter {
     pub addresses: Vec<IpAddr>,
     /// The name of the node it is on.
     pub node: Option<String>,
+    pub tags: ServerTagFilter,
+    /// Milliseconds since 1970: changed then or later.
+    pub changed_since_ms: Option<i64>,
 }
 
 /// Text that a name holds, begins with, ends with, or is.
@@ -52,7 +56,10 @@ impl ServerFilter {
             let condition = "t.node_id IN (SELECT n.id FROM node n WHERE n.name = ?)";
             query = query.matching(condition, vec![Value::Text(node.clone())]);
         }
-        query
+        if let Some(since) = self.changed_since_ms {
+            query = query.matching("t.updated_ms >= ?", vec![since.to_value()]);
+        }
+        self.tags.narrow(query)
     }
 }
 

@@ -12,6 +12,7 @@ mod golden;
 mod image;
 mod image_format;
 mod look;
+mod microversion;
 mod node;
 mod page;
 mod place;

@@ -74,11 +74,11 @@ impl Hall {
 
     async fn group(&self, policy: &str) -> String {
         let body = json!({"server_group": {"name": "g", "policies": [policy]}});
-        let made = self
+        let request = self
             .member
-            .post("/compute/v2.1/os-server-groups", body)
-            .await;
-        id(&made.expect(200))
+            .request(http::Method::POST, "/compute/v2.1/os-server-groups");
+        let request = request.header("openstack-api-version", "compute 2.15");
+        id(&request.json(&body).send().await.expect(200))
     }
 }
 

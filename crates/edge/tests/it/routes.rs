@@ -199,7 +199,8 @@ async fn a_microversion_that_is_not_there_is_406() {
     for (version, expected) in [
         ("2.1", 200),
         ("latest", 200),
-        ("2.2", 406),
+        ("2.26", 200),
+        ("2.27", 406),
         ("3.0", 406),
         ("x", 406),
     ] {
