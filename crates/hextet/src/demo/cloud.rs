@@ -1,21 +1,24 @@
 //! What the demo asks of its cloud, in the words of an OpenStack user.
 
 use std::fs::File;
-use std::net::Ipv6Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::process::Stdio;
 
-use ipnet::Ipv6Net;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use tokio::process::Command;
 
 use super::openstack::OpenStack;
 use crate::Failure;
 
-/// The external network, with the outside's address as its gateway. All are of the prefix for
-/// documentation (RFC 3849): nothing real can be meant.
+/// The external network, with the outside's addresses as its gateways. All are of the prefixes for
+/// documentation (RFC 3849, RFC 5737): nothing real can be meant.
 const EXTERNAL: &str = "2001:db8:ffff::/64";
 const GATEWAY: &str = "2001:db8:ffff::1";
+const EXTERNAL4: &str = "198.51.100.0/24";
+const GATEWAY4: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
 /// The network that servers are on.
 const PRIVATE: &str = "2001:db8:1::/64";
+const PRIVATE4: &str = "192.0.2.0/24";
 /// The private key that opens them, a file beside the cloud's.
 pub(super) const KEY: &str = "ssh-key";
 pub(super) const SERVERS: [&str; 3] = ["demo-1", "demo-2", "demo-3"];
@@ -44,10 +47,31 @@ pub(super) async fn servers(openstack: OpenStack<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The outside's address, with the length of the external network's prefix.
-pub(super) fn gateway() -> Ipv6Net {
+/// Gives a server an address that the outside knows, and says which.
+pub(super) async fn floating_ip(
+    openstack: OpenStack<'_>,
+    server: &str,
+) -> Result<Ipv4Addr, Failure> {
+    let made = openstack
+        .create(&words("floating ip create public"))
+        .await?;
+    let address = made["floating_ip_address"].as_str();
+    let address: Ipv4Addr = address
+        .and_then(|text| text.parse().ok())
+        .ok_or("the floating IP has no IPv4 address")?;
+    let text = address.to_string();
+    let add = [words("server add floating ip"), vec![server, &text]].concat();
+    openstack.run(&add).await?;
+    Ok(address)
+}
+
+/// The outside's addresses, with the lengths of the external network's prefixes.
+pub(super) fn gateways() -> [IpNet; 2] {
     let address = GATEWAY.parse().expect("a constant of this form");
-    Ipv6Net::new_assert(address, 64)
+    [
+        Ipv6Net::new_assert(address, 64).into(),
+        Ipv4Net::new_assert(GATEWAY4, 24).into(),
+    ]
 }
 
 /// The prefix of the network that servers are on.
@@ -63,19 +87,32 @@ async fn networks(openstack: OpenStack<'_>) -> Result<Ipv6Addr, Failure> {
     openstack
         .create(&[words(public6), rest.into()].concat())
         .await?;
+    let public4 = "subnet create --network public --no-dhcp --subnet-range";
+    let gateway4 = GATEWAY4.to_string();
+    let rest = [EXTERNAL4, "--gateway", &gateway4, "public4"];
+    openstack
+        .create(&[words(public4), rest.into()].concat())
+        .await?;
     openstack.create(&words("network create private")).await?;
     let private6 = "subnet create --network private --ip-version 6 --ipv6-ra-mode slaac --ipv6-address-mode slaac --subnet-range";
     let rest = [PRIVATE, "private6"];
     openstack
         .create(&[words(private6), rest.into()].concat())
         .await?;
+    let private4 = "subnet create --network private --subnet-range";
+    let rest = [PRIVATE4, "private4"];
+    openstack
+        .create(&[words(private4), rest.into()].concat())
+        .await?;
     let router = "router create --external-gateway public r1";
     let made = openstack.create(&words(router)).await?;
-    openstack
-        .run(&words("router add subnet r1 private6"))
-        .await?;
-    let address = &made["external_gateway_info"]["external_fixed_ips"][0]["ip_address"];
-    let address = address.as_str().and_then(|text| text.parse().ok());
+    for subnet in ["private6", "private4"] {
+        let add = [words("router add subnet r1"), vec![subnet]].concat();
+        openstack.run(&add).await?;
+    }
+    let addresses = made["external_gateway_info"]["external_fixed_ips"].as_array();
+    let mut addresses = addresses.into_iter().flatten();
+    let address = addresses.find_map(|a| a["ip_address"].as_str()?.parse().ok());
     Ok(address.ok_or("the router has no IPv6 address on the external network")?)
 }
 
@@ -123,14 +160,19 @@ async fn access(openstack: OpenStack<'_>) -> Result<(), Failure> {
         "demo",
     ];
     openstack.create(&words).await?;
-    for protocol in [&["ipv6-icmp"][..], &["tcp", "--dst-port", "22"]] {
+    for (family, protocol) in [
+        ("IPv6", &["ipv6-icmp"][..]),
+        ("IPv6", &["tcp", "--dst-port", "22"]),
+        ("IPv4", &["icmp"]),
+        ("IPv4", &["tcp", "--dst-port", "22"]),
+    ] {
         let words = [
             "security",
             "group",
             "rule",
             "create",
             "--ethertype",
-            "IPv6",
+            family,
             "--protocol",
         ];
         openstack

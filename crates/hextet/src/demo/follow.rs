@@ -89,7 +89,7 @@ fn look(
     let known = servers.entry(name.clone()).or_insert_with(|| {
         let outside = outside.clone();
         pings.spawn(async move {
-            reach::ping(&outside, address).await?;
+            reach::ping(&outside, address.into()).await?;
             Ok((name, Instant::now()))
         });
         Followed {
@@ -106,7 +106,7 @@ fn look(
     Ok(())
 }
 
-/// The first address of a server.
+/// The first IPv6 address of a server.
 fn address(server: &Value) -> Option<Ipv6Addr> {
     let networks = server["addresses"].as_object()?.values();
     let mut all = networks.flat_map(|n| n.as_array().into_iter().flatten());

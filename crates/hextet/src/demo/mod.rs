@@ -19,6 +19,7 @@ mod table;
 mod tidy;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use futures_util::future::try_join_all;
 use linux::netns::Netns;
@@ -94,7 +95,7 @@ impl Story<'_> {
     async fn tell(self) -> Result<Servers, Failure> {
         let root = self.place.root().display();
         let stage = self.say.stage(format!("a cloud below {root}"));
-        let outside = self.place.lay_links(cloud::gateway())?;
+        let outside = self.place.lay_links(&cloud::gateways())?;
         server::init(self.place).await?;
         let places = self.place.places()?;
         let suspects = Suspects {
@@ -138,7 +139,11 @@ impl Story<'_> {
         let stage = self.say.stage("SSH to each: it knows its name");
         self.log_in_to(outside, &servers).await?;
         stage.done();
+        let floating = self.float(openstack, outside).await?;
         self.restart(hextet, outside, &servers).await?;
+        let stage = self.say.stage("the floating IP answers as before");
+        reach::ping(outside, floating).await?;
+        stage.done();
         self.judge().await?;
         Ok(servers)
     }
@@ -156,6 +161,18 @@ impl Story<'_> {
         Ok(())
     }
 
+    /// Reaches a server by IPv4: its address is a DHCP lease, and the outside knows another.
+    async fn float(self, openstack: OpenStack<'_>, outside: &Netns) -> Result<IpAddr, Failure> {
+        let name = cloud::SERVERS[0];
+        let address = cloud::floating_ip(openstack, name).await?.into();
+        let doing = format!("{name} over IPv4, by its floating IP {address}: ping and SSH");
+        let stage = self.say.stage(doing);
+        reach::ping(outside, address).await?;
+        reach::ssh(outside, address, &self.place.file(cloud::KEY), name).await?;
+        stage.done();
+        Ok(address)
+    }
+
     /// Kills hextet and starts it again: the guests must not notice.
     async fn restart(
         self,
@@ -169,7 +186,9 @@ impl Story<'_> {
         let stage = self
             .say
             .stage("the same QEMU processes, answering ping and SSH as before");
-        let pings = servers.values().map(|s| reach::ping(outside, s.address));
+        let pings = servers
+            .values()
+            .map(|s| reach::ping(outside, s.address.into()));
         try_join_all(pings).await?;
         self.log_in_to(outside, servers).await?;
         self.still_active(&hextet, servers).await?;
@@ -220,7 +239,7 @@ impl Story<'_> {
         let key = self.place.file(cloud::KEY);
         let each = servers
             .iter()
-            .map(|(name, s)| reach::ssh(outside, s.address, &key, name));
+            .map(|(name, s)| reach::ssh(outside, s.address.into(), &key, name));
         try_join_all(each).await.map(drop)
     }
 

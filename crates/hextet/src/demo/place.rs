@@ -4,7 +4,7 @@
 //!   hextet-demo-ID-node                  hextet-demo-ID-outside
 //!   +--------------------------------+   +----------------------------+
 //!   | br-ext: physical network public|   | eth0 2001:db8:ffff::1/64   |
-//!   |   outside ---------------------+---+                            |
+//!   |   outside ---------------------+---+      198.51.100.1/24       |
 //!   +--------------------------------+   +----------------------------+
 //! ```
 //! `DIR/demo.toml` says so, and stays locked while the demo runs: a record that nobody has locked
@@ -15,7 +15,7 @@ use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use ipnet::Ipv6Net;
+use ipnet::{IpNet, Ipv6Net};
 use linux::netlink::{Netlink, Route, VethEnd};
 use linux::netns::Netns;
 use model::NodeId;
@@ -154,7 +154,7 @@ impl Place {
     }
 
     /// Makes both namespaces and what joins them. May be repeated.
-    pub(super) fn lay_links(&self, gateway: Ipv6Net) -> io::Result<Netns> {
+    pub(super) fn lay_links(&self, gateways: &[IpNet]) -> io::Result<Netns> {
         let (node, outside) = (self.node()?, Netns::ensure(&self.outside_name())?);
         let [inner, outer] = [(&node, "outside"), (&outside, "eth0")].map(|(ns, name)| VethEnd {
             ns,
@@ -169,7 +169,9 @@ impl Place {
         there.set_up(BRIDGE)?;
         let mut here = Netlink::open(&outside)?;
         here.set_up("eth0")?;
-        here.ensure_address("eth0", gateway.into())?;
+        for gateway in gateways {
+            here.ensure_address("eth0", *gateway)?;
+        }
         Ok(outside)
     }
 

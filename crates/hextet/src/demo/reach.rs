@@ -1,6 +1,6 @@
 //! Reaching servers from the outside: ping and SSH, run inside the outside's namespace.
 
-use std::net::Ipv6Addr;
+use std::net::IpAddr;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -24,7 +24,7 @@ const SSH_ONCE: Duration = Duration::from_secs(20);
 ///
 /// # Errors
 /// When none comes.
-pub(super) async fn ping(outside: &Netns, address: Ipv6Addr) -> Result<(), Failure> {
+pub(super) async fn ping(outside: &Netns, address: IpAddr) -> Result<(), Failure> {
     let replied = async {
         while !pinged(outside, address).await? {
             sleep(Duration::from_millis(50)).await;
@@ -38,9 +38,9 @@ pub(super) async fn ping(outside: &Netns, address: Ipv6Addr) -> Result<(), Failu
 }
 
 /// One `ping` until it hears something; `false` when it ends without a reply.
-async fn pinged(outside: &Netns, address: Ipv6Addr) -> Result<bool, Failure> {
+async fn pinged(outside: &Netns, address: IpAddr) -> Result<bool, Failure> {
     let mut command = Command::new("ping");
-    command.args(["-6", "-n", "-i", PING_EVERY, &address.to_string()]);
+    command.args(["-n", "-i", PING_EVERY, &address.to_string()]);
     command
         .env("LC_ALL", "C")
         .stdout(Stdio::piped())
@@ -64,7 +64,7 @@ async fn pinged(outside: &Netns, address: Ipv6Addr) -> Result<bool, Failure> {
 /// What the last attempt said; or another name than the server's.
 pub(super) async fn ssh(
     outside: &Netns,
-    address: Ipv6Addr,
+    address: IpAddr,
     key: &Path,
     name: &str,
 ) -> Result<(), Failure> {
@@ -102,7 +102,7 @@ pub(super) fn ssh_options(key: &Path) -> Vec<String> {
     options
 }
 
-async fn hostname(outside: &Netns, address: Ipv6Addr, key: &Path) -> Result<String, Failure> {
+async fn hostname(outside: &Netns, address: IpAddr, key: &Path) -> Result<String, Failure> {
     let mut command = Command::new("ssh");
     command.args(ssh_options(key));
     for option in ["BatchMode=yes", "IdentitiesOnly=yes", "ConnectTimeout=5"] {
