@@ -7,7 +7,7 @@ export CARGO_TARGET_DIR := $(abspath $(TARGET))
 export HEXTET_OPENSTACK := $(abspath $(VENV))/bin/openstack
 export HEXTET_GUEST := $(abspath $(GUEST))
 
-.PHONY: build test test-slow lint unit demo bench guest prepare clean
+.PHONY: build test test-slow lint unit demo bench crash-matrix guest prepare clean
 
 build:
 	cargo build --release --locked -p hextet
@@ -42,6 +42,10 @@ demo: build guest
 
 bench: build guest
 	cargo run --release --locked -p testkit --bin bench -- --hextet $(HEXTET) --guest $(GUEST)
+
+# Kills hextet between any two of its steps; `make test` tries a few of them.
+crash-matrix: guest
+	HEXTET_CRASH_MATRIX=all cargo test --locked -p hextet --test it crash:: -- --nocapture
 
 clean:
 	cargo clean

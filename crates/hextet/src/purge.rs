@@ -1,8 +1,7 @@
 //! `hextet node purge`: takes away what this node made, from what is on disk and in the kernel.
 
-use std::fs::File;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use node::{guest, links, volumes};
 
@@ -10,10 +9,7 @@ use crate::Failure;
 use crate::config::{Places, load};
 use crate::demo::{place::Place, processes};
 use crate::files::{Readers, directory};
-use crate::up::{lock, node_settings};
-
-/// How long a killed process's lock may outlive it: in a child between its birth and its program.
-const LOCK_FREED: Duration = Duration::from_secs(5);
+use crate::up::{LOCK_FREED, lock_within, node_settings};
 
 /// Ends guests and what serves volumes, removes links, filters, volumes' data and the node's files. Settings, database and images stay.
 /// Of a demo that was kept or killed, its `hextet up` and its network namespaces go as well.
@@ -79,14 +75,4 @@ fn node(places: &Places, patience: Duration) -> Result<(), Failure> {
         }
     }
     Ok(())
-}
-
-fn lock_within(places: &Places, patience: Duration) -> Result<File, Failure> {
-    let began = Instant::now();
-    loop {
-        match lock(places) {
-            Err(_) if began.elapsed() < patience => std::thread::sleep(Duration::from_millis(20)),
-            outcome => return outcome,
-        }
-    }
 }

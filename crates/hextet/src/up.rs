@@ -5,6 +5,7 @@ mod fake;
 use std::fs::{File, TryLockError};
 use std::io::Write;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use cloud::{Cloud, Secret, Settings};
 use linux::inet4::Inet4;
@@ -25,6 +26,8 @@ const IMAGE_CACHE_GIB: u64 = 64;
 
 /// How long `ready` waits for the node.
 const NODE_WITHIN: std::time::Duration = std::time::Duration::from_secs(5);
+/// How long a killed process's lock may outlive it.
+pub(crate) const LOCK_FREED: Duration = Duration::from_secs(2);
 /// Octets on their way between controller and node inside the process.
 const LINK_BUFFER: usize = 256 << 10;
 
@@ -33,7 +36,7 @@ pub(crate) fn up(places: &Places) -> Result<(), Failure> {
     log::start();
     let config = load(places)?;
     directory(&places.run, Readers::Owner)?;
-    let _lock = lock(places)?;
+    let _lock = lock_within(places, LOCK_FREED)?;
     many_files()?;
     let nodes = nodes(places, &config)?;
     // Before any other thread: each inherits it, and so does all that they start.
@@ -109,8 +112,23 @@ fn announce(url: &str) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Waits for the lock of a hextet that was killed: a child between its birth and its program keeps
+/// it for a moment.
+///
+/// # Errors
+/// When another hextet runs on this root.
+pub(crate) fn lock_within(places: &Places, patience: Duration) -> Result<File, Failure> {
+    let began = Instant::now();
+    loop {
+        match lock(places) {
+            Err(_) if began.elapsed() < patience => std::thread::sleep(Duration::from_millis(20)),
+            outcome => return outcome,
+        }
+    }
+}
+
 /// One process at a time has a root. The lock goes with the process, however it ends.
-pub(crate) fn lock(places: &Places) -> Result<File, Failure> {
+fn lock(places: &Places) -> Result<File, Failure> {
     let path = places.run.join("lock");
     let file = File::create(&path).map_err(|e| format!("cannot write {}: {e}", path.display()))?;
     match file.try_lock() {

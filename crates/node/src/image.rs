@@ -216,7 +216,9 @@ impl Shared {
         // An attempt whose guest was deleted may still be at work: no two share a name.
         let attempt = self.attempts.fetch_add(1, Ordering::Relaxed);
         let new = dir.join(format!(".{}.{}.{attempt}", image.id, std::process::id()));
-        if let Err(e) = make(&new).and_then(|()| fs::rename(&new, path)) {
+        let made = make(&new);
+        crash::point("image: made, under another name");
+        if let Err(e) = made.and_then(|()| fs::rename(&new, path)) {
             let _ = fs::remove_file(&new);
             return Err(named(e));
         }

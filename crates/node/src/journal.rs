@@ -68,7 +68,9 @@ impl Journal {
         if let Some(generation) = generation {
             write_line(&mut self.file, &Line::Generation(generation))?;
         }
-        self.file.flush()
+        self.file.flush()?;
+        crash::point("journal: appended");
+        Ok(())
     }
 
     /// Begins anew with a whole picture.
@@ -85,6 +87,7 @@ impl Journal {
         write_line(&mut file, &Line::Generation(generation))?;
         file.flush()?;
         file.get_ref().sync_all()?;
+        crash::point("journal: written anew, under another name");
         fs::rename(&fresh, &self.path)?;
         if let Some(dir) = self.path.parent() {
             File::open(dir)?.sync_all()?;

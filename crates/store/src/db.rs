@@ -1,5 +1,6 @@
 //! The database: one writer, many readers, transactions as closures.
 
+use std::panic::Location;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -51,7 +52,9 @@ impl Store {
 
     /// Runs `work` in one transaction: all of it is durable when this returns, or none of it.
     /// The closure may run twice, so it must have no effect but its statements.
+    #[track_caller]
     pub fn write<T>(&self, mut work: impl FnMut(&mut Tx<'_>) -> Result<T>) -> Result<T> {
+        let place = Location::caller();
         blocking(|| {
             let writer = lock(&self.inner.writer);
             let before = *self.inner.generation.borrow();
@@ -67,7 +70,9 @@ impl Store {
             let done = work(&mut tx).and_then(|result| {
                 let generation = tx.generation;
                 tx.save_generation(before)?;
+                crash::point_of(|| format!("store: before the commit of {place}"));
                 execute(&writer, "COMMIT")?;
+                crash::point_of(|| format!("store: after the commit of {place}"));
                 Ok((result, generation))
             });
             match done {

@@ -255,7 +255,9 @@ impl Daemon {
     fn ask(&self, request: &Request) -> io::Result<String> {
         let told =
             |e: io::Error| io::Error::new(e.kind(), format!("tgtd, {}: {e}", request.doing()));
-        self.exchange(request).map_err(told)
+        let answer = self.exchange(request).map_err(told)?;
+        crash::point_of(|| format!("tgtd: {}", request.name()));
+        Ok(answer)
     }
 
     fn exchange(&self, request: &Request) -> io::Result<String> {

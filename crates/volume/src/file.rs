@@ -27,6 +27,7 @@ pub fn begin(dir: &Path, volume: VolumeId) -> io::Result<NewFile> {
     let mut options = File::options();
     let options = options.write(true).create(true).truncate(true).mode(0o600);
     let file = options.open(&path).map_err(|e| named(e, &path))?;
+    crash::point("volume: begun");
     let dir = dir.to_owned();
     Ok(NewFile { file, dir, volume })
 }
@@ -48,6 +49,7 @@ impl NewFile {
         self.file.set_len(size_bytes)?;
         fchown(&self.file, Some(uid), Some(uid))?;
         self.file.sync_all()?;
+        crash::point("volume: made, under another name");
         fs::rename(&path, self.dir.join(name(self.volume)))?;
         File::open(&self.dir)?.sync_all()
     }

@@ -93,6 +93,12 @@ struct Header {
 }
 
 impl Request {
+    /// The kind of it.
+    pub(crate) fn name(&self) -> String {
+        let words = self.doing();
+        words.split(' ').take(2).collect::<Vec<_>>().join(" ")
+    }
+
     /// What the request does, in words; never a secret.
     pub fn doing(&self) -> String {
         match self {

@@ -85,6 +85,16 @@ impl Host {
 
     /// Starts the cloud and waits for its one line.
     pub(crate) fn up(&mut self) {
+        let line = self.start(&[]);
+        assert!(
+            line.starts_with("ready https://[::1]:"),
+            "said '{line}', and in its log: {}",
+            self.log()
+        );
+    }
+
+    /// Starts the cloud with variables in its environment; the line it says, if it comes so far.
+    pub(crate) fn start(&mut self, environment: &[(&str, &str)]) -> String {
         let log = fs::OpenOptions::new()
             .create(true)
             .append(true)
@@ -94,6 +104,7 @@ impl Host {
         up.arg("--root")
             .arg(&self.root)
             .arg("up")
+            .envs(environment.iter().copied())
             .stdout(Stdio::piped())
             .stderr(log);
         let mut up = up.process_group(0).spawn().unwrap();
@@ -102,11 +113,13 @@ impl Host {
             .read_line(&mut line)
             .unwrap();
         self.up = Some(up);
-        assert!(
-            line.starts_with("ready https://[::1]:"),
-            "said '{line}', and in its log: {}",
-            self.log()
-        );
+        line
+    }
+
+    /// Whether the cloud's process has ended by itself.
+    pub(crate) fn ended(&mut self) -> bool {
+        let up = self.up.as_mut();
+        up.is_none_or(|up| up.try_wait().unwrap().is_some())
     }
 
     /// Ends the cloud as a power failure would.
@@ -157,7 +170,16 @@ impl Host {
 
     /// What the invariant checker finds in this cloud.
     pub(crate) fn findings(&self) -> String {
-        let checked = self.hextet(&["manage", "check", "--deep"]);
+        self.found_by(&["manage", "check", "--deep"])
+    }
+
+    /// The same without reading the data of images.
+    pub(crate) fn quick_findings(&self) -> String {
+        self.found_by(&["manage", "check"])
+    }
+
+    fn found_by(&self, check: &[&str]) -> String {
+        let checked = self.hextet(check);
         let (found, said) = (checked.stdout, checked.stderr);
         assert!(
             matches!(checked.status.code(), Some(0 | 1)),

@@ -3,7 +3,12 @@
 
 mod arrows;
 mod check;
+/// The demo's client: a connection that tells when it breaks.
+#[allow(dead_code)]
+#[path = "../../src/demo/client.rs"]
+mod client;
 mod cloud_init;
+mod crash;
 mod dual;
 mod fake;
 mod host;

@@ -139,6 +139,7 @@ impl Filters {
     }
 
     fn record(&mut self, ns: &Netns, space: Space, tables: Tables) -> io::Result<bool> {
+        crash::point("filters: applied");
         let generation = nft::generation(ns)?;
         self.applied.insert(space, Applied { tables, generation });
         Ok(true)

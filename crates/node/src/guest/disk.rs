@@ -86,6 +86,7 @@ fn appear(
     fill(&file)?;
     fchown(&file, Some(uid), Some(uid))?;
     file.sync_all()?;
+    crash::point("guest: its disk is made, under another name");
     fs::rename(&new, dir.join(name))
 }
 

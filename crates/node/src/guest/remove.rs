@@ -34,6 +34,7 @@ pub fn purge(settings: &GuestSettings) -> io::Result<()> {
 pub(super) fn files(settings: &GuestSettings, server: ServerId) -> io::Result<()> {
     cgroup::remove(settings.cgroup.as_deref(), server)?;
     directory(&run_dir(settings, server))?;
+    crash::point("guest: its sockets are gone");
     directory(&state_dir(settings, server))
 }
 

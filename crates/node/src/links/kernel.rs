@@ -106,6 +106,7 @@ impl<'a> Kernel<'a> {
                 arp::announce(&self.open(*space)?.0, name, mac.0, *address)?;
             }
         }
+        crash::point_of(|| format!("links: {}", step.name()));
         Ok(())
     }
 

@@ -42,6 +42,12 @@ impl Step {
         )
     }
 
+    /// What it does, without to what.
+    pub(super) fn name(&self) -> String {
+        let text = format!("{self:?}");
+        text.split('(').next().unwrap_or_default().to_owned()
+    }
+
     /// The namespace and, if it is about one, the link.
     pub fn place(&self) -> (Space, Option<&Place>) {
         match self {

@@ -34,6 +34,7 @@ impl Guest {
             let taps = nics.into_iter().map(|nic| Ok((open_tap(nic.port)?, nic)));
             let taps = taps.collect::<io::Result<_>>()?;
             let cgroup = cgroup::ensure(cgroup.as_deref(), parts.server);
+            crash::point("guest: taps and cgroup are there");
             Parts {
                 taps,
                 config_drive,
@@ -42,7 +43,9 @@ impl Guest {
             }
             .start()
         });
-        let machine = started.await?.answers().await?;
+        let machine = started.await?;
+        crash::point("guest: QEMU is started");
+        let machine = machine.answers().await?;
         self.launched(machine, epochs).await
     }
 

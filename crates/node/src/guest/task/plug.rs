@@ -85,6 +85,7 @@ impl Guest {
     async fn unplug(&mut self, device: String) -> io::Result<()> {
         let now = Instant::now();
         self.qmp()?.ask_for_device(&device).await?;
+        crash::point("guest: asked to let go of a device");
         let asked = self.asked.entry(device.clone()).or_insert(Asked {
             first: now,
             last: now,
@@ -179,7 +180,9 @@ impl Guest {
         let plugged = async {
             let secret = qemu::volume_secret(attachment.id);
             qmp.add_secret(&secret, &attachment.chap.secret).await?;
+            crash::point("guest: a volume's secret is told");
             qmp.add_block_node(disk.node()).await?;
+            crash::point("guest: a volume's node is there");
             add_device(qmp, &board, |bus| disk.device(bus)).await
         };
         // What is left of a failure goes with the next plan: it has no device.

@@ -17,6 +17,7 @@ const PRESS_AGAIN: Duration = Duration::from_secs(3);
 
 impl Guest {
     pub(super) async fn apply(&mut self, step: Step, orders: &Orders) -> io::Result<()> {
+        crash::point_of(|| format!("guest: before {step:?}"));
         let Some(server) = &orders.server else {
             return self.end().await;
         };
@@ -152,6 +153,7 @@ impl Guest {
         self.keep_console().await;
         if let Some(machine) = &mut self.machine {
             machine.end().await?;
+            crash::point("guest: QEMU has ended");
         }
         self.machine = None;
         self.pressed = None;
@@ -170,6 +172,7 @@ impl Guest {
         let (shared, id, uid) = (self.shared.clone(), self.id, self.state.uid);
         blocking(move || {
             shared.fence.remove(uid)?;
+            crash::point("guest: its fence is gone");
             remove::run(&shared.settings, id)
         })
         .await
@@ -178,6 +181,7 @@ impl Guest {
     pub(super) async fn remove(&mut self) -> io::Result<()> {
         let (settings, id) = (self.shared.settings.clone(), self.id);
         blocking(move || remove::files(&settings, id)).await?;
+        crash::point("guest: its files are gone");
         self.shared.users.release(self.id);
         lock(&self.shared.picture).remove(&self.id);
         let _ = self.shared.reports.send(Seen::GuestGone(self.id));
@@ -201,7 +205,9 @@ impl Guest {
 
     pub(super) async fn save(&self) -> io::Result<()> {
         let (state, dir) = (self.state.clone(), self.dir.clone());
-        blocking(move || state.save(&dir)).await
+        blocking(move || state.save(&dir)).await?;
+        crash::point("guest: its record is written");
+        Ok(())
     }
 }
 
