@@ -215,8 +215,11 @@ impl Cloud {
         loop {
             match link::receive(reader).await? {
                 FromNode::Seen(seen) => {
+                    // What is lost here is said again when the node has dialled again.
                     if let Err(e) = self.observe(node, &seen) {
-                        tracing::error!(%node, error = crate::chain(&e), "could not take in what a node saw");
+                        let why = crate::chain(&e);
+                        tracing::error!(%node, error = why, "could not take in what a node saw");
+                        return Err(io::Error::other(why));
                     }
                 }
                 FromNode::Reached { generation } => {

@@ -25,6 +25,21 @@ pub(crate) struct Host {
 impl Host {
     /// Namespaces and an initialised root.
     pub(crate) fn new() -> Host {
+        Host::with(|_| {})
+    }
+
+    /// The same with a file system of its own below the root, of a size as mount(8) takes it.
+    pub(crate) fn on_disk_of(size: &str) -> Host {
+        Host::with(|root| {
+            fs::create_dir(root).unwrap();
+            let options = format!("size={size},mode=700");
+            let mount = ["-t", "tmpfs", "-o", &options, "hextet-test"];
+            let mounted = Command::new("mount").args(mount).arg(root).status();
+            assert!(mounted.unwrap().success());
+        })
+    }
+
+    fn with(prepare: impl FnOnce(&Path)) -> Host {
         assert!(
             nix::unistd::geteuid().is_root(),
             "these tests make namespaces and users: run them as root"
@@ -56,6 +71,7 @@ impl Host {
         ip(&[
             "-n", outside, "addr", "add", OUTSIDE, "dev", "eth0", "nodad",
         ]);
+        prepare(&host.root);
         let made = host.hextet(&[
             "init",
             "--listen",
@@ -240,6 +256,11 @@ impl Drop for Host {
                 .args(["netns", "del", namespace])
                 .status();
         }
+        let _ = Command::new("umount")
+            .arg("-q")
+            .arg(&self.root)
+            .stderr(Stdio::null())
+            .status();
         let _ = fs::remove_dir_all(&self.root);
         if !std::thread::panicking() {
             assert!(found.is_empty(), "the checker found:\n{found}");

@@ -1,6 +1,7 @@
 //! What holds for the program as a whole: real processes, real guests, real clients.
 #![allow(clippy::unwrap_used)] // A test that cannot go on should say where.
 
+mod api;
 mod arrows;
 mod check;
 /// The demo's client: a connection that tells when it breaks.
@@ -10,6 +11,7 @@ mod client;
 mod cloud_init;
 mod crash;
 mod dual;
+mod failures;
 mod fake;
 mod host;
 mod refusals;

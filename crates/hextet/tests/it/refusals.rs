@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use crate::host::HEXTET;
@@ -36,7 +36,17 @@ impl Root {
 
     /// The command fails with status 1 and one sentence that holds the words.
     fn refuses(&self, arguments: &[&str], words: &[&str]) {
-        let ran = self.run(arguments);
+        self.refused(self.run(arguments), words);
+    }
+
+    /// The same where programs are only in one directory.
+    fn refuses_with(&self, path: &Path, arguments: &[&str], words: &[&str]) {
+        let mut command = Command::new(HEXTET);
+        command.arg("--root").arg(&self.0).args(arguments);
+        self.refused(command.env("PATH", path).output().unwrap(), words);
+    }
+
+    fn refused(&self, ran: Output, words: &[&str]) {
         let said = String::from_utf8(ran.stderr).unwrap();
         assert_eq!(ran.status.code(), Some(1), "{said}");
         assert!(ran.stdout.is_empty());
@@ -138,6 +148,41 @@ fn an_operators_certificate_is_checked_before_anything_is_written() {
         fs::read_to_string(root.0.join("etc/hextet/ca.pem")).unwrap(),
         authority.certificate()
     );
+}
+
+#[test]
+fn what_up_needs_is_named_when_it_is_missing() {
+    let root = Root::new("needs");
+    root.init();
+    let bin = root.0.join("bin");
+    fs::create_dir(&bin).unwrap();
+    root.refuses_with(
+        &bin,
+        &["up"],
+        &[
+            "qemu-system-x86_64 is not on",
+            "install the package qemu-system-x86",
+        ],
+    );
+    for there in ["qemu-system-x86_64", "qemu-img"] {
+        fs::write(bin.join(there), "").unwrap();
+    }
+    root.refuses_with(
+        &bin,
+        &["up"],
+        &["nft is not on", "install the package nftables"],
+    );
+}
+
+#[test]
+fn a_certificate_that_cannot_be_read_is_named() {
+    let root = Root::new("certificate");
+    root.init();
+    let certificate = root.0.join("etc/hextet/certificate.pem");
+    fs::write(&certificate, "no certificate").unwrap();
+    root.refuses(&["up"], &["certificate.pem"]);
+    fs::remove_file(&certificate).unwrap();
+    root.refuses(&["up"], &["certificate.pem", "No such file"]);
 }
 
 #[test]

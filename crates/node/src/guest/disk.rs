@@ -83,11 +83,19 @@ fn appear(
         .truncate(true)
         .mode(0o600)
         .open(&new)?;
-    fill(&file)?;
-    fchown(&file, Some(uid), Some(uid))?;
-    file.sync_all()?;
+    let made = fill(&file)
+        .and_then(|()| Ok(fchown(&file, Some(uid), Some(uid))?))
+        .and_then(|()| file.sync_all());
     crash::point("guest: its disk is made, under another name");
-    fs::rename(&new, dir.join(name))
+    if let Err(e) = made.and_then(|()| fs::rename(&new, dir.join(name))) {
+        // On a full disk even the word of the failure needs the room.
+        let _ = fs::remove_file(&new);
+        return Err(io::Error::new(
+            e.kind(),
+            format!("making its disk in {}: {e}", dir.display()),
+        ));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

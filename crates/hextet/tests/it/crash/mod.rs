@@ -9,7 +9,6 @@
 //! `HEXTET_CRASH_MATRIX=all` tries every point; otherwise a few are chosen by HEXTET_CRASH_SEED,
 //! which is printed.
 
-mod api;
 mod stories;
 
 use std::collections::BTreeMap;
@@ -17,8 +16,8 @@ use std::fs;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use crate::api::Api;
 use crate::host::Host;
-use api::Api;
 use stories::{Operation, State};
 
 /// How long an operation may take to settle, emulated on a loaded machine.

@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use super::api::Api;
+use crate::api::Api;
 
 pub(super) const NETWORKS: &str = "/network/v2.0/networks";
 const SUBNETS: &str = "/network/v2.0/subnets";

@@ -16,7 +16,7 @@ use crate::host::Host;
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 
 /// A connection to a cloud.
-pub(super) struct Api {
+pub(crate) struct Api {
     runtime: Runtime,
     client: Option<Client>,
     log: PathBuf,
@@ -24,7 +24,7 @@ pub(super) struct Api {
 
 impl Api {
     /// Connects and logs in; one whose cloud dies meanwhile answers nothing.
-    pub(super) fn new(host: &Host) -> Api {
+    pub(crate) fn new(host: &Host) -> Api {
         let openrc = fs::read_to_string(host.root.join("etc/hextet/openrc")).unwrap();
         let value = |name: &str| {
             let start = format!("export {name}='");
@@ -61,14 +61,14 @@ impl Api {
     }
 
     /// What the cloud complained of.
-    pub(super) fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         let log = fs::read_to_string(&self.log).unwrap();
         let lines = log.lines().filter(|line| !line.contains("\"INFO\""));
         lines.map(|line| format!("{line}\n")).collect()
     }
 
     /// The status and the JSON of an answer; `None` when nobody answers.
-    pub(super) fn ask(
+    pub(crate) fn ask(
         &mut self,
         method: Method,
         path: &str,
@@ -93,7 +93,7 @@ impl Api {
     }
 
     /// The one thing of a name in a list; `Some(None)` when there is none.
-    pub(super) fn find(&mut self, list: &str, name: &str) -> Option<Option<Value>> {
+    pub(crate) fn find(&mut self, list: &str, name: &str) -> Option<Option<Value>> {
         let (status, found) = self.ask(Method::GET, &format!("{list}?name={name}"), None)?;
         assert_eq!(status, 200, "{list}: {found}");
         let all = found
@@ -109,7 +109,7 @@ impl Api {
     }
 
     /// The id of a thing that is there.
-    pub(super) fn id(&mut self, list: &str, name: &str) -> Option<String> {
+    pub(crate) fn id(&mut self, list: &str, name: &str) -> Option<String> {
         let found = self.find(list, name)?;
         Some(
             found
@@ -119,23 +119,8 @@ impl Api {
     }
 
     /// An image without a system, and a network: what servers need.
-    pub(super) fn prepare(&mut self) {
-        let image = json!({"name": "blank", "disk_format": "raw", "container_format": "bare"});
-        let image = self.made("/image/v2/images", image)["id"]
-            .as_str()
-            .unwrap()
-            .to_owned();
-        let data = Content {
-            media_type: "application/octet-stream",
-            octets: vec![0; 1 << 20].into(),
-        };
-        let client = self.client.as_mut().unwrap();
-        let path = format!("/image/v2/images/{image}/file");
-        let put = self
-            .runtime
-            .block_on(client.ask(Method::PUT, &path, Some(data)))
-            .unwrap();
-        assert!(put.0.is_success());
+    pub(crate) fn prepare(&mut self) {
+        self.upload("blank", &[0; 1 << 20]);
         let network = self.made(
             "/network/v2.0/networks",
             json!({"network": {"name": "private"}}),
@@ -143,6 +128,27 @@ impl Api {
         let subnet = json!({"network_id": network["network"]["id"], "ip_version": 6, "cidr": "2001:db8:1::/64",
                             "ipv6_ra_mode": "slaac", "ipv6_address_mode": "slaac", "name": "private6"});
         self.made("/network/v2.0/subnets", json!({"subnet": subnet}));
+    }
+
+    /// An image with this data.
+    pub(crate) fn upload(&mut self, name: &str, data: &[u8]) {
+        let (status, said) = self.try_upload(name, data);
+        assert_eq!(status, 204, "{said}");
+    }
+
+    /// What is answered to the data of a new image.
+    pub(crate) fn try_upload(&mut self, name: &str, data: &[u8]) -> (u16, String) {
+        let image = json!({"name": name, "disk_format": "raw", "container_format": "bare"});
+        let image = self.made("/image/v2/images", image);
+        let data = Content {
+            media_type: "application/octet-stream",
+            octets: data.to_vec().into(),
+        };
+        let client = self.client.as_mut().unwrap();
+        let path = format!("/image/v2/images/{}/file", image["id"].as_str().unwrap());
+        let put = client.ask(Method::PUT, &path, Some(data));
+        let (status, said) = self.runtime.block_on(put).unwrap();
+        (status.as_u16(), String::from_utf8_lossy(&said).into_owned())
     }
 
     fn made(&mut self, path: &str, body: Value) -> Value {
