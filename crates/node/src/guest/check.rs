@@ -6,6 +6,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use linux::nft;
 use linux::process::ProcessId;
 use model::{Finding, ServerId};
 
@@ -64,7 +65,43 @@ pub(crate) fn check(
             ));
         }
     }
+    found.extend(fence(settings)?);
     Ok(found)
+}
+
+/// Every QEMU is kept in, and nobody else is.
+fn fence(settings: &GuestSettings) -> io::Result<Vec<Finding>> {
+    let list = ["-n", "list", "set", "inet", &settings.fence, "guests"];
+    // Without guests there is no such table.
+    let fenced = nft::ask(&settings.base, &list).map(|text| users(&text));
+    let fenced = fenced.unwrap_or_default();
+    let (mut known, mut found) = (BTreeSet::new(), Vec::new());
+    for id in state::list(settings)? {
+        let Some(state) = State::load(&state_dir(settings, id)) else {
+            continue;
+        };
+        if state.process.is_some() || state.launching.is_some() {
+            known.insert(state.uid);
+        }
+        if recorded(settings, id) && !fenced.contains(&state.uid) {
+            found.push(Finding::new(
+                format!("the QEMU of guest {id} (user {}) is not kept in", state.uid),
+                "one who breaks out of the guest reaches this host's network",
+                MISSING,
+            ));
+        }
+    }
+    let strangers = fenced.difference(&known);
+    found.extend(strangers.map(|uid| leak(format!("user {uid} is kept in, and runs no guest"))));
+    Ok(found)
+}
+
+/// The users in what nft says of a set.
+fn users(text: &str) -> BTreeSet<u32> {
+    let elements = text.split_once("elements = {").map_or("", |(_, rest)| rest);
+    let elements = elements.split('}').next().unwrap_or_default();
+    let numbers = elements.split(',').map(str::trim);
+    numbers.filter_map(|number| number.parse().ok()).collect()
 }
 
 fn leak(what: String) -> Finding {
@@ -107,4 +144,19 @@ fn processes(settings: &GuestSettings) -> io::Result<BTreeMap<ServerId, BTreeSet
 fn server_of(file: &Path, settings: &GuestSettings) -> Option<ServerId> {
     let below = file.strip_prefix(&settings.state).ok()?;
     below.iter().next()?.to_str()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_are_read_out_of_a_set() {
+        let text = "table inet x {\n\tset guests {\n\t\ttype uid\n\t\telements = { 2000000001,\n\t\t\t     2000000002 }\n\t}\n}\n";
+        assert_eq!(users(text), [2_000_000_001, 2_000_000_002].into());
+        assert_eq!(
+            users("table inet x {\n\tset guests {\n\t\ttype uid\n\t}\n}\n"),
+            [].into()
+        );
+    }
 }

@@ -72,10 +72,19 @@ pub(crate) async fn requests(
         "/network/v2.0/networks",
         "/network/v2.0/ports",
         "/image/v2/images",
+        "/volume/v3/volumes/detail",
     ] {
         figures.add(lists(&mut client, runs, path).await?);
     }
-    figures.add(throughput(world, runs, "/compute/v2.1/servers/detail").await?);
+    for path in [
+        "/compute/v2.1/servers/detail",
+        "/network/v2.0/networks",
+        "/network/v2.0/ports",
+        "/image/v2/images",
+        "/volume/v3/volumes/detail",
+    ] {
+        figures.add(throughput(world, runs, path).await?);
+    }
     Ok(())
 }
 

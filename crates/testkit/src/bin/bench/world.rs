@@ -27,11 +27,12 @@ const BRIDGE_MAC: [u8; 6] = [0x02, 0, 0, 0, 0, 0xee];
 /// How long `hextet up` may take until it answers.
 const UP: Duration = Duration::from_secs(30);
 /// What each service answers without a token: its versions.
-const SERVICES: [&str; 4] = [
+const SERVICES: [&str; 5] = [
     "/identity/v3",
     "/image/v2",
     "/compute/v2.1/",
     "/network/v2.0",
+    "/volume/v3",
 ];
 
 /// A cloud, and what it was made of.
