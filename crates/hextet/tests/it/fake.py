@@ -44,6 +44,11 @@ def again():
     cloud.compute.wait_for_server(server("two"), "ACTIVE")
     cloud.compute.reboot_server(server("one").id, "HARD")
     cloud.compute.wait_for_server(server("one"), "ACTIVE")
+    volume = cloud.create_volume(size=1, name="data", wait=True)
+    cloud.attach_volume(server("one"), volume, wait=True)
+    assert cloud.get_volume("data").status == "in-use"
+    cloud.detach_volume(server("one"), cloud.get_volume("data"), wait=True)
+    assert cloud.delete_volume("data", wait=True)
     said = cloud.compute.get_server_console_output(server("one").id)
     assert "made up" in said["output"], said
     for name in ("one", "two", "three"):

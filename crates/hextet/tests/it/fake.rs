@@ -86,6 +86,8 @@ fn made_up_nodes_need_no_rights_and_please_a_real_client() {
     fakes.kill();
     fakes.up();
     fakes.python("again");
+    let checked = fakes.hextet(&["manage", "check"]).output().unwrap();
+    assert!(checked.status.success(), "{checked:?}");
     fakes.kill();
     assert!(fakes.hextet(&["node", "purge"]).status().unwrap().success());
 }

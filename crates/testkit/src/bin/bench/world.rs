@@ -13,6 +13,7 @@ use linux::{process, spawn};
 use model::NodeId;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
@@ -147,13 +148,20 @@ impl World {
         let target = self.target()?;
         let log = fs::File::create(self.path("hextet.log"))?;
         let mut command = self.command();
-        command.arg("up").stdout(Stdio::null()).stderr(log);
+        command.arg("up").stdout(Stdio::piped()).stderr(log);
         let began = Instant::now();
-        self.up = Some(command.spawn()?);
+        let mut up = command.spawn()?;
+        let out = up.stdout.take();
+        self.up = Some(up);
         timeout(UP, all_answer(&target))
             .await
             .map_err(|_| format!("hextet does not answer after {UP:?}"))?;
-        Ok(began.elapsed())
+        let took = began.elapsed();
+        // From then on a server has a place.
+        let mut lines = BufReader::new(out.ok_or("hextet has no output")?).lines();
+        let said = timeout(UP, lines.next_line()).await??;
+        said.ok_or("hextet ended before it was ready")?;
+        Ok(took)
     }
 
     /// Ends the cloud without a word.
