@@ -61,7 +61,7 @@ impl Api {
         let path = parts.uri.path().to_owned();
         let dialect = Dialect::of_path(&path);
         let (reply, version) = match microversion::asked(dialect, &parts.headers) {
-            Err(refusal) => (refusal, Microversion(1)),
+            Err(refusal) => (*refusal, microversion::least(dialect)),
             Ok(version) => {
                 let answered = self.handle(parts, path, body, version, request_id).await;
                 let reply = answered.unwrap_or_else(|e| {

@@ -44,11 +44,16 @@ fn range(dialect: Dialect) -> Option<Range> {
     }
 }
 
+/// The oldest that a service has.
+pub(crate) fn least(dialect: Dialect) -> Microversion {
+    Microversion(range(dialect).map_or(0, |range| range.least))
+}
+
 /// The microversion a request asks for; the least when it asks for none.
 ///
 /// # Errors
 /// The answer to a client that asks for one that is not there.
-pub(crate) fn asked(dialect: Dialect, headers: &HeaderMap) -> Result<Microversion, Reply> {
+pub(crate) fn asked(dialect: Dialect, headers: &HeaderMap) -> Result<Microversion, Box<Reply>> {
     let Some(range) = range(dialect) else {
         return Ok(Microversion::default());
     };
@@ -73,7 +78,7 @@ pub(crate) fn asked(dialect: Dialect, headers: &HeaderMap) -> Result<Microversio
         Some("latest") => Ok(Microversion(range.most)),
         Some(text) => parse(text)
             .map(Microversion)
-            .ok_or_else(|| not_acceptable(&range, text)),
+            .ok_or_else(|| Box::new(not_acceptable(&range, text))),
     }
 }
 

@@ -55,8 +55,8 @@ pub use router::{GatewayInfo, InterfaceBy, NewRouter, RouterUpdate, RouterView};
 pub use security_group::{NewRule, NewSecurityGroup, SecurityGroupUpdate, SecurityGroupView};
 pub use server::{
     DiskSource, GroupChange, Hints, NamePattern, NewDisk, NewServer, Others, ServerAction,
-    ServerFilter, ServerNetwork, ServerTagChange, ServerTagFilter, ServerUpdate, ServerView,
-    host_id, hostname, split_tags, vm_state,
+    ServerAddress, ServerFilter, ServerNetwork, ServerTagChange, ServerTagFilter, ServerUpdate,
+    ServerView, host_id, hostname, split_tags, vm_state,
 };
 pub use server_group::ServerGroupView;
 pub use setup::{Account, set_up};

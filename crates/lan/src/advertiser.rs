@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!            new, or a change                       after the third
-//!   (silent) ---------------> initial, <= 16 s apart ------------> regular, min..max apart
+//!   (silent) ---------------> initial, 3 s apart ---------------> regular, min..max apart
 //!                                       |  a solicitation: answered at once,  |
 //!                                       |  in a unicast frame, state unchanged|
 //!                                       +---------------+---------------------+
@@ -25,8 +25,10 @@ use wire::{MacBytes, Malformed};
 
 use crate::advert::Advert;
 
+/// Between the first advertisements. RFC 4861, section 10, allows up to 16 s; but a link that has
+/// just come up may lose the very first, and who missed it should not wait that long.
+const INITIAL_INTERVAL: Duration = MIN_DELAY_BETWEEN_RAS;
 /// Constants of RFC 4861, section 10.
-const MAX_INITIAL_RTR_ADVERT_INTERVAL: Duration = Duration::from_secs(16);
 const MAX_INITIAL_RTR_ADVERTISEMENTS: u32 = 3;
 const MIN_DELAY_BETWEEN_RAS: Duration = Duration::from_secs(3);
 
@@ -134,7 +136,7 @@ impl Advertiser {
         let interval = self.advert.interval;
         let drawn = interval.min + self.dice.up_to(interval.max - interval.min);
         let capped = if self.initial_left > 0 {
-            drawn.min(MAX_INITIAL_RTR_ADVERT_INTERVAL)
+            drawn.min(INITIAL_INTERVAL)
         } else {
             drawn
         };

@@ -9,6 +9,8 @@ mod change;
 mod check;
 mod db;
 mod field;
+mod of_port;
+mod of_server;
 mod query;
 pub mod row;
 mod rows;
@@ -17,5 +19,7 @@ mod token;
 
 pub use db::{Found, Store, Tx};
 pub use field::{Column, ColumnType, Field, Json, Value};
+pub use of_port::OfPort;
+pub use of_server::{OfServer, What};
 pub use query::{Order, Query, value_of};
 pub use rows::Row;

@@ -117,8 +117,12 @@ pub(super) fn remote_console(ctx: &Context) -> Result<Reply> {
     let wanted = ctx.json::<RemoteBody>()?.remote_console;
     ctx.cloud.get_server(&ctx.caller, &server::id(ctx)?)?;
     ctx.caller.require_member()?;
-    let known = ["vnc", "spice", "rdp", "serial"].contains(&wanted.protocol.as_str());
-    if !known && !(wanted.protocol == "mks" && ctx.since(8)) {
+    let known = match wanted.protocol.as_str() {
+        "vnc" | "spice" | "rdp" | "serial" => true,
+        "mks" => ctx.since(8),
+        _ => false,
+    };
+    if !known {
         return Err(Error::invalid(format!(
             "Invalid input for field/attribute protocol: '{}' is no console protocol",
             wanted.protocol

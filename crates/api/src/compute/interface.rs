@@ -34,17 +34,17 @@ struct FixedIp {
 
 /// `GET /v2.1/servers/{id}/os-interface`
 pub(super) fn list(ctx: &Context) -> Result<Reply> {
-    let server = ctx.cloud.get_server(&ctx.caller, &id(ctx)?)?;
-    let entries: Vec<Value> = server.ports.iter().map(|(port, _)| view(port)).collect();
+    let ports = ctx.cloud.interfaces(&ctx.caller, &id(ctx)?)?;
+    let entries: Vec<Value> = ports.iter().map(view).collect();
     Ok(Reply::ok(&json!({"interfaceAttachments": entries})))
 }
 
 /// `GET /v2.1/servers/{id}/os-interface/{port}`
 pub(super) fn show(ctx: &Context) -> Result<Reply> {
-    let server = ctx.cloud.get_server(&ctx.caller, &id(ctx)?)?;
+    let ports = ctx.cloud.interfaces(&ctx.caller, &id(ctx)?)?;
     let port: PortId = ctx.id("port", Kind::Port)?;
-    let found = server.ports.iter().find(|(p, _)| p.port.id == port);
-    let (found, _) = found.ok_or_else(|| Error::not_found(Kind::Port, port))?;
+    let found = ports.iter().find(|p| p.port.id == port);
+    let found = found.ok_or_else(|| Error::not_found(Kind::Port, port))?;
     Ok(Reply::ok(&json!({"interfaceAttachment": view(found)})))
 }
 

@@ -42,12 +42,12 @@ pub(crate) fn since(path: &str) -> Microversion {
 pub(crate) const ROUTES: Lines = &[
     (Method::GET, "", Open(version::compute_list)),
     (Method::GET, "/v2.1", Open(version::compute)),
-    (Method::GET, "/v2.1/extensions", Plain(limits::extensions)),
-    (Method::GET, "/v2.1/limits", Plain(limits::limits)),
+    (Method::GET, "/v2.1/extensions", Look(limits::extensions)),
+    (Method::GET, "/v2.1/limits", Look(limits::limits)),
     (
         Method::GET,
         "/v2.1/os-quota-sets/{project}",
-        Plain(quota::show),
+        Look(quota::show),
     ),
     (
         Method::PUT,
@@ -62,32 +62,32 @@ pub(crate) const ROUTES: Lines = &[
     (
         Method::GET,
         "/v2.1/os-quota-sets/{project}/detail",
-        Plain(quota::detail),
+        Look(quota::detail),
     ),
     (
         Method::GET,
         "/v2.1/os-quota-sets/{project}/defaults",
-        Plain(quota::defaults),
+        Look(quota::defaults),
     ),
     (
         Method::GET,
         "/v2.1/os-quota-class-sets/{class}",
-        Plain(quota::show_class),
+        Look(quota::show_class),
     ),
     (
         Method::PUT,
         "/v2.1/os-quota-class-sets/{class}",
         Plain(quota::update_class),
     ),
-    (Method::GET, "/v2.1/flavors", Plain(flavor::list)),
+    (Method::GET, "/v2.1/flavors", Look(flavor::list)),
     (Method::POST, "/v2.1/flavors", Plain(flavor::create)),
-    (Method::GET, "/v2.1/flavors/detail", Plain(flavor::detail)),
-    (Method::GET, "/v2.1/flavors/{id}", Plain(flavor::show)),
+    (Method::GET, "/v2.1/flavors/detail", Look(flavor::detail)),
+    (Method::GET, "/v2.1/flavors/{id}", Look(flavor::show)),
     (Method::DELETE, "/v2.1/flavors/{id}", Plain(flavor::delete)),
     (
         Method::GET,
         "/v2.1/flavors/{id}/os-extra_specs",
-        Plain(flavor::extra_specs),
+        Look(flavor::extra_specs),
     ),
     (
         Method::POST,
@@ -97,20 +97,16 @@ pub(crate) const ROUTES: Lines = &[
     (
         Method::GET,
         "/v2.1/flavors/{id}/os-extra_specs/{key}",
-        Plain(flavor::extra_spec),
+        Look(flavor::extra_spec),
     ),
     (
         Method::DELETE,
         "/v2.1/flavors/{id}/os-extra_specs/{key}",
         Plain(flavor::delete_extra_spec),
     ),
-    (Method::GET, "/v2.1/os-keypairs", Plain(keypair::list)),
+    (Method::GET, "/v2.1/os-keypairs", Look(keypair::list)),
     (Method::POST, "/v2.1/os-keypairs", Plain(keypair::create)),
-    (
-        Method::GET,
-        "/v2.1/os-keypairs/{name}",
-        Plain(keypair::show),
-    ),
+    (Method::GET, "/v2.1/os-keypairs/{name}", Look(keypair::show)),
     (
         Method::DELETE,
         "/v2.1/os-keypairs/{name}",
@@ -126,12 +122,12 @@ pub(crate) const ROUTES: Lines = &[
     (
         Method::GET,
         "/v2.1/servers/{id}/ips",
-        Plain(server::addresses),
+        Look(server::addresses),
     ),
     (
         Method::GET,
         "/v2.1/servers/{id}/metadata",
-        Plain(metadata::list),
+        Look(metadata::list),
     ),
     (
         Method::POST,
@@ -146,7 +142,7 @@ pub(crate) const ROUTES: Lines = &[
     (
         Method::GET,
         "/v2.1/servers/{id}/metadata/{key}",
-        Plain(metadata::show),
+        Look(metadata::show),
     ),
     (
         Method::PUT,
@@ -196,7 +192,7 @@ pub(crate) const ROUTES: Lines = &[
     (
         Method::GET,
         "/v2.1/servers/{id}/os-interface",
-        Plain(interface::list),
+        Look(interface::list),
     ),
     (
         Method::POST,
@@ -206,7 +202,7 @@ pub(crate) const ROUTES: Lines = &[
     (
         Method::GET,
         "/v2.1/servers/{id}/os-interface/{port}",
-        Plain(interface::show),
+        Look(interface::show),
     ),
     (
         Method::DELETE,
@@ -221,15 +217,15 @@ pub(crate) const ROUTES: Lines = &[
     (
         Method::GET,
         "/v2.1/servers/{id}/migrations",
-        Plain(server::migrations),
+        Look(server::migrations),
     ),
-    (Method::GET, "/v2.1/servers/{id}/tags", Plain(tag::list)),
+    (Method::GET, "/v2.1/servers/{id}/tags", Look(tag::list)),
     (Method::PUT, "/v2.1/servers/{id}/tags", Plain(tag::replace)),
     (Method::DELETE, "/v2.1/servers/{id}/tags", Plain(tag::clear)),
     (
         Method::GET,
         "/v2.1/servers/{id}/tags/{tag}",
-        Plain(tag::show),
+        Look(tag::show),
     ),
     (
         Method::PUT,
@@ -244,7 +240,7 @@ pub(crate) const ROUTES: Lines = &[
     (
         Method::GET,
         "/v2.1/os-server-groups",
-        Plain(server_group::list),
+        Look(server_group::list),
     ),
     (
         Method::POST,
@@ -254,7 +250,7 @@ pub(crate) const ROUTES: Lines = &[
     (
         Method::GET,
         "/v2.1/os-server-groups/{id}",
-        Plain(server_group::show),
+        Look(server_group::show),
     ),
     (
         Method::DELETE,
@@ -264,30 +260,26 @@ pub(crate) const ROUTES: Lines = &[
     (
         Method::GET,
         "/v2.1/servers/{id}/os-security-groups",
-        Plain(server::security_groups),
+        Look(server::security_groups),
     ),
-    (
-        Method::GET,
-        "/v2.1/os-availability-zone",
-        Plain(node::zones),
-    ),
+    (Method::GET, "/v2.1/os-availability-zone", Look(node::zones)),
     (
         Method::GET,
         "/v2.1/os-availability-zone/detail",
-        Plain(node::zone_details),
+        Look(node::zone_details),
     ),
-    (Method::GET, "/v2.1/os-hypervisors", Plain(node::list)),
+    (Method::GET, "/v2.1/os-hypervisors", Look(node::list)),
     (
         Method::GET,
         "/v2.1/os-hypervisors/detail",
-        Plain(node::detail),
+        Look(node::detail),
     ),
-    (Method::GET, "/v2.1/os-hypervisors/{id}", Plain(node::show)),
+    (Method::GET, "/v2.1/os-hypervisors/{id}", Look(node::show)),
     (
         Method::GET,
         "/v2.1/os-hypervisors/{id}/uptime",
-        Plain(node::uptime),
+        Look(node::uptime),
     ),
-    (Method::GET, "/v2.1/os-aggregates", Plain(node::aggregates)),
-    (Method::GET, "/v2.1/os-services", Plain(node::services)),
+    (Method::GET, "/v2.1/os-aggregates", Look(node::aggregates)),
+    (Method::GET, "/v2.1/os-services", Look(node::services)),
 ];

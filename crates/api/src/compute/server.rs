@@ -1,11 +1,13 @@
 //! Servers.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use cloud::{NamePattern, ServerFilter, ServerTagFilter, ServerUpdate, ServerView};
+use cloud::{NamePattern, Page, ServerFilter, ServerTagFilter, ServerUpdate};
 use model::{Error, Kind, Result, ServerId};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use store::row;
 
 use super::server_create::{self, CreateBody, access};
 use super::server_view::{by_network, links, view};
@@ -69,15 +71,36 @@ struct Update {
 
 /// `GET /v2.1/servers`
 pub(super) fn list(ctx: &Context) -> Result<Reply> {
-    listed(ctx, |ctx, s| {
-        let id = &s.server.id;
-        json!({"id": id, "name": s.server.name, "links": links(ctx, "servers", &id.to_string())})
-    })
+    let Some(asked) = asked(ctx)? else {
+        return Ok(none());
+    };
+    let (page, filter) = (&asked.page, &asked.filter);
+    let servers = ctx
+        .cloud
+        .list_bare_servers(&ctx.caller, page, filter, asked.all_projects)?;
+    let entry = |s: row::Server| {
+        let links = links(ctx, "servers", &s.id.to_string());
+        (s.id, json!({"id": s.id, "name": s.name, "links": links}))
+    };
+    let entries = servers.into_iter().map(entry).collect();
+    Ok(listed(ctx, page, entries))
 }
 
 /// `GET /v2.1/servers/detail`
 pub(super) fn detail(ctx: &Context) -> Result<Reply> {
-    listed(ctx, view)
+    let Some(asked) = asked(ctx)? else {
+        return Ok(none());
+    };
+    let (page, filter) = (&asked.page, &asked.filter);
+    let servers = ctx
+        .cloud
+        .list_servers(&ctx.caller, page, filter, asked.all_projects)?;
+    let entries = servers.iter().map(|s| (s.server.id, view(ctx, s)));
+    Ok(listed(ctx, page, entries.collect()))
+}
+
+fn none() -> Reply {
+    Reply::ok(&json!({"servers": []}))
 }
 
 /// `GET /v2.1/servers/{id}`
@@ -154,23 +177,36 @@ pub(super) fn addresses(ctx: &Context) -> Result<Reply> {
 
 /// `GET /v2.1/servers/{id}/os-security-groups`
 pub(super) fn security_groups(ctx: &Context) -> Result<Reply> {
-    let server = ctx
-        .cloud
-        .get_server(&ctx.caller, &ctx.id("id", Kind::Server)?)?;
+    let ports = ctx.cloud.interfaces(&ctx.caller, &id(ctx)?)?;
+    let ids: BTreeSet<_> = ports.iter().flat_map(|p| &p.security_groups).collect();
     let mut groups = Vec::new();
-    for (port, _) in &server.ports {
-        for id in &port.security_groups {
-            let group = ctx.cloud.get_security_group(&ctx.caller, id)?.group;
-            let entry = json!({
-                "id": group.id, "name": group.name, "description": group.description,
-                "tenant_id": group.project_id, "rules": [],
-            });
-            if !groups.contains(&entry) {
-                groups.push(entry);
-            }
-        }
+    for id in ids {
+        let found = ctx.cloud.get_security_group(&ctx.caller, id)?;
+        let ingress = found.rules.iter().filter(|r| r.direction == "ingress");
+        let rules: Vec<Value> = ingress.map(group_rule).collect();
+        let group = found.group;
+        groups.push(json!({
+            "id": group.id, "name": group.name, "description": group.description,
+            "tenant_id": group.project_id, "rules": rules,
+        }));
     }
     Ok(Reply::ok(&json!({"security_groups": groups})))
+}
+
+/// A rule as the compute API knew them: only what comes in.
+fn group_rule(rule: &row::Rule) -> Value {
+    let range = match &rule.remote_ip_prefix {
+        Some(cidr) => json!({"cidr": cidr}),
+        None => json!({}),
+    };
+    json!({
+        "id": rule.id, "parent_group_id": rule.security_group_id, "ip_protocol": rule.protocol,
+        "from_port": rule.port_range_min, "to_port": rule.port_range_max, "ip_range": range,
+        "group": match rule.remote_group_id {
+            Some(id) => json!({"id": id, "tenant_id": rule.project_id}),
+            None => json!({}),
+        },
+    })
 }
 
 /// `GET /v2.1/servers/{id}/migrations`: servers stay where they are.
@@ -185,7 +221,15 @@ pub(super) fn id(ctx: &Context) -> Result<ServerId> {
     ctx.id("id", Kind::Server)
 }
 
-fn listed(ctx: &Context, view: fn(&Context, &ServerView) -> Value) -> Result<Reply> {
+/// What a list of servers asks for.
+struct Asked {
+    page: Page,
+    filter: ServerFilter,
+    all_projects: bool,
+}
+
+/// What the query asks for; `None` when no server can match.
+fn asked(ctx: &Context) -> Result<Option<Asked>> {
     let all = ctx
         .query("all_tenants")
         .is_some_and(|v| !matches!(v.to_ascii_lowercase().as_str(), "0" | "false"));
@@ -231,25 +275,31 @@ fn listed(ctx: &Context, view: fn(&Context, &ServerView) -> Value) -> Result<Rep
         .is_some_and(|v| matches!(v.to_ascii_lowercase().as_str(), "1" | "true"))
     {
         // Deleted servers leave no record, so none matches.
-        return Ok(Reply::ok(&json!({"servers": []})));
+        return Ok(None);
     }
-    let servers = ctx.cloud.list_servers(&ctx.caller, &page, &filter, all)?;
+    Ok(Some(Asked {
+        page,
+        filter,
+        all_projects: all,
+    }))
+}
+
+/// One page, with the way to the next.
+fn listed(ctx: &Context, page: &Page, entries: Vec<(ServerId, Value)>) -> Reply {
     let mut body = Map::new();
-    if let (Some(limit), Some(last)) = (page.limit, servers.last())
-        && servers.len() as u64 >= limit
+    if let (Some(limit), Some((last, _))) = (page.limit, entries.last())
+        && entries.len() as u64 >= limit
     {
         let path = format!("{}{}", ctx.cloud.settings().url, ctx.path);
-        let next = ctx.next_page(&path, &last.server.id.to_string());
+        let next = ctx.next_page(&path, &last.to_string());
         body.insert(
             "servers_links".into(),
             json!([{"rel": "next", "href": next}]),
         );
     }
-    body.insert(
-        "servers".into(),
-        servers.iter().map(|s| view(ctx, s)).collect(),
-    );
-    Ok(Reply::ok(&Value::Object(body)))
+    let servers = entries.into_iter().map(|(_, entry)| entry).collect();
+    body.insert("servers".into(), servers);
+    Reply::ok(&Value::Object(body))
 }
 
 /// Filters by tags, each a list between commas; before 2.26 they are passed over.

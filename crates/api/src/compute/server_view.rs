@@ -19,45 +19,18 @@ pub(super) fn links(ctx: &Context, kind: &str, id: &str) -> Value {
     ])
 }
 
-/// An address that reaches a server.
-struct Held<'a> {
-    network: &'a str,
-    port: &'a row::Port,
-    address: IpAddr,
-    /// `fixed`: the port's own; `floating`: stands for one of them.
-    kind: &'static str,
-}
-
-/// The addresses that reach a server, each network's together.
-fn held(server: &ServerView) -> Vec<Held<'_>> {
-    let mut all = Vec::new();
-    for (port, network) in &server.ports {
-        let floating = server.floating_ips.iter();
-        let floating = floating.filter(|f| f.port_id == Some(port.port.id));
-        let fixed = port.addresses.iter().map(|a| (a.address, "fixed"));
-        let each = fixed.chain(floating.map(|f| (f.address, "floating")));
-        all.extend(each.map(|(address, kind)| Held {
-            network,
-            port: &port.port,
-            address,
-            kind,
-        }));
-    }
-    all
-}
-
 /// Addresses under the names of their networks, with all that is known of each, or bare.
 pub(super) fn by_network(server: &ServerView, bare: bool) -> Value {
     let mut networks: Map<String, Value> = Map::new();
-    for held in held(server) {
+    for held in &server.addresses {
         let version = if held.address.is_ipv4() { 4 } else { 6 };
         let mut entry = json!({"version": version, "addr": held.address.to_string()});
         if !bare {
-            entry["OS-EXT-IPS:type"] = json!(held.kind);
-            entry["OS-EXT-IPS-MAC:mac_addr"] = json!(held.port.mac.to_string());
+            entry["OS-EXT-IPS:type"] = json!(if held.floating { "floating" } else { "fixed" });
+            entry["OS-EXT-IPS-MAC:mac_addr"] = json!(held.mac.to_string());
         }
         let list = networks
-            .entry(held.network)
+            .entry(held.network.clone())
             .or_insert_with(|| Value::Array(Vec::new()));
         if let Some(list) = list.as_array_mut() {
             list.push(entry);
@@ -72,11 +45,11 @@ pub(super) fn view(ctx: &Context, view: &ServerView) -> Value {
     let id = server.id.to_string();
     let seen = server.seen.0.as_ref();
     let volumes: Vec<Value> = view
-        .attachments
+        .volumes
         .iter()
-        .map(|a| match ctx.since(3) {
-            true => json!({"id": a.volume_id, "delete_on_termination": a.delete_on_termination}),
-            false => json!({"id": a.volume_id}),
+        .map(|(id, goes_too)| match ctx.since(3) {
+            true => json!({"id": id, "delete_on_termination": goes_too}),
+            false => json!({"id": id}),
         })
         .collect();
     let mut body = json!({

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use model::{Caller, Error, Kind, NetworkId, PortId, Result, SecurityGroupId};
-use store::{Field, Order, Query, Tx, Value, row};
+use store::{Field, OfPort, Order, Query, Tx, row};
 
 use super::PortView;
 use crate::list;
@@ -16,26 +16,21 @@ pub(crate) fn view(tx: &Tx<'_>, port: row::Port) -> Result<PortView> {
         .ok_or_else(|| Error::internal("reading a port", "it vanished"))
 }
 
+/// Joins ports with their addresses and groups, in one statement however many there are.
 pub(crate) fn views(tx: &Tx<'_>, ports: Vec<row::Port>) -> Result<Vec<PortView>> {
-    let ids: Vec<Value> = ports.iter().map(|p| p.id.to_value()).collect();
-    let mut addresses: HashMap<PortId, Vec<row::Allocation>> = Default::default();
-    for allocation in tx.list::<row::Allocation>(&Query::all().one_of("port_id", ids.clone()))? {
-        addresses
-            .entry(allocation.port_id)
-            .or_default()
-            .push(allocation);
+    let mut addresses: HashMap<PortId, Vec<row::Allocation>> = HashMap::new();
+    let mut groups: HashMap<PortId, Vec<SecurityGroupId>> = HashMap::new();
+    for part in tx.of_ports(ports.iter().map(|p| &p.id))? {
+        match part {
+            OfPort::Address(held) => addresses.entry(held.port_id).or_default().push(held),
+            OfPort::SecurityGroup(port, group) => groups.entry(port).or_default().push(group),
+        }
     }
     // IPv4 first, as its numbers are less.
     addresses
         .values_mut()
         .for_each(|held| held.sort_by_key(|a| model::ip_to_bits(a.address)));
-    let mut groups: HashMap<PortId, Vec<SecurityGroupId>> = Default::default();
-    for member in tx.list::<row::Membership>(&Query::all().one_of("port_id", ids))? {
-        groups
-            .entry(member.port_id)
-            .or_default()
-            .push(member.security_group_id);
-    }
+    groups.values_mut().for_each(|of_port| of_port.sort());
     let join = |port: row::Port| PortView {
         addresses: addresses.remove(&port.id).unwrap_or_default(),
         security_groups: groups.remove(&port.id).unwrap_or_default(),

@@ -26,7 +26,7 @@ pub use interface::ServerNetwork;
 pub use metadata::Others;
 pub use state::{ServerAction, vm_state};
 pub use tag::{ServerTagChange, ServerTagFilter, split_tags};
-pub use view::{NamePattern, ServerFilter, ServerView};
+pub use view::{NamePattern, ServerAddress, ServerFilter, ServerView};
 
 pub(crate) use boot::image_file;
 pub(crate) use state::set_status;

@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use model::{Caller, Error, Kind, Result, Scope, ServerId};
-use store::{Field, Query, Tx, Value, row};
+use model::{Caller, Error, Kind, Mac, PortId, Result, Scope, ServerId, VolumeId};
+use store::{Field, Query, Tx, Value, What, row};
 
 use super::tag::ServerTagFilter;
-use super::visible;
+use super::{ports_of, visible};
+use crate::Cloud;
 use crate::list::{self, Page};
 use crate::port::{self, PortView};
-use crate::{Cloud, floating_ip};
 
 /// What a list of servers can ask for beside columns.
 #[derive(Clone, Debug, Default)]
@@ -63,19 +63,29 @@ impl ServerFilter {
     }
 }
 
-/// A server with its ports.
+/// A server with what belongs to it.
 #[derive(Clone, Debug)]
 pub struct ServerView {
     pub server: row::Server,
-    /// In the order in which the guest sees them, with the names of their networks.
-    pub ports: Vec<(PortView, String)>,
-    /// Those that stand for its ports, by address.
-    pub floating_ips: Vec<row::FloatingIp>,
-    /// Names of its ports' security groups, in no special order.
+    /// In the order of its network cards; a port's own before those that stand for them.
+    pub addresses: Vec<ServerAddress>,
+    /// Names of its ports' security groups, sorted.
     pub security_groups: Vec<String>,
     pub node_name: Option<String>,
-    /// In the order in which they were made.
-    pub attachments: Vec<row::Attachment>,
+    /// Volumes in the order in which they were attached, each with whether it goes with the server.
+    pub volumes: Vec<(VolumeId, bool)>,
+}
+
+/// An address that reaches a server.
+#[derive(Clone, Debug)]
+pub struct ServerAddress {
+    /// The network's name.
+    pub network: String,
+    pub port: PortId,
+    pub mac: Mac,
+    pub address: IpAddr,
+    /// It stands for one of the port's own.
+    pub floating: bool,
 }
 
 impl Cloud {
@@ -89,6 +99,14 @@ impl Cloud {
         })
     }
 
+    /// A server's ports, in the order in which the guest sees them.
+    pub fn interfaces(&self, caller: &Caller, id: &ServerId) -> Result<Vec<PortView>> {
+        self.store().read(|tx| {
+            visible(tx, caller, id)?;
+            port::views(tx, ports_of(tx, id)?)
+        })
+    }
+
     /// The servers the caller may see; of all projects only when an administrator asks for them.
     pub fn list_servers(
         &self,
@@ -97,101 +115,95 @@ impl Cloud {
         filter: &ServerFilter,
         all_projects: bool,
     ) -> Result<Vec<ServerView>> {
-        let mut page = page.clone();
-        if page.order.is_empty() {
-            page.order = vec![("created_ms".into(), store::Order::Descending)];
-        }
-        let mut query = filter.narrow(page.query::<row::Server>()?);
-        if !(all_projects && caller.is_admin()) {
-            let project = match &caller.scope {
-                Scope::Project(project) => project.to_value(),
-                _ => Value::Null,
-            };
-            query = query.seen_by("project_id", project);
-        }
+        let query = query(caller, page, filter, all_projects)?;
         self.store().read(|tx| {
             let servers = list::run(tx, &query)?;
             views(tx, servers)
         })
     }
+
+    /// The same servers, without what belongs to them.
+    pub fn list_bare_servers(
+        &self,
+        caller: &Caller,
+        page: &Page,
+        filter: &ServerFilter,
+        all_projects: bool,
+    ) -> Result<Vec<row::Server>> {
+        let query = query(caller, page, filter, all_projects)?;
+        self.store().read(|tx| list::run(tx, &query))
+    }
 }
 
-/// Joins servers with their ports, in a fixed number of statements however many there are.
-pub(super) fn views(tx: &Tx<'_>, servers: Vec<row::Server>) -> Result<Vec<ServerView>> {
-    let ids: Vec<Value> = servers.iter().map(|s| s.id.to_value()).collect();
-    let mut ports: Vec<row::Port> = tx.list(&Query::all().one_of("device_id", ids.clone()))?;
-    ports.retain(|p| p.device_owner.starts_with("compute:"));
-    ports.sort_by_key(|p| p.device_index);
-    let networks =
-        names::<row::Network, _>(tx, ports.iter().map(|p| p.network_id), |n| (n.id, n.name))?;
-    let floating = floating_ip::of_ports(tx, ports.iter().map(|p| p.id.to_value()).collect())?;
-    let joined = port::views(tx, ports)?;
-    let groups = joined.iter().flat_map(|p| p.security_groups.clone());
-    let groups = names::<row::SecurityGroup, _>(tx, groups, |g| (g.id, g.name))?;
-    let nodes = names::<row::Node, _>(tx, servers.iter().filter_map(|s| s.node_id), |n| {
-        (n.id, n.name)
-    })?;
-    let mut of_server: HashMap<String, Vec<PortView>> = HashMap::new();
-    for view in joined {
-        of_server
-            .entry(view.port.device_id.clone())
-            .or_default()
-            .push(view);
+fn query(caller: &Caller, page: &Page, filter: &ServerFilter, all_projects: bool) -> Result<Query> {
+    let mut page = page.clone();
+    if page.order.is_empty() {
+        page.order = vec![("created_ms".into(), store::Order::Descending)];
     }
-    let mut attachments = Query::all().one_of("server_id", ids);
-    attachments.order.push(("place", store::Order::Ascending));
-    let attachments: Vec<row::Attachment> = tx.list(&attachments)?;
-    let join = |server: row::Server| {
-        let ports = of_server.remove(&server.id.to_string()).unwrap_or_default();
-        let of_it = |f: &&row::FloatingIp| ports.iter().any(|p| Some(p.port.id) == f.port_id);
-        let floating_ips = floating.iter().filter(of_it).cloned().collect();
-        let mut names: Vec<_> = ports
-            .iter()
-            .flat_map(|p| &p.security_groups)
-            .filter_map(|g| groups.get(g).cloned())
-            .collect();
-        names.sort();
-        names.dedup();
-        let named = |p: PortView| {
-            (
-                networks
-                    .get(&p.port.network_id)
-                    .cloned()
-                    .unwrap_or_default(),
-                p,
-            )
+    let mut query = filter.narrow(page.query::<row::Server>()?);
+    if !(all_projects && caller.is_admin()) {
+        let project = match &caller.scope {
+            Scope::Project(project) => project.to_value(),
+            _ => Value::Null,
         };
-        ServerView {
-            ports: ports
-                .into_iter()
-                .map(named)
-                .map(|(name, p)| (p, name))
-                .collect(),
-            floating_ips,
-            security_groups: names,
-            attachments: attachments
-                .iter()
-                .filter(|a| a.server_id == server.id)
-                .cloned()
-                .collect(),
-            node_name: server.node_id.and_then(|id| nodes.get(&id).cloned()),
-            server,
-        }
+        query = query.seen_by("project_id", project);
+    }
+    Ok(query)
+}
+
+/// Joins servers with what belongs to them, in one statement however many there are.
+pub(super) fn views(tx: &Tx<'_>, servers: Vec<row::Server>) -> Result<Vec<ServerView>> {
+    let mut parts: HashMap<ServerId, Vec<What>> = HashMap::new();
+    for one in tx.of_servers(servers.iter().map(|s| &s.id))? {
+        parts.entry(one.server).or_default().push(one.what);
+    }
+    let join = |server: row::Server| {
+        let parts = parts.remove(&server.id).unwrap_or_default();
+        view(server, parts)
     };
     Ok(servers.into_iter().map(join).collect())
 }
 
-fn names<R: store::Row, Id: Field + Eq + std::hash::Hash>(
-    tx: &Tx<'_>,
-    ids: impl Iterator<Item = Id>,
-    pair: impl Fn(R) -> (Id, String),
-) -> Result<HashMap<Id, String>> {
-    let mut unique: Vec<Value> = Vec::new();
-    for value in ids.map(|id| id.to_value()) {
-        if !unique.contains(&value) {
-            unique.push(value);
+fn view(server: row::Server, parts: Vec<What>) -> ServerView {
+    let (mut addresses, mut volumes) = (Vec::new(), Vec::new());
+    let (mut security_groups, mut node_name) = (Vec::new(), None);
+    for part in parts {
+        match part {
+            What::Address {
+                network,
+                index,
+                port,
+                mac,
+                address,
+                floating,
+            } => {
+                let held = ServerAddress {
+                    network,
+                    port,
+                    mac,
+                    address,
+                    floating,
+                };
+                addresses.push((index, held));
+            }
+            What::SecurityGroup(name) => security_groups.push(name),
+            What::Volume {
+                place,
+                id,
+                delete_on_termination,
+            } => volumes.push((place, (id, delete_on_termination))),
+            What::Node(name) => node_name = Some(name),
         }
     }
-    let rows: Vec<R> = tx.list(&Query::all().one_of("id", unique))?;
-    Ok(rows.into_iter().map(pair).collect())
+    addresses.sort_by_key(|(index, a)| (*index, a.port, a.floating, a.address));
+    volumes.sort_by_key(|(place, _)| *place);
+    security_groups.sort();
+    security_groups.dedup();
+    ServerView {
+        server,
+        addresses: addresses.into_iter().map(|(_, held)| held).collect(),
+        security_groups,
+        node_name,
+        volumes: volumes.into_iter().map(|(_, volume)| volume).collect(),
+    }
 }

@@ -1,0 +1,58 @@
+//! What belongs to ports beside their own rows, for lists: one statement for all of it.
+
+use model::{PortId, Result, SecurityGroupId};
+
+use crate::db::{Found, Tx};
+use crate::field::{Field, Value};
+use crate::row;
+
+/// One thing that belongs to a port.
+#[derive(Clone, Debug, PartialEq)]
+pub enum OfPort {
+    Address(row::Allocation),
+    SecurityGroup(PortId, SecurityGroupId),
+}
+
+const PARTS: &str = "
+    SELECT 'address', a.port_id, a.id, a.subnet_id, a.address, a.network_id
+      FROM wanted w JOIN allocation a ON a.port_id = w.id
+    UNION ALL
+    SELECT 'group', m.port_id, m.security_group_id, NULL, NULL, NULL
+      FROM wanted w JOIN membership m ON m.port_id = w.id";
+
+impl Tx<'_> {
+    /// What belongs to these ports, in no special order.
+    pub fn of_ports<'a>(&self, ports: impl Iterator<Item = &'a PortId>) -> Result<Vec<OfPort>> {
+        self.select_wanted(PARTS, ports.map(Field::to_value).collect(), read)
+    }
+
+    /// Runs a statement that joins with `wanted (id)`, which holds the ids.
+    pub(crate) fn select_wanted<T>(
+        &self,
+        parts: &str,
+        ids: Vec<Value>,
+        read: impl Fn(Found<'_>) -> Result<T>,
+    ) -> Result<Vec<T>> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let marks = vec!["(?)"; ids.len()].join(", ");
+        let sql = format!("WITH wanted (id) AS (VALUES {marks}) {parts}");
+        self.select(&sql, ids, read)
+    }
+}
+
+fn read(found: Found<'_>) -> Result<OfPort> {
+    let port_id = PortId::from_column(found.column(1)?)?;
+    if String::from_column(found.column(0)?)? == "group" {
+        let group = SecurityGroupId::from_column(found.column(2)?)?;
+        return Ok(OfPort::SecurityGroup(port_id, group));
+    }
+    Ok(OfPort::Address(row::Allocation {
+        id: Field::from_column(found.column(2)?)?,
+        subnet_id: Field::from_column(found.column(3)?)?,
+        address: Field::from_column(found.column(4)?)?,
+        port_id,
+        network_id: Field::from_column(found.column(5)?)?,
+    }))
+}
