@@ -84,7 +84,7 @@ fn appear(
         .mode(0o600)
         .open(&new)?;
     let made = fill(&file)
-        .and_then(|()| Ok(fchown(&file, Some(uid), Some(uid))?))
+        .and_then(|()| fchown(&file, Some(uid), Some(uid)))
         .and_then(|()| file.sync_all());
     crash::point("guest: its disk is made, under another name");
     if let Err(e) = made.and_then(|()| fs::rename(&new, dir.join(name))) {
