@@ -110,9 +110,12 @@ impl Cloud {
             let of_it = || Query::equal("project_id", project.id.to_value());
             let left = [
                 ("servers", tx.exists::<row::Server>(of_it())?),
+                ("server groups", tx.exists::<row::ServerGroup>(of_it())?),
+                ("volumes", tx.exists::<row::Volume>(of_it())?),
                 ("ports", tx.exists::<row::Port>(of_it())?),
                 ("floating IPs", tx.exists::<row::FloatingIp>(of_it())?),
                 ("routers", tx.exists::<row::Router>(of_it())?),
+                ("subnets", tx.exists::<row::Subnet>(of_it())?),
                 ("networks", tx.exists::<row::Network>(of_it())?),
                 (
                     "images",

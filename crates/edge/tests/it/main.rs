@@ -17,6 +17,7 @@ mod node;
 mod page;
 mod place;
 mod port;
+mod project;
 mod quota;
 mod race;
 mod router;

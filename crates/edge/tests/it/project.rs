@@ -1,0 +1,43 @@
+//! Projects.
+
+use serde_json::json;
+use testkit::{Person, TestCloud};
+
+use crate::shape;
+use crate::world::id;
+
+#[tokio::test]
+async fn a_project_goes_once_it_owns_nothing() {
+    let cloud = TestCloud::start().await;
+    let node = cloud.node("n1").await;
+    let (admin, owner) = (cloud.admin().await, cloud.stranger().await);
+    let project = format!(
+        "/identity/v3/projects/{}",
+        cloud.project_id(Person::Stranger)
+    );
+    for (path, body) in [
+        (
+            "/compute/v2.1/os-server-groups",
+            json!({"server_group": {"name": "g", "policies": ["affinity"]}}),
+        ),
+        ("/volume/v3/volumes", json!({"volume": {"size": 1}})),
+        ("/network/v2.0/networks", json!({"network": {}})),
+        ("/network/v2.0/routers", json!({"router": {}})),
+        (
+            "/image/v2/images",
+            json!({"container_format": "bare", "disk_format": "raw"}),
+        ),
+    ] {
+        let made = owner.post(path, body).await;
+        assert!(made.status.is_success(), "{made:?}");
+        let made = made.json();
+        let thing = made["id"].as_str().map_or_else(|| id(&made), str::to_owned);
+        shape::error(&admin.delete(&project).await, 409, path);
+        let gone = owner.delete(&format!("{path}/{thing}")).await;
+        assert!(gone.status.is_success(), "{gone:?}");
+        if path.starts_with("/volume/") {
+            node.volume_gone(&thing).await;
+        }
+    }
+    admin.delete(&project).await.expect(204);
+}
