@@ -14,6 +14,16 @@ pub(crate) fn too_many(what: &str) -> Error {
     Error::invalid(format!("at most {MAX_BULK} {what} can be made at once"))
 }
 
+/// Values of one request that each become a condition of its statement.
+pub(crate) const MAX_CONDITIONS: usize = 32;
+
+/// A list that is asked for more than [`MAX_CONDITIONS`].
+pub(crate) fn too_many_conditions(what: &str) -> Error {
+    Error::invalid(format!(
+        "a list can be asked for at most {MAX_CONDITIONS} {what} at once"
+    ))
+}
+
 /// One page of a list, in the client's words.
 #[derive(Clone, Debug, Default)]
 pub struct Page {
@@ -35,8 +45,19 @@ pub enum TagFilter {
 }
 
 impl TagFilter {
-    /// The condition in SQL, with its arguments. A tag stands in its column as a JSON string, with
-    /// quotes around it that no other's inside can look like.
+    fn count(&self) -> usize {
+        match self {
+            TagFilter::All(tags)
+            | TagFilter::Any(tags)
+            | TagFilter::NotAll(tags)
+            | TagFilter::NotAny(tags) => tags.len(),
+        }
+    }
+
+    /// The condition in SQL, with its arguments. A tag stands in its column as a JSON string.
+    /// Backslashes and quotes inside it are written as control characters, which no tag has, so the
+    /// only quotes left are those around tags; and between two tags is a comma, which no tag that
+    /// is looked for has.
     fn condition(&self) -> (String, Vec<Value>) {
         let (tags, word, not) = match self {
             TagFilter::All(tags) => (tags, " AND ", ""),
@@ -44,10 +65,12 @@ impl TagFilter {
             TagFilter::NotAll(tags) => (tags, " AND ", "NOT "),
             TagFilter::NotAny(tags) => (tags, " OR ", "NOT "),
         };
-        let each = vec!["replace(t.tags, ?, '') <> t.tags"; tags.len()];
+        let plain = "replace(replace(t.tags, '\\\\', '\u{1}'), '\\\"', '\u{2}')";
+        let each = vec![format!("replace({plain}, ?, '') <> {plain}"); tags.len()];
         let quoted = tags
             .iter()
-            .map(|t| Value::Text(serde_json::Value::from(t.as_str()).to_string()));
+            .map(|tag| tag.replace('\\', "\u{1}").replace('"', "\u{2}"))
+            .map(|tag| Value::Text(format!("\"{tag}\"")));
         (format!("{not}({})", each.join(word)), quoted.collect())
     }
 }
@@ -56,7 +79,7 @@ impl Page {
     /// The query for a row type. Filters on columns it does not have are the caller's to drop first.
     ///
     /// # Errors
-    /// `Invalid` for an order by what is no column.
+    /// `Invalid` for an order by what is no column, or too many tags.
     pub fn query<R: Row>(&self) -> Result<Query> {
         let mut query = Query::all();
         for (name, texts) in &self.filters {
@@ -70,6 +93,9 @@ impl Page {
             let (column, _) = column_of::<R>(name)
                 .ok_or_else(|| Error::invalid(format!("'{name}' cannot be sorted by")))?;
             query.order.push((column, *way));
+        }
+        if self.tags.iter().map(TagFilter::count).sum::<usize>() > MAX_CONDITIONS {
+            return Err(too_many_conditions("tags"));
         }
         if R::COLUMNS.iter().any(|(column, _)| *column == "tags") {
             for filter in &self.tags {

@@ -267,7 +267,7 @@ fn asked(ctx: &Context) -> Result<Option<Asked>> {
             .transpose()?,
         addresses: held_addresses(ctx)?,
         node: ctx.query("host").or(ctx.query("node")).map(str::to_owned),
-        tags: tags(ctx),
+        tags: tags(ctx)?,
         changed_since_ms: ctx.query("changes-since").map(moment).transpose()?,
     };
     if ctx
@@ -302,8 +302,11 @@ fn listed(ctx: &Context, page: &Page, entries: Vec<(ServerId, Value)>) -> Reply 
     Reply::ok(&Value::Object(body))
 }
 
+/// The most tags that servers can be looked for by, as many as a server can have.
+const MAX_TAGS: usize = 50;
+
 /// Filters by tags, each a list between commas; before 2.26 they are passed over.
-fn tags(ctx: &Context) -> ServerTagFilter {
+fn tags(ctx: &Context) -> Result<ServerTagFilter> {
     let named = |name: &str| -> Vec<String> {
         let text = ctx
             .query(name)
@@ -311,11 +314,18 @@ fn tags(ctx: &Context) -> ServerTagFilter {
             .unwrap_or_default();
         cloud::split_tags(text)
     };
-    ServerTagFilter {
+    let filter = ServerTagFilter {
         all: named("tags"),
         any: named("tags-any"),
         not_all: named("not-tags"),
         none: named("not-tags-any"),
+    };
+    let lists = [&filter.all, &filter.any, &filter.not_all, &filter.none];
+    match lists.iter().map(|tags| tags.len()).sum::<usize>() > MAX_TAGS {
+        true => Err(Error::invalid(format!(
+            "servers can be looked for by at most {MAX_TAGS} tags at once"
+        ))),
+        false => Ok(filter),
     }
 }
 

@@ -86,6 +86,11 @@ impl Cloud {
         subnets: &[String],
         groups: &[String],
     ) -> Result<Vec<PortView>> {
+        if addresses.len() + subnets.len() + groups.len() > list::MAX_CONDITIONS {
+            return Err(list::too_many_conditions(
+                "fixed addresses, subnets and security groups",
+            ));
+        }
         let mut query = page.query::<row::Port>()?;
         if !caller.is_admin() {
             let project = match &caller.scope {

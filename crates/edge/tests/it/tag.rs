@@ -67,6 +67,7 @@ async fn lists_find_by_tags() {
         ("x", json!(["a", "b"])),
         ("y", json!(["b"])),
         ("z", json!([])),
+        ("w", json!(["x\"a", "\\", "q\\\"b"])),
     ] {
         let body = json!({"network": {"name": name, "tags": tags, "project_id": null}});
         id(&member.post(path, body).await.expect(201));
@@ -76,12 +77,15 @@ async fn lists_find_by_tags() {
         ("tags=b", vec!["x", "y"]),
         ("tags=a,b", vec!["x"]),
         ("tags=%22b", vec![]),
+        ("tags=x%22a,%5C", vec!["w"]),
+        ("tags=q%5C%22b", vec!["w"]),
+        ("tags-any=%22,a%22,x", vec![]),
         ("tags-any=a,b", vec!["x", "y"]),
-        ("not-tags=a,b", vec!["y", "z"]),
-        ("not-tags-any=a,b", vec!["z"]),
+        ("not-tags=a,b", vec!["w", "y", "z"]),
+        ("not-tags-any=a,b", vec!["w", "z"]),
         ("tags=b&not-tags=a", vec!["y"]),
     ] {
-        let mine = format!("{path}?{query}&sort_key=name&name=x&name=y&name=z");
+        let mine = format!("{path}?{query}&sort_key=name&name=w&name=x&name=y&name=z");
         let list = member.get(&mine).await.expect(200);
         let found: Vec<&Value> = list["networks"]
             .as_array()
@@ -91,6 +95,25 @@ async fn lists_find_by_tags() {
             .collect();
         assert_eq!(found, expected, "{query}");
     }
-    let many = format!("{path}?tags={}", vec!["a"; 33].join(","));
-    shape::error(&member.get(&many).await, 400, "too many tags");
+    let ports = "/network/v2.0/ports";
+    for many in [
+        format!("{path}?tags={}", vec!["a"; 33].join(",")),
+        format!("{path}?{}", vec!["tags=a"; 1000].join("&")),
+        format!("{ports}?{}", vec!["security_groups=a"; 33].join("&")),
+    ] {
+        shape::error(&member.get(&many).await, 400, "too many conditions");
+    }
+    let many = vec!["name=none"; 1000].join("&");
+    let none = member.get(&format!("{path}?{many}")).await.expect(200);
+    assert_eq!(none["networks"], json!([]));
+    let servers = "/compute/v2.1/servers";
+    for (count, status) in [(50, 200), (51, 400), (1000, 400)] {
+        let many = format!(
+            "{servers}?tags={}&tags-any=a",
+            vec!["a"; count - 1].join(",")
+        );
+        let asked = member.request(http::Method::GET, &many);
+        let asked = asked.header("openstack-api-version", "compute 2.26");
+        assert_eq!(asked.send().await.status, status, "{count} tags");
+    }
 }
