@@ -4,9 +4,9 @@ use std::io;
 use std::path::PathBuf;
 
 use md5::{Digest, Md5};
-use model::{Caller, Error, ImageId, Result};
+use model::{Caller, Error, ImageId, Kind, Result};
 use sha2::Sha512;
-use store::{Query, Value, row};
+use store::{Query, Tx, Value, row};
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt;
 
@@ -19,7 +19,7 @@ impl Cloud {
     /// # Errors
     /// `Conflict` unless the image is `queued`; `Invalid` without formats.
     pub async fn upload_image(&self, caller: &Caller, id: &ImageId) -> Result<ImageWriter> {
-        let disk_format = self.store().write(|tx| {
+        let (disk_format, created_ms) = self.store().write(|tx| {
             let mut image = owned(tx, caller, id)?;
             if image.status != "queued" {
                 return Err(Error::conflict(format!(
@@ -36,7 +36,7 @@ impl Cloud {
             image.status = "saving".into();
             image.updated_ms = now_ms();
             tx.update(&image)?;
-            Ok(format)
+            Ok((format, image.created_ms))
         })?;
         // Each upload has a file of its own: one whose image was deleted and made anew under the
         // same id may still be under way. Nothing waits before the writer is there, because a
@@ -47,11 +47,12 @@ impl Cloud {
             .map(File::from_std)
             .map_err(|e| Error::internal("making an image's file", e));
         if file.is_err() {
-            self.settle_upload(id, None)?;
+            self.settle_upload(id, created_ms, None)?;
         }
         Ok(ImageWriter {
             cloud: self.clone(),
             id: *id,
+            created_ms,
             part,
             file: file?,
             disk_format,
@@ -97,9 +98,9 @@ impl Cloud {
         Ok(())
     }
 
-    fn settle_upload(&self, id: &ImageId, data: Option<Taken>) -> Result<()> {
+    fn settle_upload(&self, id: &ImageId, created_ms: i64, data: Option<Taken>) -> Result<()> {
         self.store().write(|tx| {
-            let mut image: row::Image = tx.get(id)?;
+            let mut image = saving(tx, id, created_ms)?;
             match &data {
                 Some(taken) => {
                     image.status = "active".into();
@@ -116,10 +117,24 @@ impl Cloud {
     }
 }
 
+/// The image an upload began for.
+///
+/// # Errors
+/// `NotFound` when it was deleted, and perhaps made anew under the same id.
+fn saving(tx: &Tx<'_>, id: &ImageId, created_ms: i64) -> Result<row::Image> {
+    let image: row::Image = tx.get(id)?;
+    match image.status == "saving" && image.created_ms == created_ms {
+        true => Ok(image),
+        false => Err(Error::not_found(Kind::Image, id)),
+    }
+}
+
 /// An upload under way. Dropped unfinished, it leaves the image `queued` and no file.
 pub struct ImageWriter {
     cloud: Cloud,
     id: ImageId,
+    /// Tells its image from a later one of the same id.
+    created_ms: i64,
     part: PathBuf,
     file: File,
     /// As the image had it when the upload began; it cannot change meanwhile.
@@ -173,6 +188,11 @@ impl ImageWriter {
         self.file.flush().await.map_err(|e| storage_error(&e))?;
         self.file.sync_all().await.map_err(|e| storage_error(&e))?;
         let path = self.cloud.image_file(&self.id);
+        let (id, created_ms) = (self.id, self.created_ms);
+        // The file of another image must not be written over.
+        self.cloud
+            .store()
+            .read(|tx| saving(tx, &id, created_ms).map(drop))?;
         // From here on nothing waits: a request dropped between these steps would leave the file
         // under its name and the image `queued`.
         std::fs::rename(&self.part, &path).map_err(|e| storage_error(&e))?;
@@ -184,7 +204,7 @@ impl ImageWriter {
             md5: hex(&self.md5.finalize_reset()),
             sha512: hex(&self.sha512.finalize_reset()),
         };
-        let settled = self.cloud.settle_upload(&self.id, Some(taken));
+        let settled = self.cloud.settle_upload(&id, created_ms, Some(taken));
         if settled.is_err() {
             let _ = std::fs::remove_file(&path);
         }
@@ -209,7 +229,7 @@ impl Drop for ImageWriter {
     fn drop(&mut self) {
         if !self.done {
             let _ = std::fs::remove_file(&self.part);
-            if let Err(e) = self.cloud.settle_upload(&self.id, None) {
+            if let Err(e) = self.cloud.settle_upload(&self.id, self.created_ms, None) {
                 tracing::warn!(image = %self.id, error = %e, "could not set an interrupted upload back to queued");
             }
         }

@@ -174,6 +174,36 @@ async fn an_image_deleted_while_its_data_comes_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn an_old_upload_leaves_a_newer_image_of_its_id_alone() {
+    let cloud = TestCloud::start().await;
+    let member = cloud.member().await;
+    for breaks_off in [true, false] {
+        let id = queued(&member).await;
+        let (pieces, mut given) = mpsc::channel::<io::Result<Frame<Bytes>>>(1);
+        let body = StreamBody::new(stream::poll_fn(move |cx| given.poll_recv(cx)));
+        let path = format!("/image/v2/images/{id}");
+        let request = member
+            .request(Method::PUT, &format!("{path}/file"))
+            .header("content-type", "application/octet-stream")
+            .stream(body);
+        let sending = tokio::spawn(request.try_send());
+        pieces.send(Ok(Frame::data("old".into()))).await.unwrap();
+        until(&member, &id, "saving").await;
+        member.delete(&path).await.expect(204);
+        let again = json!({"id": id, "container_format": "bare", "disk_format": "raw"});
+        member.post("/image/v2/images", again).await.expect(201);
+        member.upload(&id, "new").await.expect(204);
+        if breaks_off {
+            let _ = pieces.send(Err(io::ErrorKind::BrokenPipe.into())).await;
+        }
+        drop(pieces);
+        let _ = sending.await.unwrap();
+        until(&member, &id, "active").await;
+        assert_eq!(member.get(&format!("{path}/file")).await.body, "new");
+    }
+}
+
+#[tokio::test]
 async fn data_past_the_limit_is_refused() {
     let cloud = TestCloud::with(|s| s.max_image_bytes = 100_000).await;
     let member = cloud.member().await;
