@@ -4,10 +4,11 @@ use model::{AttachmentId, Caller, Error, Kind, Result, ServerId};
 use store::{Field, Order, Query, Tx, Value, row};
 
 use super::visible;
+use crate::list::MAX_PAGE;
 use crate::{Cloud, now_ms};
 
 impl Cloud {
-    /// What was asked of a server, newest first.
+    /// The newest of what was asked of a server, newest first.
     pub fn list_server_actions(
         &self,
         caller: &Caller,
@@ -17,6 +18,7 @@ impl Cloud {
             let server = visible(tx, caller, id)?;
             let mut query = Query::equal("server_id", server.id.to_value());
             query.order.push(("start_ms", Order::Descending));
+            query.limit = Some(MAX_PAGE);
             tx.list(&query)
         })
     }

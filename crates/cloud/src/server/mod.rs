@@ -77,6 +77,7 @@ impl Cloud {
             let mut server = unlocked(tx, caller, id)?;
             match server.node_id {
                 None => remove(tx, &server),
+                Some(_) if server.deleting => Ok(()),
                 Some(_) => {
                     server.deleting = true;
                     log::record(tx, caller, id, "delete", None)?;

@@ -239,6 +239,9 @@ async fn a_server_that_is_deleted_while_it_builds_goes() {
     // What the node saw before it heard of it does not bring the server back.
     assert_eq!(act(&s.member, &id, json!({"os-start": null})).await, 409);
     s.delete(&id).await;
+    let actions = format!("/compute/v2.1/servers/{id}/os-instance-actions");
+    let actions = s.member.get(&actions).await.expect(200)["instanceActions"].clone();
+    assert_eq!(actions.as_array().unwrap().len(), 2, "create and delete");
     s.node.guest_gone(&id).await;
     assert!(s.is_gone(&id).await);
     assert!(s.node.wanted_port(&port).await.is_none());
