@@ -26,13 +26,16 @@ impl Cloud {
     }
 
     /// The project's server groups; of all projects only when an administrator asks for them.
+    /// The page begins after as many groups as `offset` says.
     pub fn list_server_groups(
         &self,
         caller: &Caller,
         page: &Page,
+        offset: u32,
         all_projects: bool,
     ) -> Result<Vec<ServerGroupView>> {
         let mut query = page.query::<row::ServerGroup>()?;
+        query.limit = query.limit.map(|limit| limit + u64::from(offset));
         if !(all_projects && caller.is_admin()) {
             let project = match &caller.scope {
                 Scope::Project(project) => project.to_value(),
@@ -41,7 +44,8 @@ impl Cloud {
             query = query.seen_by("project_id", project);
         }
         self.store().read(|tx| {
-            let groups: Vec<row::ServerGroup> = list::run(tx, &query)?;
+            let mut groups: Vec<row::ServerGroup> = list::run(tx, &query)?;
+            groups.drain(..groups.len().min(offset as usize));
             let ids = groups.iter().map(|g| g.id.to_value()).collect();
             let servers: Vec<row::Server> = tx.list(&Query::all().one_of("group_id", ids))?;
             let of = |group: row::ServerGroup| {

@@ -27,7 +27,6 @@ pub(super) fn list(ctx: &Context) -> Result<Reply> {
         .query("all_projects")
         .is_some_and(|v| !matches!(v.to_ascii_lowercase().as_str(), "0" | "false"));
     let page = ctx.page(&[])?;
-    let groups = ctx.cloud.list_server_groups(&ctx.caller, &page, all)?;
     // These are paged by place, unlike all else.
     let offset = match ctx.query("offset") {
         None => 0,
@@ -35,7 +34,10 @@ pub(super) fn list(ctx: &Context) -> Result<Reply> {
             .parse()
             .map_err(|_| Error::invalid(format!("offset must be a whole number, not '{text}'")))?,
     };
-    let views: Vec<Value> = groups.iter().skip(offset).map(|g| view(ctx, g)).collect();
+    let groups = ctx
+        .cloud
+        .list_server_groups(&ctx.caller, &page, offset, all)?;
+    let views: Vec<Value> = groups.iter().map(|g| view(ctx, g)).collect();
     Ok(Reply::ok(&json!({"server_groups": views})))
 }
 

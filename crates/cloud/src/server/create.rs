@@ -1,5 +1,6 @@
 //! New servers: what is asked for, checked, and made in one transaction.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use model::{
@@ -18,6 +19,9 @@ use crate::{Cloud, flavor, keypair, now_ms, place, server_group};
 
 /// The most user data a server takes, in octets before base64.
 pub(crate) const MAX_USER_DATA: usize = 65_535;
+
+/// The most servers that one scheduler hint names.
+const MAX_HINTS: usize = 100;
 
 /// A server to make.
 #[derive(Clone, Debug)]
@@ -176,6 +180,12 @@ fn check(new: &NewServer) -> Result<()> {
     if let Some(description) = &new.description {
         list::check_name("description", description)?;
     }
+    let hints = &new.hints;
+    if hints.same_host.len().max(hints.different_host.len()) > MAX_HINTS {
+        return Err(Error::invalid(format!(
+            "a scheduler hint names at most {MAX_HINTS} servers"
+        )));
+    }
     let given = |disk: &NewDisk| matches!(disk.source, DiskSource::Volume(_));
     if new.most > 1 && new.disks.iter().any(given) {
         return Err(Error::invalid(
@@ -211,8 +221,11 @@ fn wish(tx: &Tx<'_>, caller: &Caller, new: &NewServer, ram_mib: u32) -> Result<p
     };
     // Whether a stranger's server shares a node tells something of it: here it is not there.
     let seen = |ids: &[ServerId]| -> Vec<ServerId> {
-        let theirs = ids.iter().filter(|id| visible(tx, caller, id).is_ok());
-        theirs.copied().collect()
+        let each: BTreeSet<ServerId> = ids.iter().copied().collect();
+        let theirs = each.into_iter();
+        theirs
+            .filter(|id| visible(tx, caller, id).is_ok())
+            .collect()
     };
     let same_host = seen(&new.hints.same_host);
     if same_host.is_empty() && !new.hints.same_host.is_empty() {

@@ -257,6 +257,7 @@ async fn what_is_no_group_or_hint_changes_nothing() {
         (json!({"same_host": ["nonsense"]}), 400),
         (json!({"same_host": [SOMEONE]}), 400),
         (json!({"different_host": {}}), 400),
+        (json!({"different_host": vec![SOMEONE; 101]}), 400),
         (json!({"group": group}), 403),
     ] {
         let body = hall.body(Value::Null, hints.clone());
@@ -286,4 +287,26 @@ async fn what_is_no_group_or_hint_changes_nothing() {
     let stranger = hall.cloud.stranger().await;
     shape::error(&stranger.get(&path).await, 404, "another's group");
     shape::error(&stranger.delete(&path).await, 404, "another's group");
+}
+
+#[tokio::test]
+async fn groups_are_paged_by_place() {
+    let hall = Hall::new().await;
+    let mut all = Vec::new();
+    for _ in 0..3 {
+        all.push(hall.group("affinity").await);
+    }
+    all.sort();
+    for (query, expected) in [
+        ("offset=1", &all[1..]),
+        ("limit=1&offset=1", &all[1..2]),
+        ("limit=2&offset=2", &all[2..]),
+        ("limit=1&offset=9", &[]),
+    ] {
+        let path = format!("/compute/v2.1/os-server-groups?{query}");
+        let list = hall.member.get(&path).await.expect(200);
+        let list = list["server_groups"].as_array().unwrap().clone();
+        let ids: Vec<&str> = list.iter().map(|g| g["id"].as_str().unwrap()).collect();
+        assert_eq!(ids, expected, "{query}");
+    }
 }
