@@ -104,8 +104,12 @@ impl Guest {
 
     /// Ends when the guest is gone.
     pub(super) async fn run(mut self) {
-        if let Err(e) = self.find().await {
-            tracing::error!(server = %self.id, "looking for its QEMU: {}", chain(&e));
+        while let Err(e) = self.find().await {
+            self.pause("looking for its QEMU", &e).await;
+            // Without it one may run of which we do not know: a second must not write its disks.
+            if self.machine.is_some() {
+                break;
+            }
         }
         loop {
             let orders = self.orders.borrow_and_update().clone();

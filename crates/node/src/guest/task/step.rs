@@ -41,13 +41,14 @@ impl Guest {
         Ok(())
     }
 
-    /// A start that failed is not tried again under the same epochs: the cloud is told instead.
+    /// A start that failed is not tried again under the same epochs: the cloud is told instead. Its
+    /// QEMU may run all the same: what failed may have come after it.
     async fn note(&mut self, epochs: Epochs, done: io::Result<()>) -> io::Result<()> {
         let Err(e) = done else { return Ok(()) };
         let text = chain(&e);
         tracing::error!(server = %self.id, "starting it: {text}");
         self.state.failure = Some(Failure { epochs, text });
-        self.forget().await
+        self.end().await
     }
 
     /// Images and root disk. Given up when the server is deleted meanwhile: fetching takes time.
