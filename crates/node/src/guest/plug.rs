@@ -101,15 +101,13 @@ fn leftovers<'a>(seen: &Plugged) -> impl Iterator<Item = Change<'a>> {
     unused.into_iter()
 }
 
-/// What the controller is told: what QEMU has, and what it could not be given. While QEMU has not
-/// been asked yet, what is wanted is taken to be there: unknown is not gone.
+/// What the controller is told: what QEMU has, nothing without one, and what it could not be given.
 ///
 /// A volume that is not wanted is here until its secret is gone, which goes last: with the block
 /// node, QEMU could still write to it.
 pub(super) fn attachments(
     orders: &Orders,
     seen: Option<&Plugged>,
-    runs: bool,
     failed: &BTreeMap<AttachmentId, String>,
 ) -> Vec<AttachmentSeen> {
     let wanted = orders.server.iter().flat_map(|server| &server.attachments);
@@ -127,9 +125,6 @@ pub(super) fn attachments(
         .filter_map(|object| object.strip_prefix(qemu::SECRET));
     let secrets = secrets.filter_map(|id| id.parse().ok());
     has.extend(secrets.filter(|id| !wanted.contains(id)));
-    if seen.is_none() && runs {
-        has.extend(wanted.iter().filter(|id| !failed.contains_key(id)));
-    }
     let had = has.iter().map(|id| AttachmentSeen {
         id: *id,
         failure: None,
@@ -218,10 +213,7 @@ mod tests {
         seen.nodes.extend(["root".into(), "variables".into()]);
         seen.objects.extend(["rng".into()]);
         assert_eq!(plan(&orders, &seen, &[port].into(), &BTreeMap::new()), []);
-        assert_eq!(
-            attachments(&orders, Some(&seen), true, &BTreeMap::new()).len(),
-            2
-        );
+        assert_eq!(attachments(&orders, Some(&seen), &BTreeMap::new()).len(), 2);
     }
 
     #[test]
@@ -242,18 +234,16 @@ mod tests {
         assert_eq!(plan(&orders, &there, &taps, &BTreeMap::new()), rest);
         // It is told to be gone only when nothing of it is left.
         assert_eq!(
-            attachments(&orders, Some(&there), true, &BTreeMap::new()).len(),
+            attachments(&orders, Some(&there), &BTreeMap::new()).len(),
             1
         );
+        assert_eq!(attachments(&orders, None, &BTreeMap::new()), []);
         let nothing = Plugged::default();
         assert_eq!(
             plan(&orders, &nothing, &BTreeSet::new(), &BTreeMap::new()),
             []
         );
-        assert_eq!(
-            attachments(&orders, Some(&nothing), true, &BTreeMap::new()),
-            []
-        );
+        assert_eq!(attachments(&orders, Some(&nothing), &BTreeMap::new()), []);
     }
 
     #[test]
@@ -271,19 +261,11 @@ mod tests {
         let failed = BTreeMap::from([(one.id, "why".to_owned())]);
         let planned = plan(&orders, &has, &BTreeSet::new(), &failed);
         assert!(matches!(planned[..], [Change::Connect(_)]));
-        let told = attachments(&orders, Some(&has), true, &failed);
+        let told = attachments(&orders, Some(&has), &failed);
         let told = told.iter().find(|seen| seen.id == one.id);
         assert_eq!(told.and_then(|seen| seen.failure.as_deref()), Some("why"));
         // A tap without its card is given back before it is tried anew.
         let planned = plan(&orders, &has, &[up].into(), &failed);
         assert_eq!(planned[0], Change::DropTap(up));
-    }
-
-    #[test]
-    fn unknown_is_not_gone() {
-        let one = attachment(false);
-        let orders = orders(&[&one], &[]);
-        assert_eq!(attachments(&orders, None, true, &BTreeMap::new()).len(), 1);
-        assert_eq!(attachments(&orders, None, false, &BTreeMap::new()), []);
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use lan::Instance;
 use linux::process::ProcessId;
-use model::{GuestSeen, Mac, PortId, PowerSeen, Seen, Server, ServerId};
+use model::{GuestSeen, Mac, PortId, Power, PowerSeen, Seen, Server, ServerId};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -251,6 +251,11 @@ impl Guest {
     /// Tells what is, if that is news.
     fn report(&self, orders: &Orders, facts: &Facts, step: Step, trouble: Option<String>) {
         let Some(wish) = &facts.wanted else { return };
+        // What it has is not known before it was asked once, and unknown is not gone: a volume that
+        // is not listed is another guest's next.
+        if self.machine.is_some() && self.plugged.is_none() {
+            return;
+        }
         let power = match (facts.machine, step) {
             // Half-way through a step there is nothing to tell.
             (_, Step::Revive | Step::End | Step::Reset | Step::Settle) => return,
@@ -259,11 +264,12 @@ impl Guest {
             (plan::Machine::Off, Step::Wait) if facts.waits_for_ports() => PowerSeen::Preparing,
             _ => PowerSeen::Stopped,
         };
+        // That a start failed is no news to one who has asked for a stop since.
         let failure = self
             .state
             .failure
             .as_ref()
-            .filter(|f| f.epochs == wish.epochs);
+            .filter(|f| f.epochs == wish.epochs && wish.power == Power::Running);
         let seen = GuestSeen {
             server: self.id,
             power,
@@ -271,12 +277,7 @@ impl Guest {
             rebooted_epoch: self.state.done.reboot,
             failure: trouble.or_else(|| failure.map(|failure| failure.text.clone())),
             launched_ms: self.state.launched_ms,
-            attachments: attachments(
-                orders,
-                self.plugged.as_ref(),
-                self.machine.is_some(),
-                &self.state.failed,
-            ),
+            attachments: attachments(orders, self.plugged.as_ref(), &self.state.failed),
         };
         let news = lock(&self.shared.picture).insert(self.id, seen.clone());
         if news.as_ref() != Some(&seen) {

@@ -266,6 +266,14 @@ async fn a_guest_that_cannot_start_says_why() {
     );
     assert_eq!((seen.power, seen.started_epoch), (PowerSeen::Stopped, 0));
 
+    // Whoever stops it has done with the failure.
+    server.power = Power::Stopped;
+    node.want(&server);
+    let done = |seen: &model::GuestSeen| seen.failure.is_none();
+    let seen = node.until_that(&server, done).await;
+    assert_eq!((seen.power, seen.started_epoch), (PowerSeen::Stopped, 0));
+
+    server.power = Power::Running;
     (server.ram_mib, server.start_epoch) = (16, 2);
     node.want(&server);
     let seen = node.until(&server, PowerSeen::Running).await;
