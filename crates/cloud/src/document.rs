@@ -252,6 +252,7 @@ fn volume_document(tx: &Tx<'_>, row: row::Volume) -> Result<Volume> {
         image: row.image.0.map(|image| image.file),
         target: volume::target(&row.id),
         chaps: attachment.into_iter().map(|a| a.chap.0).collect(),
+        made: row.made,
     })
 }
 

@@ -284,6 +284,9 @@ pub struct Volume {
     pub target: String,
     /// Who may log in: one for each attachment.
     pub chaps: Vec<Chap>,
+    /// Its data has been whole once: if it is missing now, it is lost, and never made anew.
+    #[serde(default)]
+    pub made: bool,
 }
 
 /// What should run.

@@ -17,10 +17,15 @@ pub(crate) fn take_in(tx: &mut Tx<'_>, node: NodeId, seen: &VolumeSeen) -> Resul
     if let Some(failure) = &seen.failure {
         tracing::warn!(volume = %volume.id, failure, "a volume's node has trouble with it");
     }
+    let made = seen.ready && !volume.made;
     volume.made |= seen.ready;
     volume.seen.0 = Some(seen.clone());
-    // Observed facts are no news for the node that reported them.
+    // Observed facts are no news for the node that reported them, but for this one: it must know
+    // later that there was data.
     refresh(tx, &mut volume)?;
+    if made {
+        tx.touch(Key::Volume(volume.id))?;
+    }
     attachment::volume_made(tx, &volume)
 }
 

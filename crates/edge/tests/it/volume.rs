@@ -70,7 +70,10 @@ async fn a_volume_is_made_and_goes() {
         wanted.target,
         format!("iqn.2024-07.internal.hextet:volume-{id}")
     );
+    assert!(!wanted.made);
     s.node.volume_ready(&id).await;
+    let wanted = s.node.wanted_volume(&id).await.unwrap();
+    assert!(wanted.made, "its node knows that there was data");
     let now = s.now(&id).await;
     assert_eq!(now["status"], "available");
     assert_eq!(now["bootable"], "false");

@@ -110,6 +110,10 @@ impl Pass<'_> {
                     .map_err(|e| format!("it cannot be extended: {e}"))
             }
             None if self.situation.busy.contains(&volume.id) => Ok(false),
+            None if volume.made => {
+                let dir = self.daemon.settings().files.display();
+                Err(format!("its data is gone from {dir}: is the disk mounted?"))
+            }
             None => {
                 self.outcome.portals.clone()?;
                 let failed = self.situation.failed.get(&volume.id);

@@ -159,6 +159,7 @@ pub(crate) fn blank(size_gib: u32) -> Volume {
         image: None,
         target: format!("iqn.2026-11.org.hextet:{id}"),
         chaps: Vec::new(),
+        made: false,
     }
 }
 
@@ -308,6 +309,15 @@ async fn why_a_volume_cannot_be_is_said() {
         .until(&from_nothing, |seen| seen.failure.is_some())
         .await;
     assert!(seen.failure.unwrap().contains("its data cannot be made"));
+    // What was there once is not made anew.
+    let lost = Volume {
+        made: true,
+        ..blank(1)
+    };
+    life.want(&[&lost]);
+    let seen = life.until(&lost, |seen| seen.failure.is_some()).await;
+    assert!(seen.failure.unwrap().contains("is the disk mounted?"));
+    assert!(!store.settings.files.join(format!("{}.raw", lost.id)).exists());
     life.want(&[]);
     drop(life);
     let settings = store.settings.clone();

@@ -61,6 +61,7 @@ impl Host {
             image: None,
             target: format!("iqn.2026-11.org.hextet:{id}"),
             chaps: users.iter().map(chap).collect(),
+            made: false,
         };
         file::directory(&self.settings.files, self.settings.uid).unwrap();
         let new = file::begin(&self.settings.files, id).unwrap();
