@@ -77,6 +77,7 @@ impl Volumes {
             making: JoinSet::new(),
             busy: BTreeSet::new(),
             failed: BTreeMap::new(),
+            strays: BTreeSet::new(),
         };
         tokio::spawn(keeper.run());
         Volumes {
@@ -152,6 +153,8 @@ struct Keeper {
     busy: BTreeSet<VolumeId>,
     /// What could not be made, and why: not tried again before something else is asked for.
     failed: BTreeMap<VolumeId, (Volume, String)>,
+    /// Volumes here of which the log has said that nobody knows them.
+    strays: BTreeSet<VolumeId>,
 }
 
 impl Keeper {
@@ -183,6 +186,7 @@ impl Keeper {
             orders: orders.cloned(),
             busy: self.busy.clone(),
             failed: self.failed.clone(),
+            ending: lock(&self.shared.ending).clone(),
         };
         let passed = tokio::task::spawn_blocking(move || {
             let mut daemon = match daemon {
@@ -234,6 +238,11 @@ impl Keeper {
                 (volume, made)
             });
         }
+        for id in outcome.strays.difference(&self.strays) {
+            let dir = self.settings.files.display();
+            tracing::warn!(volume = %id, "the controller does not know this volume, whose data is in {dir}: it is kept; restore the controller's database, or remove the file");
+        }
+        self.strays.clone_from(&outcome.strays);
         let failed = outcome.failed;
         self.report(outcome, orders);
         match failed {

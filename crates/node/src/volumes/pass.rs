@@ -14,6 +14,8 @@ pub(super) struct Situation {
     pub orders: Option<Orders>,
     pub busy: BTreeSet<VolumeId>,
     pub failed: BTreeMap<VolumeId, (Volume, String)>,
+    /// Volumes that the controller has said are to go.
+    pub ending: BTreeSet<VolumeId>,
 }
 
 /// What it came to.
@@ -26,6 +28,8 @@ pub(super) struct Outcome {
     pub gone: BTreeSet<VolumeId>,
     /// Volumes whose data is here, wanted or not.
     pub here: BTreeSet<VolumeId>,
+    /// Those of them of which the controller has said nothing.
+    pub strays: BTreeSet<VolumeId>,
     /// It is worth trying again soon.
     pub failed: bool,
 }
@@ -37,6 +41,7 @@ pub(super) fn pass(daemon: &mut Daemon, situation: &Situation) -> Outcome {
         seen: Vec::new(),
         gone: BTreeSet::new(),
         here: BTreeSet::new(),
+        strays: BTreeSet::new(),
         failed: false,
     };
     if let Some(orders) = &situation.orders {
@@ -187,10 +192,15 @@ impl Pass<'_> {
         Ok(failures)
     }
 
-    /// Removes the files of volumes that are not wanted.
+    /// Removes the files of volumes that are to go. One of which the controller says nothing may
+    /// be missing from its database alone: it stays.
     fn remove(&mut self, files: impl Iterator<Item = VolumeId>) {
         let wanted = &self.orders.volumes;
         for id in files.filter(|id| !wanted.contains_key(id) && !self.situation.busy.contains(id)) {
+            if !self.situation.ending.contains(&id) {
+                self.outcome.strays.insert(id);
+                continue;
+            }
             match file::remove(&self.daemon.settings().files, id) {
                 Ok(()) => {
                     self.outcome.gone.insert(id);

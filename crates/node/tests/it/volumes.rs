@@ -120,6 +120,12 @@ impl Life {
         self.volumes.pass(&wanted, heard);
     }
 
+    /// The controller has one deleted, and wants these.
+    fn want_without(&self, gone: &Volume, volumes: &[&Volume]) {
+        self.volumes.ending(gone.id);
+        self.want(volumes);
+    }
+
     pub(crate) async fn until(
         &mut self,
         volume: &Volume,
@@ -214,7 +220,7 @@ async fn volumes_are_made_served_extended_and_removed() {
     life.until_ready(&second).await;
     assert_eq!(fs::metadata(path(&second)).unwrap().len(), 3 << 30);
 
-    life.want(&[&second]);
+    life.want_without(&first, &[&second]);
     life.until_gone(&first).await;
     assert!(!path(&first).exists());
     assert!(
@@ -222,15 +228,25 @@ async fn volumes_are_made_served_extended_and_removed() {
             .unwrap_err()
             .contains("no target")
     );
+    // A controller that knows it no more has not deleted it.
     life.want(&[]);
+    while !store.tgtd().is_empty() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(path(&second).exists());
+    life.want(&[&second]);
+    while store.tgtd().is_empty() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    life.want_without(&second, &[]);
     life.until_gone(&second).await;
+    assert!(!path(&second).exists());
     while !store.tgtd().is_empty() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     // One that never was here has its end all the same.
     let never = blank(1);
-    life.volumes.ending(never.id);
-    life.want(&[]);
+    life.want_without(&never, &[]);
     life.until_gone(&never).await;
 }
 
@@ -317,7 +333,13 @@ async fn why_a_volume_cannot_be_is_said() {
     life.want(&[&lost]);
     let seen = life.until(&lost, |seen| seen.failure.is_some()).await;
     assert!(seen.failure.unwrap().contains("is the disk mounted?"));
-    assert!(!store.settings.files.join(format!("{}.raw", lost.id)).exists());
+    assert!(
+        !store
+            .settings
+            .files
+            .join(format!("{}.raw", lost.id))
+            .exists()
+    );
     life.want(&[]);
     drop(life);
     let settings = store.settings.clone();
