@@ -12,7 +12,7 @@ pub fn name(volume: VolumeId) -> String {
     format!("{volume}.raw")
 }
 
-/// A file on its way to be a volume's.
+/// A file on its way to be a volume's. Unless it is finished it goes when this is dropped.
 #[derive(Debug)]
 pub struct NewFile {
     /// Empty, open for writing.
@@ -41,7 +41,6 @@ impl NewFile {
         let path = unfinished(&self.dir, self.volume);
         let content = self.file.metadata()?.len();
         if content > size_bytes {
-            let _ = fs::remove_file(&path);
             return Err(io::Error::other(format!(
                 "the image holds {content} octets and the volume {size_bytes}: make a larger volume"
             )));
@@ -52,6 +51,13 @@ impl NewFile {
         crash::point("volume: made, under another name");
         fs::rename(&path, self.dir.join(name(self.volume)))?;
         File::open(&self.dir)?.sync_all()
+    }
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        // What is half made would keep a full disk full. A finished one has another name.
+        let _ = fs::remove_file(unfinished(&self.dir, self.volume));
     }
 }
 
@@ -131,6 +137,8 @@ mod tests {
         let mut new = begin(&dir, volume).unwrap();
         new.file.write_all(b"content").unwrap();
         assert_eq!(list(&dir).unwrap(), [(volume, None)]);
+        drop(new);
+        assert_eq!(list(&dir).unwrap(), []);
         let mut new = begin(&dir, volume).unwrap();
         new.file.write_all(b"again").unwrap();
         new.finish(1 << 30, uid).unwrap();

@@ -11,7 +11,7 @@ use std::io;
 use std::net::SocketAddrV6;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use model::{Seen, Volume, VolumeId, VolumeSeen};
 use tokio::io::unix::AsyncFd;
@@ -30,6 +30,9 @@ pub(crate) use check::check;
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// How soon a pass in which something failed is done again.
 const AGAIN_AFTER: Duration = Duration::from_secs(2);
+
+/// When it is tried again to make a file that could not be made: the disk may have room by then.
+const MAKE_AGAIN_AFTER: Duration = Duration::from_secs(60);
 
 /// Where volumes are served, or why they are not.
 pub type Portals = Result<Vec<SocketAddrV6>, String>;
@@ -140,6 +143,14 @@ pub fn purge(settings: DaemonSettings) -> io::Result<()> {
     Ok(())
 }
 
+/// A volume that could not be made.
+#[derive(Clone, Debug)]
+struct Failed {
+    asked: Volume,
+    why: String,
+    again: Instant,
+}
+
 /// The task.
 struct Keeper {
     settings: DaemonSettings,
@@ -151,8 +162,8 @@ struct Keeper {
     making: JoinSet<(Volume, io::Result<()>)>,
     /// The volumes whose files are being made.
     busy: BTreeSet<VolumeId>,
-    /// What could not be made, and why: not tried again before something else is asked for.
-    failed: BTreeMap<VolumeId, (Volume, String)>,
+    /// What could not be made.
+    failed: BTreeMap<VolumeId, Failed>,
     /// Volumes here of which the log has said that nobody knows them.
     strays: BTreeSet<VolumeId>,
 }
@@ -307,7 +318,12 @@ impl Keeper {
                     Ok(()) => drop(self.failed.remove(&volume.id)),
                     Err(e) => {
                         let why = format!("its data cannot be made: {e}");
-                        self.failed.insert(volume.id, (volume, why));
+                        let failed = Failed {
+                            asked: volume,
+                            why,
+                            again: Instant::now() + MAKE_AGAIN_AFTER,
+                        };
+                        self.failed.insert(failed.asked.id, failed);
                     }
                 }
             }

@@ -2,18 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::time::Instant;
 
 use model::{Volume, VolumeId, VolumeSeen};
 use volume::{Daemon, Export, file, plan};
 
-use super::{Orders, Portals};
+use super::{Failed, Orders, Portals};
 
 /// What a pass goes by.
 pub(super) struct Situation {
     /// `None`: nothing was told yet.
     pub orders: Option<Orders>,
     pub busy: BTreeSet<VolumeId>,
-    pub failed: BTreeMap<VolumeId, (Volume, String)>,
+    pub failed: BTreeMap<VolumeId, Failed>,
     /// Volumes that the controller has said are to go.
     pub ending: BTreeSet<VolumeId>,
 }
@@ -114,23 +115,36 @@ impl Pass<'_> {
                     .map(|()| true)
                     .map_err(|e| format!("it cannot be extended: {e}"))
             }
-            None if self.situation.busy.contains(&volume.id) => Ok(false),
+            None if self.situation.busy.contains(&volume.id) => self.unmade(volume),
             None if volume.made => {
                 let dir = self.daemon.settings().files.display();
                 Err(format!("its data is gone from {dir}: is the disk mounted?"))
             }
             None => {
                 self.outcome.portals.clone()?;
-                let failed = self.situation.failed.get(&volume.id);
-                let failed = failed.filter(|(asked, _)| {
-                    (asked.size_gib, &asked.image) == (volume.size_gib, &volume.image)
-                });
-                if let Some((_, why)) = failed {
-                    return Err(why.clone());
+                let waits = |failed: &Failed| Instant::now() < failed.again;
+                if !self.failure(volume).is_some_and(waits) {
+                    self.outcome.make.push(volume.clone());
                 }
-                self.outcome.make.push(volume.clone());
-                Ok(false)
+                self.unmade(volume)
             }
+        }
+    }
+
+    /// Why its file could not be made, if this very one was tried.
+    fn failure(&self, volume: &Volume) -> Option<&Failed> {
+        let failed = self.situation.failed.get(&volume.id);
+        failed.filter(|failed| {
+            let asked = &failed.asked;
+            (asked.size_gib, &asked.image) == (volume.size_gib, &volume.image)
+        })
+    }
+
+    /// It is not there yet; what failed is told until it is.
+    fn unmade(&self, volume: &Volume) -> Result<bool, String> {
+        match self.failure(volume) {
+            Some(failed) => Err(failed.why.clone()),
+            None => Ok(false),
         }
     }
 
@@ -171,6 +185,11 @@ impl Pass<'_> {
             self.daemon.ensure()?;
         }
         let seen = match self.daemon.observe() {
+            // Nobody needs it, and it may serve what it should not.
+            Err(e) if exports.is_empty() && self.orders.removal => {
+                tracing::warn!("tgtd is ended: {e}");
+                return self.daemon.end().map(|()| BTreeMap::new());
+            }
             // Text of a client's making is in it. What it does there has an end with tgtd, and who
             // may be served is back in a moment.
             Err(e) if e.kind() == io::ErrorKind::InvalidData => {

@@ -292,6 +292,12 @@ async fn tgtd_outlives_us_and_is_restored_when_it_is_killed() {
     }
     eprintln!("served again {:?} after tgtd was killed", killed.elapsed());
     assert_ne!(store.tgtd(), before);
+
+    // One that does not answer is ended when nobody needs it.
+    linux::process::kill(store.tgtd()[0], Signal::SIGSTOP).unwrap();
+    life.want_without(&volume, &[]);
+    life.until_gone(&volume).await;
+    assert_eq!(store.tgtd(), []);
 }
 
 #[tokio::test(flavor = "multi_thread")]
