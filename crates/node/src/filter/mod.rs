@@ -82,6 +82,10 @@ impl Tables {
 #[derive(Default)]
 pub struct Filters {
     applied: BTreeMap<Space, Applied>,
+    /// Addresses whose connections have yet to be ended.
+    lost: BTreeMap<Space, BTreeSet<IpAddr>>,
+    /// Routers whose stale connections have yet to be ended.
+    stale: BTreeSet<Space>,
 }
 
 struct Applied {
@@ -96,17 +100,24 @@ impl Filters {
         let before = self.applied.get(&space);
         let lost = before.map(|old| rules::lost(&old.tables.0, &tables.0, scene));
         self.set(ns, space, tables)?;
-        match lost {
-            Some(lost) if !lost.is_empty() => end(ns, &lost),
-            _ => Ok(()),
+        let all = self.lost.entry(space).or_default();
+        all.extend(lost.unwrap_or_default());
+        if !all.is_empty() {
+            end(ns, all)?;
         }
+        self.lost.remove(&space);
+        Ok(())
     }
 
     /// Makes a router's table so, and ends what was translated otherwise.
     pub fn apply_router(&mut self, ns: &Netns, router: &Router) -> io::Result<()> {
-        let changed = self.set(ns, Space::Router(router.id), Tables::of_router(router))?;
-        if changed {
+        let space = Space::Router(router.id);
+        if self.set(ns, space, Tables::of_router(router))? {
+            self.stale.insert(space);
+        }
+        if self.stale.contains(&space) {
             conntrack::end(ns, |flow| nat::stale(router, &flow.original, &flow.reply))?;
+            self.stale.remove(&space);
         }
         Ok(())
     }
@@ -119,6 +130,8 @@ impl Filters {
     /// Forgets namespaces that have gone.
     pub fn retain(&mut self, keep: impl Fn(Space) -> bool) {
         self.applied.retain(|space, _| keep(*space));
+        self.lost.retain(|space, _| keep(*space));
+        self.stale.retain(|space| keep(*space));
     }
 
     /// `false` when all was so already.
