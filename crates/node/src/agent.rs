@@ -322,8 +322,9 @@ impl Agent {
             // Guests that go must go before their links; those that come can prepare meanwhile.
             self.pass_guests(heard, &wanted, &up);
             self.inner.volumes.pass(&wanted, heard);
-            let for_pass = wanted.clone();
+            let (for_pass, agent) = (wanted.clone(), self.clone());
             let passed = tokio::task::spawn_blocking(move || {
+                agent.inner.guests.keep_in();
                 let report = match heard {
                     true => links.pass(&for_pass),
                     false => links.pass_without_removal(&for_pass),

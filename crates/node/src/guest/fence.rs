@@ -21,8 +21,9 @@ pub(super) struct Fence {
     ns: Netns,
     table: String,
     wanted: Mutex<Allowed>,
-    /// What the kernel has; unknown at first. Held while it is told.
-    applied: Mutex<Option<Allowed>>,
+    /// What the kernel was told last, and the generation of its tables then; unknown at first.
+    /// Held while it is told.
+    applied: Mutex<Option<(Allowed, u32)>>,
 }
 
 impl Fence {
@@ -48,15 +49,19 @@ impl Fence {
         self.apply()
     }
 
-    /// One call tells the kernel what all that wait behind it want.
-    fn apply(&self) -> io::Result<()> {
+    /// Makes the kernel hold it, also after somebody else has touched its tables. One call tells
+    /// what all that wait behind it want. Blocks.
+    pub(super) fn apply(&self) -> io::Result<()> {
         let mut applied = lock(&self.applied);
         let wanted = lock(&self.wanted).clone();
-        if applied.as_ref() == Some(&wanted) {
+        if let Some((known, generation)) = applied.as_ref()
+            && *known == wanted
+            && *generation == nft::generation(&self.ns)?
+        {
             return Ok(());
         }
         nft::apply(&self.ns, &render(&self.table, &wanted))?;
-        *applied = Some(wanted);
+        *applied = Some((wanted, nft::generation(&self.ns)?));
         Ok(())
     }
 }

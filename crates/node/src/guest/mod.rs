@@ -156,6 +156,8 @@ impl Guests {
         });
         let early = shared.clone();
         tokio::spawn(async move { drop(early.accelerator().await) });
+        let early = shared.clone();
+        tokio::task::spawn_blocking(move || early.keep_in());
         Guests {
             shared,
             tasks: Mutex::default(),
@@ -201,6 +203,11 @@ impl Guests {
                 ),
             }
         }
+    }
+
+    /// Restores what keeps QEMUs from the node's network, if somebody took it away. Blocks.
+    pub fn keep_in(&self) {
+        self.shared.keep_in();
     }
 
     /// Whether anything of a server is here, or may be.
@@ -302,6 +309,12 @@ impl Handle {
 }
 
 impl Shared {
+    fn keep_in(&self) {
+        if let Err(e) = self.fence.apply() {
+            tracing::error!("guests' QEMUs are not kept from this node's network: {e}");
+        }
+    }
+
     async fn accelerator(&self) -> Accelerator {
         let (qemu, uid) = (&self.settings.qemu, self.settings.uid_base);
         self.accelerator

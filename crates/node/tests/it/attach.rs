@@ -358,6 +358,11 @@ async fn a_guest_boots_from_a_volume_and_reaches_nothing_else() {
     let elsewhere = listener.local_addr().unwrap().port();
     assert!(connect(&[], elsewhere) && connect(&as_qemu, place.portal.port()));
     assert!(!connect(&as_qemu, elsewhere));
+    // Somebody else's `nft flush ruleset` opens the door until the next look.
+    linux::nft::apply(&place.store.ns, "flush ruleset").unwrap();
+    assert!(connect(&as_qemu, elsewhere));
+    place.node.guests.keep_in();
+    assert!(connect(&as_qemu, place.portal.port()) && !connect(&as_qemu, elsewhere));
     place.node.want_nothing();
     place.node.until_gone(&server).await;
     let tables = linux::nft::ask(&place.store.ns, &["list", "tables"]).unwrap();
