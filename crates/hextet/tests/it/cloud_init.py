@@ -8,13 +8,16 @@ import openstack
 
 ROOT, IMAGE = os.environ["HOST_ROOT"], os.environ["HOST_DEBIAN"]
 KEY = os.path.join(ROOT, "id")
-# Said when cloud-init has finished, by a unit of its own, because it is cloud-init that runs commands.
-REPORT = """cloud-init status --wait --long
+# Said when cloud-init has finished, by a unit of its own, because it is cloud-init that runs commands; and said again, because a
+# login prompt that starts takes the line from whoever is writing.
+REPORT = """exec >/run/report 2>&1
+cloud-init status --wait --long
 echo "seen: host $(hostname)"
 echo "seen: key $(cat /home/debian/.ssh/authorized_keys)"
 echo "seen: from $(cloud-init query subplatform)"
 echo "seen: address $(ip -6 -o address show scope global | tr -s ' ' | cut -d' ' -f4)"
 echo "seen: all"
+for again in 1 2 3 4 5; do cat /run/report >/dev/ttyS0; sleep 3; done
 """
 USER_DATA = """#cloud-config
 write_files:
@@ -22,7 +25,7 @@ write_files:
     content: |
 %s
 runcmd:
-  - [systemd-run, --no-block, sh, -c, "sh /root/report >/dev/ttyS0 2>&1"]
+  - [systemd-run, --no-block, sh, /root/report]
 """ % "".join("      %s\n" % line for line in REPORT.splitlines())
 cloud = openstack.connect(cloud="hextet")
 
