@@ -17,6 +17,7 @@ mod server;
 mod sockets;
 mod table;
 mod tidy;
+mod volume;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -37,6 +38,7 @@ use place::Place;
 use say::Say;
 use server::Hextet;
 use sockets::{Suspects, Watch};
+use volume::Door;
 
 /// How many lines of hextet's log are shown when something fails.
 const LOG_LINES: usize = 15;
@@ -140,10 +142,24 @@ impl Story<'_> {
         self.log_in_to(outside, &servers).await?;
         stage.done();
         let floating = self.float(openstack, outside).await?;
-        self.restart(hextet, outside, &servers).await?;
+        let key = self.place.file(cloud::KEY);
+        let door = |name: &str| Door {
+            outside,
+            address: servers[name].address.into(),
+            key: &key,
+        };
+        let [first, second, _] = cloud::SERVERS;
+        let data = volume::write(openstack, &mut client, first, door(first)).await?;
+        let hextet = self.restart(hextet, outside, &servers).await?;
         let stage = self.say.stage("the floating IP answers as before");
         reach::ping(outside, floating).await?;
         stage.done();
+        let mut client = self.client(&hextet).await?;
+        let (from, to) = ((first, second), door(second));
+        volume::read_elsewhere(openstack, &mut client, &data, from, to).await?;
+        self.say.note(&format!(
+            "          {second} reads what {first} wrote before hextet was killed"
+        ));
         self.judge().await?;
         Ok(servers)
     }
@@ -179,7 +195,7 @@ impl Story<'_> {
         hextet: Hextet,
         outside: &Netns,
         servers: &Servers,
-    ) -> Result<(), Failure> {
+    ) -> Result<Hextet, Failure> {
         let before = qemus(servers)?;
         hextet.kill().await?;
         let hextet = self.start("kill -9 hextet; hextet up").await?;
@@ -203,7 +219,7 @@ impl Story<'_> {
             "the same QEMU processes ({}), answering ping and SSH as before",
             pids.join(", ")
         ));
-        Ok(())
+        Ok(hextet)
     }
 
     async fn start(self, doing: &str) -> Result<Hextet, Failure> {

@@ -167,6 +167,8 @@ impl Place {
         there.set_master("outside", Some(BRIDGE))?;
         there.set_up("outside")?;
         there.set_up(BRIDGE)?;
+        // Volumes are served on [::1].
+        there.set_up("lo")?;
         let mut here = Netlink::open(&outside)?;
         here.set_up("eth0")?;
         for gateway in gateways {

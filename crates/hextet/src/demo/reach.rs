@@ -70,7 +70,7 @@ pub(super) async fn ssh(
 ) -> Result<(), Failure> {
     let began = Instant::now();
     loop {
-        let said = match timeout(SSH_ONCE, hostname(outside, address, key)).await {
+        let said = match timeout(SSH_ONCE, run(outside, address, key, "hostname")).await {
             Ok(Ok(heard)) if heard == name => return Ok(()),
             Ok(Ok(heard)) => {
                 return Err(format!("{name} at {address} says that it is '{heard}'").into());
@@ -102,7 +102,16 @@ pub(super) fn ssh_options(key: &Path) -> Vec<String> {
     options
 }
 
-async fn hostname(outside: &Netns, address: IpAddr, key: &Path) -> Result<String, Failure> {
+/// Runs a command over SSH, and returns what it says.
+///
+/// # Errors
+/// What SSH or the command complained of.
+pub(super) async fn run(
+    outside: &Netns,
+    address: IpAddr,
+    key: &Path,
+    line: &str,
+) -> Result<String, Failure> {
     let mut command = Command::new("ssh");
     command.args(ssh_options(key));
     for option in ["BatchMode=yes", "IdentitiesOnly=yes", "ConnectTimeout=5"] {
@@ -110,7 +119,7 @@ async fn hostname(outside: &Netns, address: IpAddr, key: &Path) -> Result<String
     }
     command
         .arg(format!("root@{address}"))
-        .arg("hostname")
+        .arg(line)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
