@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use nix::fcntl::{FcntlArg, FdFlag, SealFlag, fcntl};
+use nix::sched::{CloneFlags, unshare};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::Signal;
@@ -50,6 +51,8 @@ pub struct Limits {
     pub file_bytes: Option<u64>,
     /// It does not outlive us, nor the thread that started it.
     pub ends_with_us: bool,
+    /// It has a network namespace of its own, with nothing in it.
+    pub no_network: bool,
 }
 
 impl Limits {
@@ -103,6 +106,9 @@ impl Program {
             keep.iter().try_for_each(|fd| inherit(*fd))?;
             setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
             nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
+            if limits.no_network {
+                unshare(CloneFlags::CLONE_NEWNET)?;
+            }
             setgroups(&groups)?;
             setresgid(gid, gid, gid)?;
             setresuid(uid, uid, uid)?;
@@ -249,7 +255,11 @@ mod tests {
             path: "sh".into(),
             arguments: vec![
                 "-c".into(),
-                format!("read x <&{}; echo $x >&2", read.as_raw_fd()).into(),
+                format!(
+                    "read x <&{}; echo $x $(grep -c : /proc/net/dev) >&2",
+                    read.as_raw_fd()
+                )
+                .into(),
             ],
             uid,
             groups: Vec::new(),
@@ -258,7 +268,10 @@ mod tests {
             cgroup: None,
             directory: "/".into(),
             environment: Vec::new(),
-            limits: Limits::default(),
+            limits: Limits {
+                no_network: true,
+                ..Limits::default()
+            },
         };
         let stderr = id.stderr.try_clone().unwrap();
         let id = id.start().unwrap();
@@ -271,7 +284,8 @@ mod tests {
         )];
         assert_eq!(nix::poll::poll(&mut ready, 10_000_u16).unwrap(), 1);
         reap(exit.as_fd());
-        assert_eq!(written(&stderr), "hello\n");
+        // The loopback device, which is down.
+        assert_eq!(written(&stderr), "hello 1\n");
         assert_eq!(of_user(uid).unwrap(), []);
         assert!(watch(id).is_err());
     }

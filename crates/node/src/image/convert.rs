@@ -1,20 +1,24 @@
 //! The disk that a qcow2 image stands for, as a raw file with holes.
 //!
 //! qemu-img does it, because it knows the format whole. It reads octets that anyone may have made, so
-//! it has a user of its own, no right to any path, and bounds to its memory, time and output.
+//! it has a user of its own, no right to any path, no network, and bounds to its memory, time and
+//! output; it is ended when the disk runs short.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read};
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{PermissionsExt, fchown};
 use std::path::Path;
 
 use disk::HEAD_SIZE;
+use linux::process;
 use linux::spawn::{self, Limits, Program};
 use model::ImageFile;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, poll};
+use nix::sys::signal::Signal;
 
-use super::Shared;
+use super::{Shared, room};
 
 /// Of address space: the stacks of its 64 threads take 0.5 GiB, the largest clusters 0.3 GiB.
 const MEMORY: u64 = 2 << 30;
@@ -22,6 +26,9 @@ const MEMORY: u64 = 2 << 30;
 /// Seconds of a processor's time, and for each GiB of the disk.
 const PATIENCE_S: u64 = 60;
 const PATIENCE_PER_GIB_S: u64 = 60;
+
+/// How often is looked whether the disk has room.
+const LOOK_EVERY_MS: u16 = 1000;
 
 /// How much of its complaints is kept.
 const STDERR: u64 = 16 << 10;
@@ -67,6 +74,7 @@ fn virtual_size(mut from: &File, image: &ImageFile) -> io::Result<u64> {
 }
 
 fn run(from: &File, to: &File, size_bytes: u64, uid: u32) -> io::Result<()> {
+    let disk = to;
     let (from, to) = (from.try_clone()?, to.try_clone()?);
     let file = |fd: &File| format!("/proc/self/fd/{}", fd.as_raw_fd());
     // The output is new, so what is not written is zero; 4 KiB of zeros become a hole.
@@ -76,7 +84,7 @@ fn run(from: &File, to: &File, size_bytes: u64, uid: u32) -> io::Result<()> {
         .collect();
     arguments.extend([file(&from).into(), file(&to).into()]);
     let stderr = spawn::bounded_file(c"qemu-img-stderr", STDERR)?;
-    let process = Program {
+    let id = Program {
         path: "qemu-img".into(),
         arguments,
         uid,
@@ -92,6 +100,7 @@ fn run(from: &File, to: &File, size_bytes: u64, uid: u32) -> io::Result<()> {
             cpu_s: Some(PATIENCE_S + PATIENCE_PER_GIB_S * (size_bytes >> 30)),
             file_bytes: Some(size_bytes),
             ends_with_us: true,
+            no_network: true,
         },
     }
     .start()
@@ -101,12 +110,21 @@ fn run(from: &File, to: &File, size_bytes: u64, uid: u32) -> io::Result<()> {
             format!("qemu-img: {e}; is the package qemu-utils installed?"),
         )
     })?;
-    let exit = spawn::watch(process)?;
-    poll(
-        &mut [PollFd::new(exit.as_fd(), PollFlags::POLLIN)],
-        PollTimeout::NONE,
-    )?;
+    let exit = spawn::watch(id)?;
+    let mut short = false;
+    while !has_ended(&exit)? {
+        // Guests write to the same disk, and take a full one badly.
+        if !short && room::is_short(disk)? {
+            short = true;
+            process::kill(id, Signal::SIGKILL)?;
+        }
+    }
     let code = spawn::reap(exit.as_fd());
+    if short {
+        return Err(io::Error::other(
+            "the disk is almost full: make room where images are kept",
+        ));
+    }
     if code == Some(0) {
         return Ok(());
     }
@@ -118,4 +136,13 @@ fn run(from: &File, to: &File, size_bytes: u64, uid: u32) -> io::Result<()> {
         (None, None) => "it was ended; it needed too much memory or time".to_owned(),
     };
     Err(io::Error::other(format!("qemu-img cannot read it: {why}")))
+}
+
+/// Waits for the end of a process, for a second.
+fn has_ended(exit: &OwnedFd) -> io::Result<bool> {
+    let mut exit = [PollFd::new(exit.as_fd(), PollFlags::POLLIN)];
+    match poll(&mut exit, LOOK_EVERY_MS) {
+        Err(Errno::EINTR) => Ok(false),
+        ready => Ok(ready? > 0),
+    }
 }

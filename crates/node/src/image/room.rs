@@ -1,12 +1,12 @@
 //! How much of the disk the cache takes.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use nix::sys::statvfs::statvfs;
+use nix::sys::statvfs::{fstatvfs, statvfs};
 
 use super::Shared;
 
@@ -30,6 +30,12 @@ pub(super) fn remove_unfinished(dir: &Path) {
             tracing::warn!("removing {}: {e}", entry.path().display());
         }
     }
+}
+
+/// Whether the disk that holds a file has less free than guests are to have.
+pub(super) fn is_short(file: &File) -> io::Result<bool> {
+    let disk = fstatvfs(file)?;
+    Ok(disk.blocks_available() * disk.fragment_size() < RESERVE)
 }
 
 impl Shared {
