@@ -22,7 +22,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Notify, mpsc, watch};
 use volume::DaemonSettings;
 
-use crate::guest::{GuestSettings, Guests};
+use crate::guest::{GuestSettings, Guests, TGTD_GROUP};
 use crate::image::{CacheSettings, ImageCache, ImageSource};
 use crate::links::{LinkSettings, Links, Report};
 use crate::memory::Memory;
@@ -93,6 +93,7 @@ impl NodeSettings {
             files: self.volumes.clone(),
             run: self.run.join("tgtd"),
             ports: self.state.join("node/portals.json"),
+            cgroup: self.guests().cgroup.map(|group| group.join(TGTD_GROUP)),
         }
     }
 }

@@ -10,7 +10,7 @@ use std::io::{self, Read, Write};
 use std::net::SocketAddrV6;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, chown};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use linux::netns::Netns;
@@ -53,6 +53,8 @@ pub struct DaemonSettings {
     pub run: PathBuf,
     /// The file that remembers which ports were free.
     pub ports: PathBuf,
+    /// tgtd's cgroup, made when needed: without one of its own it ends with our unit.
+    pub cgroup: Option<PathBuf>,
 }
 
 /// tgtd, running or not. When this is dropped, it goes on.
@@ -71,13 +73,7 @@ struct Process {
 impl Daemon {
     /// Looks for a tgtd that an earlier life of ours started.
     pub fn find(settings: DaemonSettings) -> io::Result<Daemon> {
-        let mut processes = spawn::of_user(settings.uid)?.into_iter();
-        let process = processes.find_map(|id| {
-            Some(Process {
-                id,
-                exit: spawn::watch(id).ok()?,
-            })
-        });
+        let process = of_user(settings.uid)?;
         Ok(Daemon { settings, process })
     }
 
@@ -108,6 +104,10 @@ impl Daemon {
     /// # Errors
     /// Why it cannot; it does not run then.
     pub fn ensure(&mut self) -> io::Result<()> {
+        if !self.runs() {
+            // One that was started and could not be watched.
+            self.process = of_user(self.settings.uid)?;
+        }
         let portals = self.portals().map_err(io::Error::other)?;
         if self.process.is_none() {
             self.start(&portals)?;
@@ -189,6 +189,12 @@ impl Daemon {
             )?;
             spawn::reap(exit.as_fd());
         }
+        if let Some(cgroup) = &self.settings.cgroup
+            && let Err(e) = fs::remove_dir(cgroup)
+            && e.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!("removing {}: {e}", cgroup.display());
+        }
         match fs::remove_dir_all(&self.settings.run) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
             _ => Ok(()),
@@ -221,7 +227,7 @@ impl Daemon {
             groups: Vec::new(),
             descriptors: vec![run.into()],
             stderr: spawn::bounded_file(c"tgtd-stderr", STDERR)?,
-            cgroup: None,
+            cgroup: cgroup(settings.cgroup.as_deref()),
             directory: settings.files.clone(),
             environment: vec![("TGT_IPC_SOCKET".into(), socket)],
             limits: Limits::default(),
@@ -327,6 +333,27 @@ impl Daemon {
     }
 }
 
+/// A tgtd that was started as this user.
+fn of_user(uid: u32) -> io::Result<Option<Process>> {
+    let mut processes = spawn::of_user(uid)?.into_iter();
+    Ok(processes.find_map(|id| {
+        let exit = spawn::watch(id).ok()?;
+        Some(Process { id, exit })
+    }))
+}
+
+/// Makes the group. `None` when the host allows none: tgtd then goes without.
+fn cgroup(dir: Option<&Path>) -> Option<PathBuf> {
+    let dir = dir?;
+    match fs::create_dir_all(dir) {
+        Ok(()) => Some(dir.to_owned()),
+        Err(e) => {
+            tracing::warn!("no cgroup {}: {e}", dir.display());
+            None
+        }
+    }
+}
+
 /// Whether remembered portals are those of the settings.
 fn fits(wanted: &[SocketAddrV6], known: &[SocketAddrV6]) -> bool {
     let same = |(wanted, known): (&SocketAddrV6, &SocketAddrV6)| {
@@ -335,13 +362,13 @@ fn fits(wanted: &[SocketAddrV6], known: &[SocketAddrV6]) -> bool {
     wanted.len() == known.len() && wanted.iter().zip(known).all(same)
 }
 
-fn on_path(program: &std::path::Path) -> bool {
+fn on_path(program: &Path) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     program.is_absolute() && program.is_file()
         || std::env::split_paths(&path).any(|dir| dir.join(program).is_file())
 }
 
-fn missing(program: &std::path::Path) -> String {
+fn missing(program: &Path) -> String {
     format!(
         "{} is not on this node: install the package tgt to keep volumes here",
         program.display()

@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 
 use model::ServerId;
 
+/// The group of tgtd, beside those of the guests.
+pub const TGTD_GROUP: &str = "tgtd";
+
 /// Where the unified hierarchy (cgroup v2) is mounted: usually `/sys/fs/cgroup`.
 pub fn hierarchy() -> Option<PathBuf> {
     mounted(&fs::read_to_string("/proc/self/mounts").ok()?)

@@ -10,8 +10,8 @@ use linux::nft;
 use linux::process::ProcessId;
 use model::{Finding, ServerId};
 
-use super::GuestSettings;
 use super::state::{self, State, USERS, state_dir};
+use super::{GuestSettings, TGTD_GROUP};
 use crate::Wanted;
 use crate::check::{LEAK, MISSING, names};
 
@@ -32,9 +32,9 @@ pub(crate) fn check(
         )));
     }
     if let Some(dir) = &settings.cgroup {
-        for name in names(dir)? {
+        for name in names(dir)?.iter().filter(|name| *name != TGTD_GROUP) {
             let server = name.parse::<ServerId>();
-            if fs::metadata(dir.join(&name))?.is_dir() && server.as_ref().map_or(true, unwanted) {
+            if fs::metadata(dir.join(name))?.is_dir() && server.as_ref().map_or(true, unwanted) {
                 found.push(leak(format!(
                     "cgroup {} belongs to no server of this node",
                     dir.join(name).display()

@@ -62,7 +62,7 @@ use fence::Fence;
 use state::Users;
 use task::{Guest, Nic, Orders};
 
-pub use cgroup::hierarchy as cgroup_hierarchy;
+pub use cgroup::{TGTD_GROUP, hierarchy as cgroup_hierarchy};
 pub(crate) use check::check;
 pub use remove::purge;
 
@@ -82,7 +82,7 @@ pub struct GuestSettings {
     pub uid_base: u32,
     /// What to run guests on; `None`: KVM, if a trial shows that it works.
     pub accelerator: Option<Accelerator>,
-    /// The cgroup that holds the guests' cgroups, made when needed.
+    /// The cgroup that holds the guests' cgroups and tgtd's, made when needed.
     pub cgroup: Option<PathBuf>,
     /// The node's own namespace: QEMU runs there, to reach volumes.
     pub base: Netns,

@@ -7,7 +7,7 @@ use std::path::Path;
 use model::ServerId;
 
 use super::state::{self, State, run_dir, state_dir};
-use super::{GuestSettings, cgroup, fence, machine};
+use super::{GuestSettings, TGTD_GROUP, cgroup, fence, machine};
 
 /// Ends every guest whose files are here and removes what it had, with no task and no QMP: for a
 /// host that is taken out of its cloud. Blocks.
@@ -46,12 +46,13 @@ pub(super) fn run(settings: &GuestSettings, server: ServerId) -> io::Result<()> 
 
 /// Removes what held the guests, where it is empty.
 pub(super) fn parents(settings: &GuestSettings) {
-    for dir in [
-        Some(&settings.run),
-        Some(&settings.state),
-        settings.cgroup.as_ref(),
-    ] {
-        let _ = dir.map(fs::remove_dir);
+    let groups = settings.cgroup.iter();
+    let groups = groups.flat_map(|group| [group.join(TGTD_GROUP), group.clone()]);
+    for dir in [settings.run.clone(), settings.state.clone()]
+        .into_iter()
+        .chain(groups)
+    {
+        let _ = fs::remove_dir(dir);
     }
 }
 

@@ -133,6 +133,7 @@ impl Volumes {
 pub fn purge(settings: DaemonSettings) -> io::Result<()> {
     let files = settings.files.clone();
     let ports = settings.ports.clone();
+    let group = settings.cgroup.clone();
     Daemon::find(settings)?.end()?;
     for (volume, _) in file::list(&files)? {
         file::remove(&files, volume)?;
@@ -140,6 +141,8 @@ pub fn purge(settings: DaemonSettings) -> io::Result<()> {
     // A directory that holds something else is not ours alone, and stays.
     let _ = std::fs::remove_dir(&files);
     let _ = std::fs::remove_file(&ports);
+    // The group that was tgtd's and the guests', when they have gone too.
+    let _ = group.and_then(|group| group.parent().map(std::fs::remove_dir));
     Ok(())
 }
 

@@ -8,6 +8,7 @@ use linux::netns::Netns;
 use model::{Chap, ImageFile, ImageId, Seen, Volume, VolumeId, VolumeSeen};
 use nix::sys::signal::Signal;
 use node::Wanted;
+use node::guest::cgroup_hierarchy;
 use node::image::{CacheSettings, ImageCache, ImageSource};
 use node::volumes::{Volumes, purge};
 use sha2::{Digest, Sha512};
@@ -48,6 +49,7 @@ impl Store {
         );
         let root = std::env::temp_dir().join(format!("hextet-store-{id}-{}", "x".repeat(80)));
         fs::create_dir_all(root.join("images")).unwrap();
+        let group = format!("hextet-store-{}", id.short());
         let settings = DaemonSettings {
             program: "tgtd".into(),
             uid: 1_910_000_000 + (id.0.as_u128() >> 104) as u32,
@@ -56,6 +58,7 @@ impl Store {
             files: root.join("files"),
             run: root.join("run/tgtd"),
             ports: root.join("ports.json"),
+            cgroup: cgroup_hierarchy().map(|mount| mount.join(group).join("tgtd")),
         };
         Store { ns, root, settings }
     }
@@ -263,6 +266,11 @@ async fn tgtd_outlives_us_and_is_restored_when_it_is_killed() {
     let portal = life.volumes.portals().await[0];
     let before = store.tgtd();
     assert_eq!(before.len(), 1);
+    if let Some(group) = &store.settings.cgroup {
+        // Or it ends with the group that we are in.
+        let within = fs::read_to_string(group.join("cgroup.procs")).unwrap();
+        assert_eq!(within.trim(), before[0].pid.to_string());
+    }
     drop(life);
 
     // Nothing goes that a node does not know of before it has heard from its controller.
@@ -298,6 +306,8 @@ async fn tgtd_outlives_us_and_is_restored_when_it_is_killed() {
     life.want_without(&volume, &[]);
     life.until_gone(&volume).await;
     assert_eq!(store.tgtd(), []);
+    let group = store.settings.cgroup.as_ref();
+    assert!(!group.is_some_and(|group| group.exists()));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -41,6 +41,7 @@ impl Host {
             files: root.join("files"),
             run: root.join("run/tgtd"),
             ports: root.join("ports.json"),
+            cgroup: None,
         };
         Some(Host { ns, root, settings })
     }
