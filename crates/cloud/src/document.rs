@@ -52,6 +52,26 @@ pub(crate) fn change(tx: &Tx<'_>, node: NodeId, key: Key) -> Result<Change> {
     Ok(Change { key, document })
 }
 
+/// Whether a record waits for a node to say that this is gone.
+pub(crate) fn waits(tx: &Tx<'_>, node: NodeId, key: Key) -> Result<bool> {
+    let (of, leaves) = match key {
+        Key::Port(id) => match tx.find::<row::Port>(id.to_value())? {
+            Some(port) => (port.node_id, port.detaching),
+            None => return Ok(false),
+        },
+        Key::Volume(id) => match tx.find::<row::Volume>(id.to_value())? {
+            Some(volume) => (volume.node_id, volume.deleting),
+            None => return Ok(false),
+        },
+        Key::Server(id) => match tx.find::<row::Server>(id.to_value())? {
+            Some(server) => (server.node_id, server.deleting),
+            None => return Ok(false),
+        },
+        Key::Network(_) | Key::Router(_) | Key::AddressGroup(_) => return Ok(false),
+    };
+    Ok(of == Some(node) && leaves)
+}
+
 /// Every key a node must hear of when it knows nothing.
 pub(crate) fn all_keys(tx: &Tx<'_>, node: NodeId) -> Result<Vec<Key>> {
     let mut keys = Vec::new();

@@ -143,14 +143,15 @@ impl Cloud {
         })
     }
 
-    /// Tells a node everything that changed since a generation; the generation it has then.
+    /// Tells a node everything that changed since a generation; the generation it has then. What
+    /// came and goes again in between it never had: so it is asked for the end of it once more.
     async fn catch_up(
         &self,
         node: NodeId,
         since: u64,
         writer: &mut (impl AsyncWrite + Unpin),
     ) -> io::Result<u64> {
-        let (newest, forget, changes) = self
+        let (newest, forget, changes, again) = self
             .store()
             .read(|tx| {
                 let newest = tx.newest_generation()?;
@@ -168,13 +169,22 @@ impl Cloud {
                     .into_iter()
                     .map(|key| document::change(tx, node, key))
                     .collect::<Result<Vec<_>>>()?;
-                Ok((newest, forget, changes))
+                let mut again = Vec::new();
+                for change in changes.iter().filter(|c| c.document.is_none()) {
+                    if document::waits(tx, node, change.key)? {
+                        again.push(change.clone());
+                    }
+                }
+                Ok((newest, forget, changes, again))
             })
             .map_err(io::Error::other)?;
         if forget {
             link::send(writer, &ToNode::Forget).await?;
         }
         link::send_changes(writer, changes, Some(newest)).await?;
+        if !again.is_empty() {
+            link::send_changes(writer, again, None).await?;
+        }
         Ok(newest)
     }
 

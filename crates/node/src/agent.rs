@@ -265,12 +265,14 @@ impl Agent {
                 changes,
                 generation,
             } => {
-                for change in &changes {
-                    if let (Key::Volume(id), None) = (change.key, &change.document) {
+                let mut state = lock(&self.inner.state);
+                for key in state.ends(&changes, generation) {
+                    if let Key::Volume(id) = key {
                         self.inner.volumes.ending(id);
                     }
                 }
-                lock(&self.inner.state).take_in(changes, generation)?;
+                state.take_in(changes, generation)?;
+                drop(state);
                 if generation.is_some() {
                     self.inner.heard.send_replace(true);
                 }
@@ -454,17 +456,28 @@ impl Agent {
 }
 
 impl State {
-    fn take_in(&mut self, changes: Vec<Change>, generation: Option<u64>) -> io::Result<()> {
+    /// Of what the controller has tombstones for, that whose end it is to hear of. What other nodes
+    /// have is a tombstone here, too, and no news.
+    fn ends(&self, changes: &[Change], generation: Option<u64>) -> Vec<Key> {
         // What is said without a generation is asked again: word of it was lost.
-        let wanted = self.memory.wanted().clone();
-        let had = |id: &PortId| generation.is_none() || wanted.ports.contains_key(id);
-        for change in &changes {
-            match (change.key, &change.document) {
-                (Key::Server(id), None) => drop(self.ending.insert(id)),
-                // Ports of other nodes are tombstones here, too, and no news.
-                (Key::Port(id), None) if had(&id) => drop(self.leaving.insert(id)),
-                (Key::Port(id), Some(_)) => drop(self.leaving.remove(&id)),
+        let asked = generation.is_none();
+        let gone = changes.iter().filter(|change| change.document.is_none());
+        gone.map(|change| change.key)
+            .filter(|key| asked || self.memory.wanted().has(*key))
+            .collect()
+    }
+
+    fn take_in(&mut self, changes: Vec<Change>, generation: Option<u64>) -> io::Result<()> {
+        for key in self.ends(&changes, generation) {
+            match key {
+                Key::Server(id) => drop(self.ending.insert(id)),
+                Key::Port(id) => drop(self.leaving.insert(id)),
                 _ => {}
+            }
+        }
+        for change in &changes {
+            if let (Key::Port(id), Some(_)) = (change.key, &change.document) {
+                self.leaving.remove(&id);
             }
         }
         self.memory.take_in(changes, generation)

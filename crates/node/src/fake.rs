@@ -75,10 +75,8 @@ impl FakeAgent {
                     generation,
                 } => {
                     let again = generation.is_none();
-                    let mut gone = gone(&changes);
-                    // Ports of other nodes are tombstones here, too, and no news.
-                    let had = |id: &PortId| again || self.memory.wanted().ports.contains_key(id);
-                    gone.retain(|seen| !matches!(seen, Seen::PortGone(id) if !had(id)));
+                    // What other nodes have is a tombstone here, too, and no news.
+                    let gone = gone(&changes, |key| again || self.memory.wanted().has(key));
                     self.memory.take_in(changes, generation)?;
                     let now = Picture::of(self.memory.wanted());
                     let seen: Vec<Seen> = now.news(&told).into_iter().chain(gone).collect();
@@ -133,9 +131,10 @@ pub fn id(host: NodeId, number: u16) -> NodeId {
 }
 
 /// Whatever was made up goes at once.
-fn gone(changes: &[Change]) -> Vec<Seen> {
+fn gone(changes: &[Change], had: impl Fn(Key) -> bool) -> Vec<Seen> {
     let gone = changes.iter().filter(|change| change.document.is_none());
-    gone.filter_map(|change| match change.key {
+    let keys = gone.map(|change| change.key).filter(|key| had(*key));
+    keys.filter_map(|key| match key {
         Key::Server(id) => Some(Seen::GuestGone(id)),
         Key::Port(id) => Some(Seen::PortGone(id)),
         Key::Volume(id) => Some(Seen::VolumeGone(id)),
@@ -348,6 +347,10 @@ mod tests {
             Desired::Network(network),
         ];
         let documents: Vec<Change> = documents.into_iter().map(change).collect();
+        let gone = |id| Change {
+            key: Key::Server(id),
+            document: None,
+        };
         for life in 0..2 {
             let (mut here, there) = tokio::io::duplex(1 << 16);
             let mut agent = FakeAgent::open(settings.clone()).unwrap();
@@ -356,10 +359,8 @@ mod tests {
             assert!(matches!(hello, FromNode::Hello { generation, .. } if generation == life * 9));
             let changes = match life {
                 0 => documents.clone(),
-                _ => vec![Change {
-                    key: Key::Server(id),
-                    document: None,
-                }],
+                // The other is of another node.
+                _ => [id, ServerId::random()].map(gone).to_vec(),
             };
             let told = ToNode::Changes {
                 changes,

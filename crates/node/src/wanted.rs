@@ -22,6 +22,18 @@ pub struct Wanted {
 }
 
 impl Wanted {
+    /// Whether there is a document.
+    pub fn has(&self, key: Key) -> bool {
+        match key {
+            Key::Network(id) => self.networks.contains_key(&id),
+            Key::Router(id) => self.routers.contains_key(&id),
+            Key::AddressGroup(id) => self.groups.contains_key(&id),
+            Key::Port(id) => self.ports.contains_key(&id),
+            Key::Volume(id) => self.volumes.contains_key(&id),
+            Key::Server(id) => self.servers.contains_key(&id),
+        }
+    }
+
     /// Takes one change in.
     pub fn apply(&mut self, change: Change) {
         match (change.document, change.key) {
