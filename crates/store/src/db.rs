@@ -26,7 +26,7 @@ struct Inner {
     writer: Mutex<Connection>,
     readers: Mutex<Vec<Connection>>,
     generation: watch::Sender<u64>,
-    /// Commits in this life of the process.
+    /// Commits in this life of the process that changed a row.
     version: AtomicU64,
 }
 
@@ -67,6 +67,7 @@ impl Store {
                 execute(&writer, "ROLLBACK")?;
             }
             execute(&writer, "BEGIN IMMEDIATE")?;
+            let rows = writer.total_changes();
             let done = work(&mut tx).and_then(|result| {
                 let generation = tx.generation;
                 tx.save_generation(before)?;
@@ -77,7 +78,9 @@ impl Store {
             });
             match done {
                 Ok((result, generation)) => {
-                    self.inner.version.fetch_add(1, Ordering::SeqCst);
+                    if writer.total_changes() != rows {
+                        self.inner.version.fetch_add(1, Ordering::SeqCst);
+                    }
                     if generation != before {
                         self.inner.generation.send_replace(generation);
                     }
@@ -109,7 +112,7 @@ impl Store {
         result
     }
 
-    /// Grows with each commit, before the writer hears of it: what was read from the database under
+    /// Grows with each commit that changed a row, before the writer hears of it: what was read from the database under
     /// a version holds as long as this gives the same.
     pub fn version(&self) -> u64 {
         self.inner.version.load(Ordering::SeqCst)

@@ -7,13 +7,13 @@ use proptest::prelude::*;
 use store::{Json, Order, Query, Row, Store, Value, row};
 
 /// A database file that goes with its owner.
-struct Scratch {
+pub(crate) struct Scratch {
     file: std::path::PathBuf,
-    store: Store,
+    pub(crate) store: Store,
 }
 
 impl Scratch {
-    fn new() -> Scratch {
+    pub(crate) fn new() -> Scratch {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let n = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("hextet-store-{}-{n}.db", std::process::id());
