@@ -210,6 +210,12 @@ impl TestCloud {
         id
     }
 
+    /// What contradicts itself in the records.
+    pub fn findings(&self) -> Vec<String> {
+        let audit = cloud::audit(self.cloud.store()).unwrap();
+        audit.findings.into_iter().map(|f| f.what).collect()
+    }
+
     /// Everything that is in the database.
     pub fn dump(&self) -> Dump {
         Dump::of(&self.dir.path().join("hextet.db"))

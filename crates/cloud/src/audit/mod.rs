@@ -9,7 +9,7 @@ mod volume;
 use std::collections::BTreeSet;
 use std::fmt::Display;
 
-use model::{Change, Finding, Key, NodeId, PowerSeen, Result, ServerId, VolumeId};
+use model::{Change, Finding, Key, NodeId, PowerSeen, ProjectId, Result, ServerId, VolumeId};
 use store::{Query, Store, Tx, row};
 
 use crate::document;
@@ -59,6 +59,7 @@ pub fn audit(store: &Store) -> Result<Audit> {
         let rows = Rows::read(tx)?;
         let mut findings = tx.damage()?.into_iter().map(damaged).collect::<Vec<_>>();
         findings.extend(identity(&rows));
+        findings.extend(owned(&rows));
         findings.extend(images(&rows.images));
         findings.extend(network::findings(&rows));
         findings.extend(compute::findings(&rows));
@@ -138,6 +139,38 @@ fn identity(rows: &Rows) -> impl Iterator<Item = Finding> {
         );
         contradiction(what, "a project made later with this id would be theirs")
     })
+}
+
+/// Things of a project that is not there. An administrator can make some for any name.
+fn owned(rows: &Rows) -> Vec<Finding> {
+    let projects: BTreeSet<&ProjectId> = rows.projects.iter().map(|p| &p.id).collect();
+    let mut found = Vec::new();
+    macro_rules! look {
+        ($($rows:ident $owner:ident $what:literal,)*) => {$(
+            for one in &rows.$rows {
+                // The network's own ports are of no project.
+                if !one.$owner.0.is_empty() && !projects.contains(&one.$owner) {
+                    found.push(Finding::new(
+                        format!("{} {} is of project {}, which is not there", $what, one.id, one.$owner),
+                        "nobody but an administrator sees it",
+                        "as an administrator, delete it if nobody needs it",
+                    ));
+                }
+            }
+        )*};
+    }
+    look! {
+        servers project_id "server",
+        volumes project_id "volume",
+        images owner "image",
+        networks project_id "network",
+        subnets project_id "subnet",
+        ports project_id "port",
+        routers project_id "router",
+        floating_ips project_id "floating IP",
+        groups project_id "security group",
+    }
+    found
 }
 
 fn images(images: &[row::Image]) -> impl Iterator<Item = Finding> {

@@ -4,7 +4,7 @@ use serde_json::json;
 use testkit::{Person, TestCloud};
 
 use crate::shape;
-use crate::world::id;
+use crate::world::{World, id};
 
 #[tokio::test]
 async fn a_project_goes_once_it_owns_nothing() {
@@ -40,4 +40,20 @@ async fn a_project_goes_once_it_owns_nothing() {
         }
     }
     admin.delete(&project).await.expect(204);
+}
+
+#[tokio::test]
+async fn what_is_of_no_project_is_found() {
+    let world = World::new().await;
+    let found = || {
+        let all = world.cloud.findings().into_iter();
+        let owned = all.filter(|what| what.contains("is of project"));
+        owned.collect::<Vec<_>>()
+    };
+    assert_eq!(found(), [""; 0]);
+    let body = json!({"network": {"project_id": "nowhere"}});
+    let made = world.admin.post("/network/v2.0/networks", body).await;
+    let network = id(&made.expect(201));
+    let what = format!("network {network} is of project nowhere, which is not there");
+    assert_eq!(found(), [what]);
 }
