@@ -35,9 +35,11 @@ pub(crate) fn check(
             (Some(_), None) => found.push(leak(format!(
                 "volume {id} is whole, and half of it lies in {dir} once more"
             ))),
-            (None, _) => found.push(leak(format!(
-                "a file in {dir} is of volume {id}, which is none of this node"
-            ))),
+            (None, _) => found.push(Finding::new(
+                format!("a file in {dir} is of volume {id}, which is none of this node"),
+                "it takes room, and may be all that is left of somebody's data",
+                "restore the controller's database if it is of an earlier day, or remove the file",
+            )),
         }
     }
     let lost = made
