@@ -16,8 +16,7 @@ use crate::{NodeSettings, Wanted, guest, image, links, volumes};
 /// What to do about something that nothing wants.
 pub(crate) const LEAK: &str = "`hextet up` removes it while it runs; if it stays, report it, and `hextet node purge` clears the host";
 /// What to do about something that is missing.
-pub(crate) const MISSING: &str =
-    "`hextet up` makes it while it runs; if it stays so, its log says why";
+pub(crate) const MISSING: &str = "`hextet up` makes it while it runs, or its log says why not: data that is gone comes back only with its disk";
 
 /// How much is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

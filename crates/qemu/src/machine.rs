@@ -150,11 +150,16 @@ impl Machine {
         if let Some(disk) = self.disk {
             hardware::root_disk(&self.hardware, disk, self.beneath, out);
         }
-        for (index, volume) in self.volumes.iter().enumerate() {
+        let volumes = || self.volumes.iter().enumerate();
+        for (index, volume) in volumes().filter(|(_, v)| v.root) {
             self.volume(index, volume, out);
         }
+        // Always the second, so that volumes have the same letters whenever they come.
         if let Some(config) = self.config_drive {
             hardware::config_drive(&self.hardware, config, out);
+        }
+        for (index, volume) in volumes().filter(|(_, v)| !v.root) {
+            self.volume(index, volume, out);
         }
     }
 

@@ -13,7 +13,9 @@ mod seen;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use model::{AttachmentId, Caller, Chap, Error, Key, Kind, NodeId, Result, ServerId, VolumeId};
+use model::{
+    AttachmentId, Caller, Chap, DiskBus, Error, Key, Kind, NodeId, Result, ServerId, VolumeId,
+};
 use store::{Field, Json, Order, Query, Tx, row};
 
 use crate::server::{log, unlocked, visible};
@@ -21,6 +23,8 @@ use crate::{Cloud, now_ms, password, volume};
 
 pub(crate) use seen::{let_go, settle, volume_made};
 
+/// Where a config drive is, always.
+const CONFIG_DRIVE: &str = "/dev/vdb";
 /// The letters of `/dev/vdb` to `/dev/vdz`; the root disk is `/dev/vda`.
 const LETTERS: std::ops::RangeInclusive<u8> = b'b'..=b'z';
 
@@ -148,7 +152,7 @@ pub(crate) fn insert(
         volume_id: volume.id,
         server_id: server.id,
         place: others.last().map_or(0, |last| last.place + 1),
-        device: device(new, &others)?,
+        device: device(has_config_disk(server), new, &others)?,
         root: new.root,
         read_only: volume.read_only,
         delete_on_termination: new.delete_on_termination,
@@ -216,13 +220,20 @@ fn require_settled(server: &row::Server, verb: &str) -> Result<()> {
     }
 }
 
+/// Whether the guest sees a config drive among its virtio disks; elsewhere it is a CD.
+fn has_config_disk(server: &row::Server) -> bool {
+    server.config_drive && server.boot.0.hardware.disk_bus == DiskBus::Virtio
+}
+
 /// What clients call the new disk: what was asked for, or the first letter that is free.
-fn device(new: &NewAttachment, others: &[row::Attachment]) -> Result<String> {
+fn device(config_drive: bool, new: &NewAttachment, others: &[row::Attachment]) -> Result<String> {
     if new.root {
         return Ok("/dev/vda".into());
     }
     let named = |letter: u8| format!("/dev/vd{}", char::from(letter));
-    let taken = |name: &str| others.iter().any(|a| a.device == name);
+    let taken = |name: &str| {
+        config_drive && name == CONFIG_DRIVE || others.iter().any(|a| a.device == name)
+    };
     let Some(asked) = new.device.as_deref().filter(|d| !d.is_empty()) else {
         let free = LETTERS.map(named).find(|name| !taken(name));
         return free.ok_or_else(|| {
@@ -284,9 +295,19 @@ mod tests {
                 device: asked.map(str::to_owned),
                 ..NewAttachment::default()
             };
-            assert_eq!(device(&new, &others).ok().as_deref(), expected, "{asked:?}");
+            assert_eq!(
+                device(false, &new, &others).ok().as_deref(),
+                expected,
+                "{asked:?}"
+            );
         };
         check(None, &[], Some("/dev/vdb"));
+        let beside = device(true, &NewAttachment::default(), &[]);
+        assert_eq!(
+            beside.unwrap(),
+            "/dev/vdc",
+            "a config drive has the letter b"
+        );
         check(
             None,
             &["/dev/vda", "/dev/vdb", "/dev/vdd"],

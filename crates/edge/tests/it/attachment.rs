@@ -110,7 +110,7 @@ async fn a_volume_is_attached_and_detached() {
     let (server, volume) = (s.running().await, s.volume().await);
     let made = s.attach(&server, &volume).await.expect(200);
     let expected = json!({"volumeAttachment": {
-        "id": volume, "volumeId": volume, "serverId": server, "device": "/dev/vdb",
+        "id": volume, "volumeId": volume, "serverId": server, "device": "/dev/vdc",
     }});
     assert_eq!(made, expected);
     assert_eq!(s.volume_status(&volume).await, "attaching");
@@ -125,7 +125,7 @@ async fn a_volume_is_attached_and_detached() {
     let now = s.volume_now(&volume).await;
     assert_eq!(now["status"], "in-use");
     assert_eq!(now["attachments"][0]["server_id"], server);
-    assert_eq!(now["attachments"][0]["device"], "/dev/vdb");
+    assert_eq!(now["attachments"][0]["device"], "/dev/vdc");
     let view = server_now(&s.member, &server).await;
     let volumes = &view["os-extended-volumes:volumes_attached"];
     assert_eq!(volumes, &json!([{"id": volume}]));

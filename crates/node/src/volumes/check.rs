@@ -96,9 +96,5 @@ fn leak(what: String) -> Finding {
 }
 
 fn missing(what: String) -> Finding {
-    Finding::new(
-        what,
-        "a server does not get its data, or a stranger does",
-        MISSING,
-    )
+    Finding::new(what, "who has it attached does not get its data", MISSING)
 }
