@@ -148,8 +148,10 @@ impl Api {
     fn look(&self, handler: Look, ctx: &Context, uri: Uri) -> Result<Reply> {
         let header = |name| ctx.header(name).unwrap_or_default();
         let question = format!(
-            "{}\n{}\n{}\n{uri}",
-            header("x-auth-token"),
+            "{} {:?} {:?}\n{}\n{}\n{uri}",
+            ctx.caller.user,
+            ctx.caller.scope,
+            ctx.caller.roles,
             header("openstack-api-version"),
             header("x-openstack-nova-api-version"),
         );

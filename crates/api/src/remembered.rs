@@ -1,7 +1,7 @@
 //! Answers that are still true.
 //!
 //! What a [`Look`](crate::route::Handler::Look) answers follows from the database, the nodes that
-//! are connected, the URL, the microversion and the token alone, so it holds until the next commit: a client that polls costs
+//! are connected, the URL, the microversion and the caller alone, so it holds until the next commit: a client that polls costs
 //! no work until something changed. The token is checked anew each time.
 
 use std::collections::HashMap;

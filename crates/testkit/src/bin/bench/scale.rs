@@ -93,6 +93,7 @@ async fn grow(
         &one,
         SERVERS,
         "/compute/v2.1/servers/detail",
+        "/compute/v2.1/servers/detail?anew={n}",
         "/network/v2.0/networks",
         "/network/v2.0/ports",
         "/image/v2/images",
