@@ -76,7 +76,7 @@ fn samples(world: &World) -> Vec<Sample> {
         one(
             "POST",
             &format!("{}/os-volume_attachments", at(nova, "servers")),
-            json!({"volumeAttachment": {"volumeId": of("spare volume"), "device": "/dev/vdc"}}),
+            json!({"volumeAttachment": {"volumeId": of("spare volume"), "device": "/dev/vdd"}}),
             &["volumeAttachment", "volumeAttachment/volumeId"],
             &[],
         ),
