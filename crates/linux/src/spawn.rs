@@ -145,6 +145,16 @@ pub fn watch(id: ProcessId) -> io::Result<OwnedFd> {
     }
 }
 
+/// Whether a watched process has ended, every thread of it: only then is what it held free.
+pub fn has_ended(exit: BorrowedFd<'_>) -> bool {
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+    poll(
+        &mut [PollFd::new(exit, PollFlags::POLLIN)],
+        PollTimeout::ZERO,
+    )
+    .is_ok_and(|n| n > 0)
+}
+
 /// Collects a watched process that has ended, if it was our child: the code it exited with, unless
 /// a signal ended it.
 pub fn reap(watch: BorrowedFd<'_>) -> Option<i32> {

@@ -161,7 +161,7 @@ impl Daemon {
     /// Whether tgtd runs. One that has ended is collected.
     pub fn runs(&mut self) -> bool {
         if let Some(process) = &self.process
-            && !process::alive(process.id)
+            && spawn::has_ended(process.exit.as_fd())
         {
             spawn::reap(process.exit.as_fd());
             self.process = None;
