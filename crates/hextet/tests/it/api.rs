@@ -63,8 +63,11 @@ impl Api {
     /// What the cloud complained of.
     pub(crate) fn log(&self) -> String {
         let log = fs::read_to_string(&self.log).unwrap();
-        let lines = log.lines().filter(|line| !line.contains("\"INFO\""));
-        lines.map(|line| format!("{line}\n")).collect()
+        let lines = log.lines();
+        lines
+            .filter(|line| !line.contains("\"INFO\"") && !line.contains("\"DEBUG\""))
+            .map(|line| format!("{line}\n"))
+            .collect()
     }
 
     /// The status and the JSON of an answer; `None` when nobody answers.

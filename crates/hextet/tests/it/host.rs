@@ -1,7 +1,7 @@
 //! A host for a cloud: a root of its own, a namespace with a bridge, and one outside.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -20,6 +20,8 @@ pub(crate) struct Host {
     pub(crate) node: String,
     pub(crate) outside: String,
     up: Option<Child>,
+    /// Where in the log the life of `up` begins, in octets.
+    began: u64,
 }
 
 impl Host {
@@ -54,6 +56,7 @@ impl Host {
             node: format!("{name}n"),
             outside: format!("{name}o"),
             up: None,
+            began: 0,
         };
         let (node, outside) = (&host.node, &host.outside);
         for namespace in [node, outside] {
@@ -116,10 +119,13 @@ impl Host {
             .append(true)
             .open(self.root.join("log"))
             .unwrap();
+        self.began = log.metadata().unwrap().len();
         let mut up = Command::new(HEXTET);
         up.arg("--root")
             .arg(&self.root)
             .arg("up")
+            // With the generations that the node reaches.
+            .env("HEXTET_LOG", "info,cloud::node=debug")
             .envs(environment.iter().copied())
             .stdout(Stdio::piped())
             .stderr(log);
@@ -149,8 +155,18 @@ impl Host {
     /// The end of what the cloud logged.
     pub(crate) fn log(&self) -> String {
         let text = fs::read_to_string(self.root.join("log")).unwrap_or_default();
-        let lines: Vec<&str> = text.lines().collect();
+        let lines = text.lines().filter(|line| !line.contains("\"DEBUG\""));
+        let lines: Vec<&str> = lines.collect();
         lines[lines.len().saturating_sub(40)..].join("\n")
+    }
+
+    /// What the cloud logged since it was started last.
+    pub(crate) fn said(&self) -> String {
+        let mut log = fs::File::open(self.root.join("log")).unwrap();
+        log.seek(SeekFrom::Start(self.began)).unwrap();
+        let mut text = String::new();
+        log.read_to_string(&mut text).unwrap();
+        text
     }
 
     /// The processes of this cloud's guests.

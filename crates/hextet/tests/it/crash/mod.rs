@@ -9,6 +9,7 @@
 //! `HEXTET_CRASH_MATRIX=all` tries every point; otherwise a few are chosen by HEXTET_CRASH_SEED,
 //! which is printed.
 
+mod follow;
 mod stories;
 
 use std::collections::BTreeMap;
@@ -23,8 +24,6 @@ use stories::{Operation, State};
 /// How long an operation may take to settle, emulated on a loaded machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(30);
-/// What the API does not show, the node does meanwhile.
-const NODE_FOLLOWS: Duration = Duration::from_millis(300);
 /// How long nothing may happen before nothing is believed to happen.
 const STAYS: Duration = Duration::from_millis(1500);
 /// Points that are tried of each story when not all are.
@@ -91,7 +90,7 @@ fn list(host: &mut Host, story: &[Operation]) -> Vec<(String, usize)> {
             "{}",
             operation.name
         );
-        sleep(NODE_FOLLOWS);
+        follow::wait(host);
     }
     host.kill();
     let text = fs::read_to_string(&log).unwrap();
@@ -144,7 +143,7 @@ fn told(host: &mut Host, story: &[Operation], at: &str) -> (String, Outcome) {
             _ => None,
         };
         if state == Some(State::Done) {
-            sleep(NODE_FOLLOWS);
+            follow::wait(host);
             continue;
         }
         assert!(
@@ -164,19 +163,16 @@ fn told(host: &mut Host, story: &[Operation], at: &str) -> (String, Outcome) {
         ));
         api = Some(now);
     }
-    // The node may still be at it.
-    let end = Instant::now() + Duration::from_millis(500);
-    while crashed.is_none() && !host.ended() && Instant::now() < end {
-        sleep(LOOK_EVERY);
-    }
+    // The node may still be at it: the checker waits for what is in flight.
+    let mut found = host.quick_findings();
     let late = match crashed.is_none() && host.ended() {
         true => {
             host.up();
+            found = host.quick_findings();
             Outcome::Between
         }
         false => Outcome::NotReached,
     };
-    let found = host.quick_findings();
     assert!(
         found.is_empty(),
         "{at}: after the story the checker found\n{found}\n{}",
