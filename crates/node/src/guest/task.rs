@@ -156,13 +156,19 @@ impl Guest {
             None if search => self.search().await?,
             None => None,
         };
-        let Some(process) = process else {
-            return Ok(());
+        let machine = match process {
+            Some(process) => Machine::adopt(process, &self.run_dir).await?,
+            None => None,
         };
-        let Some(machine) = Machine::adopt(process, &self.run_dir).await? else {
-            return Ok(());
+        let Some(machine) = machine else {
+            // What it needed goes with it, as if we had seen its end.
+            return match self.state.process.is_some() || self.state.launching.is_some() {
+                true => self.forget().await,
+                false => Ok(()),
+            };
         };
-        tracing::info!(server = %self.id, pid = process.pid, "adopted");
+        let pid = machine.process().pid;
+        tracing::info!(server = %self.id, pid, "adopted");
         match self.state.launching {
             Some(epochs) => self.launched(machine, epochs).await,
             None => {

@@ -238,6 +238,24 @@ async fn what_happened_while_we_were_away() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_guest_that_ended_and_was_deleted_while_we_were_away_leaves_nothing() {
+    let Some(host) = Host::new() else { return };
+    let mut node = host.node();
+    let server = host.server(Sector::Deaf);
+    node.want(&server);
+    node.until(&server, PowerSeen::Running).await;
+    assert!(host.keeps_in());
+    drop(node);
+    host.kill(&server);
+
+    let mut node = host.node();
+    node.want_nothing();
+    node.until_gone(&server).await;
+    host.assert_nothing_left(&server);
+    assert!(!host.keeps_in());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_killed_qemu_is_a_stopped_guest() {
     let Some(host) = Host::new() else { return };
     let mut node = host.node();
@@ -695,6 +713,22 @@ impl Host {
         self.uid(server)
             .map(|uid| spawn::of_user(uid).unwrap())
             .unwrap_or_default()
+    }
+
+    /// Kills a guest's QEMU, and waits until it is gone.
+    fn kill(&self, server: &Server) {
+        linux::process::kill(self.processes(server)[0], Signal::SIGKILL).unwrap();
+        let end = Instant::now() + LONG;
+        while !self.processes(server).is_empty() {
+            assert!(Instant::now() < end, "QEMU outlives SIGKILL");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Whether there is a filter for anybody's QEMU.
+    fn keeps_in(&self) -> bool {
+        let list = ["list", "table", "inet", &self.settings.fence];
+        linux::nft::ask(&self.settings.base, &list).is_ok()
     }
 
     pub(crate) fn assert_nothing_left(&self, server: &Server) {
