@@ -142,8 +142,8 @@ impl Lan {
         self.inner.dhcp4.counts(network)
     }
 
-    /// Serves metadata at `[fe80::a9fe:a9fe]:80`, or at `169.254.169.254:80`, on `interface` (the
-    /// network's bridge) of `ns`. May be repeated: the same again changes nothing.
+    /// Serves metadata on port 80 of `interface` (the network's bridge) of `ns`: at each of its IPv6
+    /// addresses, or at `169.254.169.254`. May be repeated: the same again changes nothing.
     pub fn serve_metadata(
         &self,
         network: NetworkId,

@@ -13,8 +13,9 @@ use crate::{list, now_ms};
 const MAX_SUBNETS: usize = 64;
 
 /// Where no host of a subnet can have an address: this host, loopback, link-local, multicast, and
-/// what stands for IPv4 in IPv6 (RFC 6890; RFC 4291, section 2.5.5.2).
-const RESERVED: [&str; 8] = [
+/// what stands for IPv4 in IPv6 (RFC 6890; RFC 4291, section 2.5.5.2); and where every network has
+/// its metadata.
+const RESERVED: [&str; 9] = [
     "0.0.0.0/8",
     "127.0.0.0/8",
     "169.254.0.0/16",
@@ -23,6 +24,7 @@ const RESERVED: [&str; 8] = [
     "::ffff:0:0/96",
     "fe80::/10",
     "ff00::/8",
+    "fd00:ec2::254/128",
 ];
 
 /// The subnet a request asks for, with the defaults filled in.

@@ -78,6 +78,7 @@ async fn subnets() {
         make(json!({"ip_version": 5}), 400),
         make(json!({"cidr": "::/0"}), 400),
         make(json!({"cidr": "fe80::/64"}), 400),
+        make(json!({"cidr": "fd00:ec2::/64"}), 400),
         make(json!({"cidr": "ff02::/64"}), 400),
         make(json!({"cidr": "::1/128"}), 400),
         make(json!({"cidr": "2001:db8:a::/64"}), 400),

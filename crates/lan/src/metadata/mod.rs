@@ -1,5 +1,5 @@
-//! Serves the documents of [`crate::openstack`] over HTTP/1 on the link-local metadata addresses of
-//! every network.
+//! Serves the documents of [`crate::openstack`] over HTTP/1 on the metadata addresses of every
+//! network.
 //!
 //! Who asks is known by the mark of the accepted socket alone, which the network's filters set by
 //! the tap that the packet came from: no address, header or name can claim another guest's data.
@@ -29,8 +29,6 @@ pub use connection::fresh_seed;
 use crate::dhcp4::SERVICE;
 use crate::{Family, Instance, NsIdentity, stopped};
 
-/// The address that clouds agree on (an IPv6 form of 169.254.169.254).
-const IPV6: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0xa9fe, 0xa9fe);
 const PORT: u16 = 80;
 /// Connections that one guest may have open; more are closed at once.
 const CONNECTIONS_MAX: usize = 16;
@@ -88,7 +86,8 @@ impl Metadata {
             listeners.remove(&place); // closes it, or the address would be taken
         }
         let fd = match place.1 {
-            Family::Ipv6 => tcp_listen_v6(ns, IPV6, Some(interface), PORT)?,
+            // Every address of the bridge is a service's, so one socket answers on all of them.
+            Family::Ipv6 => tcp_listen_v6(ns, Ipv6Addr::UNSPECIFIED, Some(interface), PORT)?,
             Family::Ipv4 => {
                 let address = SocketAddrV4::new(SERVICE, PORT);
                 self.inet4.listen(ns, interface, address)?

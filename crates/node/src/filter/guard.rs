@@ -22,6 +22,10 @@ use crate::links::names;
 /// Where every network's services answer; the same on every node.
 pub const SERVICE: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0xa9fe, 0xa9fe);
 
+/// Metadata once more, where guests that know Amazon's cloud ask for it: an address that needs no
+/// zone in a URL.
+pub const SERVICE_ULA: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
+
 /// The same for IPv4: what clouds agree on.
 pub const SERVICE_IPV4: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
 
@@ -83,12 +87,14 @@ fn prerouting(scene: &Scene<'_>) -> Vec<String> {
     ]);
     // A guest that knows no better way sends what is for the service to its gateway. It is meant
     // for us whatever Ethernet address it bears, and the kernel must not take it for another's.
-    if scene.has_ipv4() {
-        let mac = names::bridge_mac(scene.network.id);
-        let to_us = format!(
-            "iifname \"t*\" ip daddr {SERVICE_IPV4} meta pkttype set host ether daddr set {mac}"
-        );
+    let mac = names::bridge_mac(scene.network.id);
+    let mut turn = |to: String| {
+        let to_us = format!("iifname \"t*\" {to} meta pkttype set host ether daddr set {mac}");
         rules.insert(1, to_us);
+    };
+    turn(format!("ip6 daddr {SERVICE_ULA}"));
+    if scene.has_ipv4() {
+        turn(format!("ip daddr {SERVICE_IPV4}"));
     }
     rules
 }
@@ -231,10 +237,10 @@ fn local(scene: &Scene<'_>) -> Vec<String> {
     prefixes.chain([LINK_LOCAL.to_owned()]).collect()
 }
 
-/// What no guest may use: our own address, routers' addresses, and gateways outside this cloud.
+/// What no guest may use: our own addresses, routers' addresses, and gateways outside this cloud.
 /// A guest that was given the gateway's address is the gateway.
 fn services(scene: &Scene<'_>) -> Vec<Ipv6Addr> {
-    let mut found = vec![SERVICE];
+    let mut found = vec![SERVICE, SERVICE_ULA];
     for leg in &scene.legs {
         found.push(leg.mac.link_local());
         found.extend(leg.addresses.iter().filter_map(|net| ipv6(net.addr())));

@@ -22,7 +22,7 @@ use linux::netns::Netns;
 use linux::{conntrack, nft};
 use model::{AddressGroup, AddressGroupId, Network, Port, Router, RouterPort};
 
-pub use guard::{SERVICE, SERVICE_IPV4};
+pub use guard::{SERVICE, SERVICE_IPV4, SERVICE_ULA};
 pub use table::Table;
 
 use crate::links::names::Space;

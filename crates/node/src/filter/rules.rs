@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use model::{AddressGroupId, Direction, Peer, Port, Protocol, Rule};
 
 use super::table::Table;
-use super::{SERVICE_IPV4, Scene, mark_text};
+use super::{SERVICE, SERVICE_IPV4, SERVICE_ULA, Scene, mark_text};
 use crate::links::names;
 
 /// Renders the inet table of a network.
@@ -58,9 +58,13 @@ fn input(scene: &Scene<'_>) -> Vec<String> {
     let mut rules = vec![
         "ct state established,related accept".to_owned(),
         "icmpv6 type { 1-4, 130-136, 143 } accept".to_owned(),
-        "ip6 daddr fe80::a9fe:a9fe icmpv6 type echo-request accept".to_owned(),
-        "ip6 daddr fe80::a9fe:a9fe tcp dport 80 accept".to_owned(),
     ];
+    for address in [SERVICE, SERVICE_ULA] {
+        rules.push(format!(
+            "ip6 daddr {address} icmpv6 type echo-request accept"
+        ));
+        rules.push(format!("ip6 daddr {address} tcp dport 80 accept"));
+    }
     if scene.has_ipv4() {
         rules.push(format!(
             "ip daddr {SERVICE_IPV4} icmp type echo-request accept"

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
-use lan::{Advert, AdvertKey, Family, Instance, Interval, Lan, Leases, Prefix};
+use lan::{Advert, AdvertKey, Family, Instance, Interval, Lan, Leases, Preference, Prefix, Route};
 use model::{Key, Network, NetworkId, PortId, RaMode, Router, RouterPort, Server, Subnet};
 
 use super::kernel::Kernel;
@@ -14,7 +14,7 @@ use super::layout::ipv4_prefixes;
 use super::leases::leases;
 use super::names::{self, Space};
 use crate::Wanted;
-use crate::filter::SERVICE;
+use crate::filter::{SERVICE, SERVICE_ULA};
 
 /// Three times the longest pause between two advertisements (RFC 4861, section 6.2.1).
 const ROUTER_LIFETIME_S: u16 = 1800;
@@ -110,11 +110,16 @@ impl Speech {
                 )
             }
         };
-        let router_lifetime_s = if by.is_some() { ROUTER_LIFETIME_S } else { 0 };
+        // A guest sends what is for metadata to its router; one that has none needs this way.
+        let (router_lifetime_s, routes) = match by {
+            Some(_) => (ROUTER_LIFETIME_S, Vec::new()),
+            None => (0, vec![to_metadata()]),
+        };
         let advert = Advert {
             source,
             mac,
             router_lifetime_s,
+            routes,
             ..advert(network.mtu, &subnets)
         };
         self.adverts.insert(
@@ -135,6 +140,14 @@ impl Speech {
             .filter(|(key, _)| key.network == network);
         let mut prefixes = voices.flat_map(|(_, voice)| &voice.advert.prefixes);
         prefixes.any(|p| IpNet::V6(p.prefix) == subnet.prefix)
+    }
+}
+
+fn to_metadata() -> Route {
+    Route {
+        prefix: SERVICE_ULA.into(),
+        preference: Preference::Medium,
+        lifetime_s: ROUTER_LIFETIME_S.into(),
     }
 }
 

@@ -10,7 +10,7 @@ use model::{Key, Mac, Network, NetworkId, Port, Router, RouterPort};
 use super::LinkSettings;
 use super::names::{self, Space};
 use crate::Wanted;
-use crate::filter::{SERVICE, SERVICE_IPV4};
+use crate::filter::{SERVICE, SERVICE_IPV4, SERVICE_ULA};
 
 /// A link in a namespace.
 pub type Place = (Space, String);
@@ -127,11 +127,12 @@ struct Draft<'a> {
 impl Draft<'_> {
     fn network(&mut self, network: &Network) {
         let space = Space::Network(network.id);
-        let ipv4 = ipv4_prefixes(network);
-        let service = ipv4.first().map(|_| IpNet::from(IpAddr::V4(SERVICE_IPV4)));
-        // So that answers to guests find their way.
-        let routes = ipv4.into_iter().map(|prefix| Route {
-            destination: prefix.into(),
+        let ipv4 = !ipv4_prefixes(network).is_empty();
+        let service4 = ipv4.then(|| IpNet::from(IpAddr::V4(SERVICE_IPV4)));
+        let service6 = [on_link(SERVICE), IpNet::from(IpAddr::V6(SERVICE_ULA))];
+        // So that answers to guests find their way: to all of a subnet, on the link.
+        let routes = network.subnets.iter().map(|subnet| Route {
+            destination: subnet.prefix.trunc(),
             nexthop: None,
             link: names::BRIDGE.to_owned(),
         });
@@ -144,7 +145,7 @@ impl Draft<'_> {
         let bridge = Link {
             kind: Kind::Bridge,
             mac: Some(names::bridge_mac(network.id)),
-            addresses: service.into_iter().chain([on_link(SERVICE)]).collect(),
+            addresses: service4.into_iter().chain(service6).collect(),
             master: None,
             ..in_bridge(Kind::Bridge, network.mtu)
         };

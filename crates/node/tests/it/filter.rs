@@ -243,6 +243,7 @@ fn a_guest_cannot_pretend() {
         &frame(own, &echo(&router_address.to_string())),
     );
     refused("spoofed_source", &frame(own, &echo("fe80::a9fe:a9fe")));
+    refused("spoofed_source", &frame(own, &echo("fd00:ec2::254")));
     refused("spoofed_source", &frame(own, &echo("2001:db8:2::a")));
     refused("spoofed_source", &frame(own, &echo("::")));
     refused("spoofed_source", &frame(own, &echo("::1")));
@@ -275,6 +276,7 @@ fn a_guest_cannot_pretend() {
     refused("spoofed_target", &advert("2001:db8:1::b"));
     refused("spoofed_target", &advert("2001:db8:1::1"));
     refused("spoofed_target", &advert("fe80::a9fe:a9fe"));
+    refused("spoofed_target", &advert("fd00:ec2::254"));
     refused("spoofed_target", &advert("2001:db8:2::1"));
 
     let fragment = |offset: u16, next: u8, body: &str| {

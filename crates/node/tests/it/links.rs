@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use linux::netlink::Netlink;
 use linux::netns::Netns;
-use model::{Direction, Key, RaMode};
+use model::{Direction, Key, PortId, RaMode, ServerId};
 use node::Wanted;
 use node::links::layout::{Layout, design};
 use node::links::plan::{Step, plan};
@@ -201,7 +201,13 @@ fn only_our_addresses_exist() {
         .into_iter()
         .map(|(_, net)| net.to_string())
         .collect();
-    assert_eq!(addresses, ["127.0.0.1/8", "::1/128", "fe80::a9fe:a9fe/64"]);
+    let expected = [
+        "127.0.0.1/8",
+        "::1/128",
+        "fd00:ec2::254/128",
+        "fe80::a9fe:a9fe/64",
+    ];
+    assert_eq!(addresses, expected);
 }
 
 #[test]
@@ -287,6 +293,81 @@ fn metadata_knows_who_asks() {
         );
         assert!(said.contains(&server.to_string()), "{said}");
     }
+}
+
+/// A SLAAC network with a guest that has a server, its port's address gone.
+fn slaac(world: &mut World, with_router: bool) -> (PortId, ServerId) {
+    let network = world.network("2001:db8:1::/64");
+    world.wanted.networks.get_mut(&network).unwrap().subnets[0].ra_mode = Some(RaMode::Slaac);
+    if with_router {
+        world.router(vec![leg(network, 1, "2001:db8:1::1/64", false)]);
+    }
+    let port = world.port(network, "2001:db8:1::5");
+    let server = world.server(port);
+    world.wanted.ports.get_mut(&port).unwrap().addresses.clear();
+    world.pass();
+    (port, server)
+}
+
+const METADATA: &str = "curl -gsm5 http://[fd00:ec2::254]/openstack/latest/meta_data.json";
+
+#[test]
+fn metadata_is_reached_by_a_router() {
+    let mut world = World::new();
+    let (port, server) = slaac(&mut world, true);
+    let guest = world.guest(port);
+    let default = || guest.shell("ip -6 route show default");
+    eventually("a default route", || default().contains("proto ra"));
+    assert!(!guest.shell("ip -6 route").contains("fd00:ec2::254"));
+    // The packet goes to the router's Ethernet address, and comes from whichever source.
+    eventually("metadata", || guest.run(METADATA).status.success());
+    guest.shell("ip -6 address add 2001:db8:1::beef/64 dev eth0 nodad");
+    for source in ["2001:db8:1:0:f816:3eff:fe00:1", "2001:db8:1::beef"] {
+        let said = guest.shell(&format!("{METADATA} --interface {source}"));
+        assert!(said.contains(&server.to_string()), "{source}: {said}");
+    }
+    guest.shell("ip -6 address flush dev eth0 scope global");
+    let said = guest.shell(METADATA);
+    assert!(said.contains(&server.to_string()), "link-local: {said}");
+    // Nothing but metadata answers there, and the router has none.
+    assert!(guest.pings("fd00:ec2::254"));
+    assert!(
+        !guest
+            .run("curl -gsm1 http://[fd00:ec2::254]:81/")
+            .status
+            .success()
+    );
+}
+
+#[test]
+fn metadata_is_reached_without_a_router() {
+    let mut world = World::new();
+    let (port, server) = slaac(&mut world, false);
+    let guest = world.guest(port);
+    // By default Linux takes no routes from advertisements: systemd-networkd does for itself.
+    guest.shell(
+        "sysctl -qw net.ipv6.conf.eth0.accept_ra_rt_info_max_plen=128; \
+         ip link set eth0 down; ip link set eth0 up",
+    );
+    let routes = || guest.shell("ip -6 route");
+    eventually("the route that is advertised", || {
+        routes().contains("fd00:ec2::254 via fe80::a9fe:a9fe dev eth0 proto ra")
+    });
+    eventually("metadata", || guest.run(METADATA).status.success());
+    assert!(guest.shell(METADATA).contains(&server.to_string()));
+    assert_eq!(guest.shell("ip -6 route show default"), "");
+    // One that has put the address on its link finds it there.
+    guest.shell("ip -6 route replace fd00:ec2::254 dev eth0 metric 1");
+    assert!(guest.shell(METADATA).contains(&server.to_string()));
+    // And one that takes it hears that it is taken.
+    guest.shell(
+        "sysctl -qw net.ipv6.conf.eth0.accept_dad=1; ip -6 address add fd00:ec2::254/128 dev eth0",
+    );
+    eventually("the duplicate is noticed", || {
+        guest
+            .shell("ip -6 address")
+            .contains("fd00:ec2::254/128 scope global dadfailed")
+    });
 }
 
 #[test]
