@@ -5,9 +5,9 @@ use std::ffi::{CStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 
 use nix::fcntl::{FcntlArg, FdFlag, SealFlag, fcntl};
 use nix::sched::{CloneFlags, unshare};
@@ -155,15 +155,16 @@ pub fn has_ended(exit: BorrowedFd<'_>) -> bool {
     .is_ok_and(|n| n > 0)
 }
 
-/// Collects a watched process that has ended, if it was our child: the code it exited with, unless
-/// a signal ended it.
-pub fn reap(watch: BorrowedFd<'_>) -> Option<i32> {
+/// Collects a watched process that has ended: what ended it, if it was our child.
+pub fn reap(watch: BorrowedFd<'_>) -> Option<ExitStatus> {
     let ended = waitid(
         Id::PIDFd(watch),
         WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG,
     );
     match ended {
-        Ok(WaitStatus::Exited(_, code)) => Some(code),
+        // As wait(2) writes them: the code in the second octet, the signal in the first.
+        Ok(WaitStatus::Exited(_, code)) => Some(ExitStatus::from_raw((code & 0xff) << 8)),
+        Ok(WaitStatus::Signaled(_, signal, _)) => Some(ExitStatus::from_raw(signal as i32)),
         _ => None,
     }
 }
@@ -293,7 +294,7 @@ mod tests {
             nix::poll::PollFlags::POLLIN,
         )];
         assert_eq!(nix::poll::poll(&mut ready, 10_000_u16).unwrap(), 1);
-        reap(exit.as_fd());
+        assert_eq!(reap(exit.as_fd()).unwrap().code(), Some(0));
         // The loopback device, which is down.
         assert_eq!(written(&stderr), "hello 1\n");
         assert_eq!(of_user(uid).unwrap(), []);

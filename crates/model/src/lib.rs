@@ -28,7 +28,9 @@ pub use id::{
     NetworkId, NodeId, PortId, ProjectId, RoleId, RouterId, RuleId, SecurityGroupId, ServerGroupId,
     ServerId, SubnetId, UserId, VolumeId,
 };
-pub use observed::{AttachmentSeen, GuestSeen, NodeFacts, PortSeen, PowerSeen, Seen, VolumeSeen};
+pub use observed::{
+    AttachmentSeen, Ended, GuestEnd, GuestSeen, NodeFacts, PortSeen, PowerSeen, Seen, VolumeSeen,
+};
 pub use status::{Status, TaskState, Wish, status};
 pub use text::{host_in_url, parse_host_port, parse_ip};
 pub use user_data::UserData;

@@ -39,6 +39,32 @@ pub struct GuestSeen {
     /// being plugged or unplugged is either here already, or here still.
     #[serde(default)]
     pub attachments: Vec<AttachmentSeen>,
+    /// How the guest last ended without anybody having asked for it. It stays when the guest is
+    /// started again, so that word of it is not lost with a connection.
+    #[serde(default)]
+    pub ended: Option<GuestEnd>,
+}
+
+/// An end that nobody asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuestEnd {
+    /// Milliseconds since 1970 when the node noticed.
+    pub ended_ms: i64,
+    pub how: Ended,
+}
+
+/// What ended a guest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ended {
+    /// It powered itself off.
+    PoweredOff,
+    /// Its QEMU was killed by the signal of this number.
+    Signal(i32),
+    /// Its QEMU exited with this code.
+    Exit(i32),
+    /// Its QEMU was no child of the node's process any more: only its parent learns more.
+    Unknown,
 }
 
 /// An attachment as the server's node sees it.

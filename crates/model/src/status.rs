@@ -109,6 +109,7 @@ mod tests {
             failure: None,
             launched_ms: None,
             attachments: Vec::new(),
+            ended: None,
         });
         assert_eq!(status(wish, seen.as_ref(), false), expected);
     }

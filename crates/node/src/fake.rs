@@ -202,6 +202,7 @@ fn guest(server: &Server, wanted: &Wanted) -> GuestSeen {
         failure: None,
         launched_ms: None,
         attachments: Vec::new(),
+        ended: None,
     };
     match server.ports.iter().all(linked) {
         false => preparing,
@@ -335,6 +336,7 @@ mod tests {
             failure: None,
             launched_ms: Some(7),
             attachments: Vec::new(),
+            ended: None,
         });
         let up = Seen::Port(PortSeen {
             port: port.id,

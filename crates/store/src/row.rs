@@ -394,6 +394,8 @@ rows! {
         finish_ms: Option<i64>,
         /// Why it failed.
         failure: Option<String>,
+        /// What is to be said of one that did not: nobody asked for it.
+        note: Option<String>,
     }
     /// A limit that was set.
     Quota in "quota" as Quota {

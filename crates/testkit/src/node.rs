@@ -388,6 +388,7 @@ fn running(server: &Server) -> GuestSeen {
         failure: None,
         launched_ms: Some(server.created_ms + 1000),
         attachments: server.attachments.iter().map(|a| there(a.id)).collect(),
+        ended: None,
     }
 }
 

@@ -42,8 +42,10 @@ pub(super) fn show(ctx: &Context) -> Result<Reply> {
 fn view(action: &row::ServerAction) -> Value {
     json!({
         "action": action.action, "instance_uuid": action.server_id,
-        "message": action.failure, "project_id": action.project_id,
-        "request_id": action.request_id, "user_id": action.user_id,
+        "message": action.failure.as_ref().or(action.note.as_ref()),
+        "project_id": action.project_id, "request_id": action.request_id,
+        // Nobody asked for what a guest does by itself.
+        "user_id": Some(&action.user_id).filter(|user| !user.as_str().is_empty()),
         "start_time": time::bare_micros(action.start_ms),
     })
 }

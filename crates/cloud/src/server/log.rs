@@ -1,6 +1,6 @@
 //! What was asked of servers, and what came of it (`os-instance-actions`).
 
-use model::{AttachmentId, Caller, Error, Kind, Result, ServerId};
+use model::{AttachmentId, Caller, Ended, Error, GuestEnd, Kind, Result, ServerId};
 use store::{Field, Order, Query, Tx, Value, row};
 
 use super::visible;
@@ -68,7 +68,63 @@ pub(crate) fn record(
         start_ms: now_ms(),
         finish_ms: None,
         failure: None,
+        note: None,
     })
+}
+
+/// Writes down that a guest ended by itself, as nova does: a stop that no user asked for.
+pub(super) fn ended(tx: &mut Tx<'_>, server: &row::Server, end: &GuestEnd) -> Result<()> {
+    let request_id = format!("req-{}", ServerId::random());
+    let sentence = sentence(&end.how);
+    let (failure, note) = match end.how {
+        Ended::PoweredOff => (None, Some(sentence)),
+        _ => (Some(sentence), None),
+    };
+    tx.insert(&row::ServerAction {
+        id: key(&server.id, &request_id),
+        server_id: server.id,
+        request_id,
+        user_id: "".into(),
+        project_id: server.project_id.clone(),
+        action: "stop".to_owned(),
+        attachment_id: None,
+        start_ms: end.ended_ms,
+        finish_ms: Some(end.ended_ms),
+        failure,
+        note,
+    })
+}
+
+fn sentence(how: &Ended) -> String {
+    const AGAIN: &str = "It stays off until it is started.";
+    match how {
+        Ended::PoweredOff => format!("The guest powered itself off. {AGAIN}"),
+        Ended::Signal(signal) => format!(
+            "The guest's process was ended by signal {}. {AGAIN}",
+            signal_name(*signal)
+        ),
+        Ended::Exit(code) => format!("The guest's process exited with status {code}. {AGAIN}"),
+        Ended::Unknown => {
+            format!("The guest's process ended, and nobody saw by what. {AGAIN}")
+        }
+    }
+}
+
+/// The signals that end a process unasked, as signal(7) names them.
+fn signal_name(signal: i32) -> String {
+    let name = match signal {
+        2 => "SIGINT",
+        4 => "SIGILL",
+        6 => "SIGABRT",
+        7 => "SIGBUS",
+        8 => "SIGFPE",
+        9 => "SIGKILL",
+        11 => "SIGSEGV",
+        15 => "SIGTERM",
+        31 => "SIGSYS",
+        _ => return signal.to_string(),
+    };
+    format!("{signal} ({name})")
 }
 
 /// Once nothing is being done with a server, what was asked of it is finished.

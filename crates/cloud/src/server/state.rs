@@ -138,7 +138,12 @@ fn take_in(tx: &mut Tx<'_>, node: NodeId, seen: &Seen) -> Result<()> {
             if server.seen.0.as_ref() == Some(guest) {
                 return Ok(());
             }
-            server.seen.0 = Some(guest.clone());
+            let before = server.seen.0.replace(guest.clone());
+            if let Some(end) = &guest.ended
+                && before.and_then(|seen| seen.ended).as_ref() != Some(end)
+            {
+                log::ended(tx, &server, end)?;
+            }
             server.updated_ms = now_ms();
             set_status(&mut server);
             // Observed facts are no news for the node that reported them.

@@ -263,12 +263,55 @@ async fn a_late_report_of_a_deleted_guest_changes_nothing() {
         failure: None,
         launched_ms: Some(7),
         attachments: Vec::new(),
+        ended: None,
     };
     s.node.sees(vec![model::Seen::Guest(late.clone())]).await;
     assert_eq!(s.status(&id).await, "ACTIVE deleting");
     s.node.guest_gone(&id).await;
     s.node.sees(vec![model::Seen::Guest(late)]).await;
     assert!(s.is_gone(&id).await);
+}
+
+#[tokio::test]
+async fn a_guest_that_ends_by_itself_is_an_event_that_says_by_what() {
+    use model::Ended::{Exit, PoweredOff, Signal, Unknown};
+    let s = scene().await;
+    let id = s.running().await;
+    let ends = [
+        (PoweredOff, "Success", "powered itself off"),
+        (Signal(9), "Error", "ended by signal 9 (SIGKILL)"),
+        (Exit(1), "Error", "exited with status 1"),
+        (Unknown, "Error", "nobody saw by what"),
+    ];
+    let path = format!("/compute/v2.1/servers/{id}/os-instance-actions");
+    for (ended_ms, (how, result, said)) in (1..).zip(ends) {
+        let ended_ms = 4_000_000_000_000 + ended_ms;
+        // What is told twice is one end.
+        for launched_ms in [7, 8] {
+            let ended = |seen: &mut model::GuestSeen| {
+                seen.power = model::PowerSeen::Stopped;
+                seen.launched_ms = Some(launched_ms);
+                let how = how.clone();
+                seen.ended = Some(model::GuestEnd { ended_ms, how });
+            };
+            s.node.sees_guest(&id, ended).await;
+        }
+        assert_eq!(s.status(&id).await, "SHUTOFF");
+        let list = s.member.get(&path).await.expect(200)["instanceActions"].clone();
+        let list = list.as_array().unwrap();
+        assert_eq!(list.len() as i64, 1 + ended_ms - 4_000_000_000_000);
+        assert_eq!(
+            (&list[0]["action"], &list[0]["user_id"]),
+            (&json!("stop"), &json!(null))
+        );
+        assert!(
+            list[0]["message"].as_str().unwrap().contains(said),
+            "{list:?}"
+        );
+        let one = format!("{path}/{}", list[0]["request_id"].as_str().unwrap());
+        let one = s.member.get(&one).await.expect(200)["instanceAction"].clone();
+        assert_eq!(one["events"][0]["result"], result);
+    }
 }
 
 /// A guest that is gone without anyone having asked for it is not forgotten.

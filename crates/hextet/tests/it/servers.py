@@ -1,6 +1,7 @@
 """Stages of servers.rs, spoken through the unmodified openstacksdk and openstack command."""
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -134,6 +135,17 @@ def unmapped():
     assert [s.name for s in cloud.compute.servers(ip6=address("one"))] == ["one"]
 
 
+def last_event(name):
+    """Action and message of what a server's newest event says, as the openstack command shows it."""
+    def ask(*words):
+        asked = subprocess.run([os.environ["OPENSTACK"], "--os-cloud", "hextet", "server", "event", *words,
+                                "-f", "json"], capture_output=True, text=True, check=True)
+        return json.loads(asked.stdout)
+    newest = ask("list", name)[0]
+    shown = ask("show", name, newest["Request ID"])
+    return newest["Action"], shown["message"]
+
+
 def restarted():
     for name in ("one", "two"):
         status(name, "ACTIVE")
@@ -143,6 +155,8 @@ def restarted():
 def power():
     ssh("one", "poweroff")
     status("one", "SHUTOFF")
+    action, said = last_event("one")
+    assert action == "stop" and "powered itself off" in said, (action, said)
     cloud.compute.stop_server(server("two"))
     status("two", "SHUTOFF")
     cloud.compute.start_server(server("two"))
@@ -252,6 +266,44 @@ def volume_survived():
     assert read("one", volume) == "written-by-one"
 
 
+def kill(name):
+    """Ends a server's QEMU as the kernel does when it has no memory left."""
+    mine = server(name).id.encode()
+    def is_mine(pid):
+        try:
+            line = open("/proc/%s/cmdline" % pid, "rb").read()
+        except OSError:
+            return False
+        return line.startswith(b"qemu-system") and mine in line
+    pids = [int(pid) for pid in os.listdir("/proc") if pid.isdigit() and is_mine(pid)]
+    assert len(pids) == 1, pids
+    os.kill(pids[0], signal.SIGKILL)
+    status(name, "SHUTOFF")
+    action, said = last_event(name)
+    assert action == "stop" and "signal 9 (SIGKILL)" in said, (action, said)
+
+
+def qemu_killed():
+    volume = volume_status("data", "in-use")
+    done = ssh("one", "echo on-the-root-disk | dd of=/dev/vda bs=512 conv=fsync,notrunc")
+    assert done.returncode == 0, done
+    kill("one")
+    volume_status("data", "in-use")
+    cloud.compute.start_server(server("one"))
+    status("one", "ACTIVE")
+    answers("one")
+    assert read("one", volume) == "written-by-one"
+    assert ssh("one", "head -c 16 /dev/vda").stdout == "on-the-root-disk"
+    # What is written last is there for another guest, too, and the dead one is in nobody's way.
+    done = ssh("one", "echo written-by-who | dd of=%s bs=512 conv=fsync,notrunc" % disk("one", volume))
+    assert done.returncode == 0, done
+    kill("one")
+    cloud.compute.delete_volume_attachment(server("one"), volume.id)
+    volume_status("data", "available")
+    attach("two", volume)
+    assert read("two", volume) == "written-by-who"
+
+
 def volume_moved():
     volume = volume_status("data", "in-use")
     detach("one", volume)
@@ -288,6 +340,6 @@ def volumes_removed():
 
 
 STAGES = (make, unmapped, restarted, power, still_off, strangers, remove,
-          volume_written, volume_survived, volume_moved, volume_booted, card_plugged, volumes_removed)
+          volume_written, qemu_killed, volume_survived, volume_moved, volume_booted, card_plugged, volumes_removed)
 if __name__ == "__main__":
     {stage.__name__: stage for stage in STAGES}[sys.argv[1]]()

@@ -57,3 +57,12 @@ fn a_volume_goes_from_server_to_server_and_leaves_nothing() {
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
 }
+
+#[test]
+fn what_a_guest_wrote_survives_the_death_of_its_qemu() {
+    let mut host = Host::new();
+    host.up();
+    host.python("make");
+    host.python("volume_written");
+    host.python("qemu_killed");
+}

@@ -3,13 +3,16 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use linux::netns::Netns;
 use linux::process::ProcessId;
 use linux::spawn::{self, Limits, Program};
-use model::{Hardware, ServerId};
+use model::{Ended, Hardware, ServerId};
 use nix::sys::signal::Signal;
 use qemu::qmp::{self, Event, Qmp, RunState};
 use qemu::{Accelerator, Kernel, VolumeDisk};
@@ -45,6 +48,8 @@ pub(super) struct Machine {
     exit: AsyncFd<OwnedFd>,
     stderr: Option<File>,
     link: Option<Link>,
+    /// What ended it, once it has: its parent alone is told, and only once.
+    status: OnceLock<ExitStatus>,
 }
 
 #[derive(Debug)]
@@ -195,6 +200,7 @@ impl Started {
             exit,
             stderr,
             link: None,
+            status: OnceLock::new(),
         };
         let connected = tokio::select! {
             connected = Qmp::connect(&self.run_dir) => connected,
@@ -234,6 +240,7 @@ impl Machine {
             exit,
             stderr,
             link: None,
+            status: OnceLock::new(),
         };
         machine.reconnect(run_dir).await;
         Ok(if machine.has_exited() {
@@ -344,6 +351,14 @@ impl Machine {
             .map(str::to_owned)
     }
 
+    /// What ended QEMU, once it has.
+    pub(super) fn how_it_ended(&self) -> Ended {
+        let status = self.status.get();
+        let signal = status.and_then(ExitStatusExt::signal).map(Ended::Signal);
+        let code = status.and_then(ExitStatus::code).map(Ended::Exit);
+        signal.or(code).unwrap_or(Ended::Unknown)
+    }
+
     /// What the guest has that can be plugged out.
     pub(super) async fn plugged(&mut self) -> qmp::Result<Plugged> {
         let qmp = self.qmp()?;
@@ -386,7 +401,9 @@ impl Machine {
     async fn exited(&self) {
         // Readiness stays: nothing ever clears it.
         let _ = self.exit.readable().await;
-        spawn::reap(self.exit.get_ref().as_fd());
+        if let Some(status) = spawn::reap(self.exit.get_ref().as_fd()) {
+            let _ = self.status.set(status);
+        }
     }
 
     fn has_exited(&self) -> bool {

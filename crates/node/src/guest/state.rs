@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use linux::process::ProcessId;
-use model::{AttachmentId, PortId, ServerId};
+use model::{AttachmentId, GuestEnd, PortId, ServerId};
 use serde::{Deserialize, Serialize};
 
 use super::GuestSettings;
@@ -40,6 +40,9 @@ pub(super) struct State {
     /// The attachments that could not be, and why. They are not tried again.
     #[serde(default)]
     pub failed: BTreeMap<AttachmentId, String>,
+    /// How it last ended by itself.
+    #[serde(default)]
+    pub ended: Option<GuestEnd>,
 }
 
 /// A process as the file knows it: a number alone may be another's after a while.
@@ -69,6 +72,7 @@ impl State {
             taps: BTreeSet::new(),
             portals: BTreeSet::new(),
             failed: BTreeMap::new(),
+            ended: None,
         }
     }
 

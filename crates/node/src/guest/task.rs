@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use lan::Instance;
 use linux::process::ProcessId;
-use model::{GuestSeen, Mac, PortId, Power, PowerSeen, Seen, Server, ServerId};
+use model::{Ended, GuestSeen, Mac, PortId, Power, PowerSeen, Seen, Server, ServerId};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -131,6 +131,9 @@ impl Guest {
                     Err(e) => self.pause("removing it", &e).await,
                 },
                 step => {
+                    if (step, facts.machine) == (Step::End, plan::Machine::PoweredOff) {
+                        self.ended_unasked(&orders, Ended::PoweredOff);
+                    }
                     if let Err(e) = self.apply(step, &orders).await {
                         self.pause("taking a step", &e).await;
                     }
@@ -161,6 +164,10 @@ impl Guest {
             None => None,
         };
         let Some(machine) = machine else {
+            if recorded.is_some() {
+                let orders = self.orders.borrow().clone();
+                self.ended_unasked(&orders, Ended::Unknown);
+            }
             // What it needed goes with it, as if we had seen its end.
             return match self.state.process.is_some() || self.state.launching.is_some() {
                 true => self.forget().await,
@@ -201,7 +208,7 @@ impl Guest {
             None => (plan::Machine::Off, None),
         };
         if seen == plan::Machine::Off && self.machine.is_some() {
-            self.ended().await;
+            self.ended(orders).await;
         }
         if seen != plan::Machine::Running {
             self.pressed = None;
@@ -245,10 +252,14 @@ impl Guest {
     }
 
     /// QEMU is gone without our doing.
-    async fn ended(&mut self) {
-        let said = self.machine.take().and_then(|machine| machine.last_words());
+    async fn ended(&mut self, orders: &Orders) {
+        let machine = self.machine.take();
+        let how = machine.as_ref().map(Machine::how_it_ended);
+        let how = how.unwrap_or(Ended::Unknown);
+        let said = machine.and_then(|machine| machine.last_words());
         let said = said.unwrap_or_default();
-        tracing::warn!(server = %self.id, said, "QEMU has ended by itself; the server is SHUTOFF until it is started");
+        tracing::warn!(server = %self.id, said, ?how, "QEMU has ended by itself; the server is SHUTOFF until it is started");
+        self.ended_unasked(orders, how);
         if let Err(e) = self.forget().await {
             tracing::error!(server = %self.id, "clearing up: {}", chain(&e));
         }
@@ -284,6 +295,7 @@ impl Guest {
             failure: trouble.or_else(|| failure.map(|failure| failure.text.clone())),
             launched_ms: self.state.launched_ms,
             attachments: attachments(orders, self.plugged.as_ref(), &self.state.failed),
+            ended: self.state.ended.clone(),
         };
         let news = lock(&self.shared.picture).insert(self.id, seen.clone());
         if news.as_ref() != Some(&seen) {

@@ -119,7 +119,7 @@ fn run(from: &File, to: &File, size_bytes: u64, uid: u32) -> io::Result<()> {
             process::kill(id, Signal::SIGKILL)?;
         }
     }
-    let code = spawn::reap(exit.as_fd());
+    let code = spawn::reap(exit.as_fd()).and_then(|status| status.code());
     if short {
         return Err(io::Error::other(
             "the disk is almost full: make room where images are kept",

@@ -15,8 +15,8 @@ use linux::netns::Netns;
 use linux::process::ProcessId;
 use linux::spawn;
 use model::{
-    Boot, GuestSeen, ImageFile, ImageId, Mac, Network, NetworkId, Port, PortId, Power, PowerSeen,
-    ProjectId, Reboot, Seen, Server, ServerId,
+    Boot, Ended, GuestSeen, ImageFile, ImageId, Mac, Network, NetworkId, Port, PortId, Power,
+    PowerSeen, ProjectId, Reboot, Seen, Server, ServerId,
 };
 use nix::sys::signal::Signal;
 use node::Wanted;
@@ -46,6 +46,7 @@ async fn starts_speaks_and_stops() {
     node.want(&server);
     let seen = node.until(&server, PowerSeen::Stopped).await;
     assert_eq!((seen.started_epoch, seen.failure), (1, None));
+    assert_eq!(seen.ended, None, "it was asked to end");
     assert!(
         node.guests
             .console(server.id, None)
@@ -76,6 +77,7 @@ async fn a_guest_that_powers_itself_off_stays_off() {
     node.until(&server, PowerSeen::Running).await;
     let seen = node.until(&server, PowerSeen::Stopped).await;
     assert_eq!((seen.started_epoch, seen.failure), (1, None));
+    assert_eq!(seen.ended.unwrap().how, Ended::PoweredOff);
     node.want(&server);
     assert_eq!(host.processes(&server), []);
     assert_eq!(
@@ -223,9 +225,10 @@ async fn what_happened_while_we_were_away() {
 
     let mut node = host.node();
     node.want_all(&[&brief, &killed]);
-    for server in [&brief, &killed] {
+    for (server, how) in [(&brief, Ended::PoweredOff), (&killed, Ended::Unknown)] {
         let seen = node.until(server, PowerSeen::Stopped).await;
         assert_eq!((seen.started_epoch, seen.failure), (1, None));
+        assert_eq!(seen.ended.unwrap().how, how);
         assert_eq!(host.processes(server), []);
     }
     assert!(
@@ -265,6 +268,7 @@ async fn a_killed_qemu_is_a_stopped_guest() {
     linux::process::kill(host.processes(&server)[0], Signal::SIGKILL).unwrap();
     let seen = node.until(&server, PowerSeen::Stopped).await;
     assert_eq!((seen.started_epoch, seen.failure), (1, None));
+    assert_eq!(seen.ended.unwrap().how, Ended::Signal(9));
 }
 
 #[tokio::test(flavor = "multi_thread")]

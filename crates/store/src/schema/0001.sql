@@ -223,7 +223,7 @@ CREATE TABLE "server_action" (
     server_id TEXT NOT NULL REFERENCES "server" (id) ON DELETE CASCADE,
     request_id TEXT NOT NULL, user_id TEXT NOT NULL, project_id TEXT NOT NULL,
     action TEXT NOT NULL, attachment_id TEXT, start_ms BIGINT NOT NULL,
-    finish_ms BIGINT, failure TEXT
+    finish_ms BIGINT, failure TEXT, note TEXT
 );
 CREATE INDEX server_action_server ON "server_action" (server_id, finish_ms);
 

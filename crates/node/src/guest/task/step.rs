@@ -3,7 +3,7 @@
 use std::io;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use model::{Power, Seen, Server};
+use model::{Ended, GuestEnd, Power, Seen, Server};
 use tokio::time::Instant;
 
 use super::{Guest, Orders, Pressed, wish};
@@ -159,6 +159,16 @@ impl Guest {
         self.machine = None;
         self.pressed = None;
         self.forget().await
+    }
+
+    /// Remembers how the guest ended, unless that is a step towards what its orders ask.
+    pub(super) fn ended_unasked(&mut self, orders: &Orders, how: Ended) {
+        let wish = orders.server.as_deref().map(wish);
+        let done = self.state.done;
+        if wish.is_some_and(|wish| wish.power == Power::Running && wish.epochs == done) {
+            let ended_ms = now_ms();
+            self.state.ended = Some(GuestEnd { ended_ms, how });
+        }
     }
 
     /// Writes down that there is no QEMU, and removes what it needed.
