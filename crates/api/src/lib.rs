@@ -13,6 +13,7 @@ mod json;
 mod microversion;
 mod network;
 mod page;
+mod quota;
 mod remembered;
 mod reply;
 mod route;

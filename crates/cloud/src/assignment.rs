@@ -1,7 +1,7 @@
 //! Which user holds which role on what.
 
 use model::{Caller, DomainId, Error, Kind, ProjectId, Result, RoleId, UserId};
-use store::{Query, Tx, Value, row};
+use store::{Field, OfAssignment, Query, Tx, Value, row};
 
 use crate::Cloud;
 
@@ -21,17 +21,6 @@ impl Target {
             Target::System => ("system", "all"),
         }
     }
-}
-
-/// An assignment with the names of what it joins.
-#[derive(Clone, Debug)]
-pub struct AssignmentView {
-    pub role: row::Role,
-    pub user: row::User,
-    pub target: Target,
-    /// The project's or domain's name, and the project's domain.
-    pub target_name: Option<String>,
-    pub target_domain: Option<DomainId>,
 }
 
 impl Cloud {
@@ -113,6 +102,14 @@ impl Cloud {
         })
     }
 
+    /// The domains on which the caller has a role.
+    pub fn own_domains(&self, caller: &Caller) -> Result<Vec<row::Domain>> {
+        self.store().read(|tx| {
+            let condition = "t.id IN (SELECT a.target_id FROM assignment a WHERE a.user_id = ? AND a.target_kind = 'domain')";
+            tx.list(&Query::all().matching(condition, vec![caller.user.to_value()]))
+        })
+    }
+
     /// Assignments, filtered by what is given. One's own, or anyone's for an administrator.
     pub fn list_assignments(
         &self,
@@ -120,54 +117,19 @@ impl Cloud {
         user: Option<&str>,
         role: Option<&str>,
         target: Option<&Target>,
-    ) -> Result<Vec<AssignmentView>> {
+    ) -> Result<Vec<OfAssignment>> {
         if user != Some(caller.user.as_str()) {
             caller.require_admin()?;
         }
         let text = |t: &str| Value::Text(t.to_owned());
-        let mut query = Query::all();
-        if let Some(user) = user {
-            query = query.and("user_id", text(user));
-        }
-        if let Some(role) = role {
-            query = query.and("role_id", text(role));
-        }
+        let mut filters = Vec::new();
+        filters.extend(user.map(|user| ("user_id", text(user))));
+        filters.extend(role.map(|role| ("role_id", text(role))));
         if let Some((kind, id)) = target.map(Target::columns) {
-            query = query
-                .and("target_kind", text(kind))
-                .and("target_id", text(id));
+            filters.extend([("target_kind", text(kind)), ("target_id", text(id))]);
         }
-        self.store().read(|tx| {
-            let rows: Vec<row::Assignment> = tx.list(&query)?;
-            rows.into_iter().map(|a| view(tx, a)).collect()
-        })
+        self.store().read(|tx| tx.assignments(filters))
     }
-}
-
-fn view(tx: &Tx<'_>, a: row::Assignment) -> Result<AssignmentView> {
-    let (target, target_name, target_domain) = match a.target_kind.as_str() {
-        "project" => {
-            let project: Option<row::Project> = tx.find(Value::Text(a.target_id.clone()))?;
-            let (name, domain) = project.map(|p| (p.name, p.domain_id)).unzip();
-            (Target::Project(a.target_id.into()), name, domain)
-        }
-        "domain" => {
-            let domain: Option<row::Domain> = tx.find(Value::Text(a.target_id.clone()))?;
-            (
-                Target::Domain(a.target_id.into()),
-                domain.map(|d| d.name),
-                None,
-            )
-        }
-        _ => (Target::System, None, None),
-    };
-    Ok(AssignmentView {
-        role: tx.get(&a.role_id)?,
-        user: tx.get(&a.user_id)?,
-        target,
-        target_name,
-        target_domain,
-    })
 }
 
 fn check(tx: &Tx<'_>, role: &RoleId, user: &UserId, target: &Target) -> Result<()> {

@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use md5::{Digest, Md5};
 use model::{Caller, Error, Kind, Result, UserId};
-use store::{Field, Query, Value, row};
+use store::{Amount, Field, Query, Value, row};
 
 use crate::list::{self, Page};
 use crate::quota::{self, Resource};
@@ -115,7 +115,7 @@ impl Cloud {
 /// Keys are a user's; how many it may have says the project it works in.
 fn check_quota(tx: &store::Tx<'_>, caller: &Caller, owner: &UserId) -> Result<()> {
     let project = caller.project()?;
-    let used = tx.count::<row::Keypair>("user_id", owner.to_value())?;
+    let used = tx.amount(Amount::count::<row::Keypair>("user_id", owner.to_value()))?;
     quota::check_used(tx, project, Resource::KeyPairs, used, 1)
 }
 

@@ -39,7 +39,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use store::Store;
 
-pub use assignment::{AssignmentView, Target};
+pub use assignment::Target;
 pub use audit::{Audit, audit};
 pub use flavor::NewFlavor;
 pub use floating_ip::{FloatingIpTarget, FloatingIpUpdate, FloatingIpView, NewFloatingIp};
@@ -47,10 +47,11 @@ pub use image::{ImageUpdate, ImageWriter, NewImage};
 pub use keypair::NewKeypair;
 pub use list::{MAX_PAGE, Page, TagFilter};
 pub use network::{NetworkUpdate, NewNetwork};
+pub use node::Given;
 pub use place::{Policy, ZONE};
 pub use port::{FixedIp, NewPort, PortUpdate, PortView};
 pub use project::{NewProject, ProjectUpdate};
-pub use quota::{Below, Quota, Resource, Service, UNLIMITED};
+pub use quota::{Below, Limits, Quota, Resource, Service, UNLIMITED};
 pub use router::{GatewayInfo, InterfaceBy, NewRouter, RouterUpdate, RouterView};
 pub use security_group::{NewRule, NewSecurityGroup, SecurityGroupUpdate, SecurityGroupView};
 pub use server::{

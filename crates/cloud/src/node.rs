@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use link::{Answer, FromNode, Question, ToNode};
 use model::{Change, Error, Key, NodeFacts, NodeId, Result, ServerId};
-use store::{Field, Json, Query, Tx, row};
+use store::{Amount, Field, Json, Query, Tx, row};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -34,6 +34,16 @@ struct Connected {
     number: u64,
     facts: NodeFacts,
     ask: mpsc::UnboundedSender<ToNode>,
+}
+
+/// What servers were given of a node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Given {
+    /// How many there are.
+    pub servers: u64,
+    pub vcpus: u64,
+    pub ram_mib: u64,
+    pub disk_gib: u64,
 }
 
 impl Cloud {
@@ -110,6 +120,24 @@ impl Cloud {
             .into_iter()
             .map(|n| (connected.contains_key(&n.id), n))
             .map(|(up, n)| (n, up))
+            .collect())
+    }
+
+    /// What the servers on each node that has some were given of it.
+    pub fn given(&self) -> Result<HashMap<NodeId, Given>> {
+        let columns = ["vcpus", "ram_mib", "disk_gib"];
+        let sums = |tx: &Tx<'_>| tx.sums_by::<row::Server, NodeId, 3>("node_id", columns);
+        let given = self.store().read(sums)?.into_iter();
+        Ok(given
+            .map(|(node, (servers, [vcpus, ram_mib, disk_gib]))| {
+                let given = Given {
+                    servers,
+                    vcpus,
+                    ram_mib,
+                    disk_gib,
+                };
+                (node, given)
+            })
             .collect())
     }
 
@@ -272,21 +300,22 @@ impl Nodes {
         let named = wish.same_host.iter().chain(&wish.different_host);
         let named = named.chain(wish.group.iter().flat_map(|g| &g.members));
         let ids: Vec<_> = named.map(Field::to_value).collect();
-        let servers: Vec<row::Server> = match ids.is_empty() {
+        let servers: Vec<row::Member> = match ids.is_empty() {
             true => Vec::new(),
             false => tx.list(&Query::all().one_of("id", ids))?,
         };
+        let given = tx.sums_by::<row::Server, NodeId, 1>("node_id", ["ram_mib"])?;
         let candidate = |(id, name, ram): (NodeId, String, u64)| {
-            let used = tx.sum::<row::Server>("ram_mib", "node_id", id.to_value())?;
+            let used = given.get(&id).map_or(0, |(_, [ram])| *ram);
             let here = servers.iter().filter(|s| s.node_id == Some(id));
-            Ok(Candidate {
+            Candidate {
                 id,
                 name,
                 ram_left: ram.saturating_sub(used),
                 servers: here.map(|s| s.id).collect(),
-            })
+            }
         };
-        connected.into_iter().map(candidate).collect()
+        Ok(connected.into_iter().map(candidate).collect())
     }
 
     /// The node for a new volume: the connected one that keeps volumes and has the most room left.
@@ -307,14 +336,14 @@ impl Nodes {
                     .into(),
             ));
         }
-        let mut best = None;
-        for (id, disk_gib) in keepers {
-            let left = disk_gib.saturating_sub(volumes_on(tx, id)?);
-            if left >= u64::from(size_gib) && best.is_none_or(|(most, _)| left > most) {
-                best = Some((left, id));
-            }
-        }
-        Ok(best.map(|(_, id)| id).ok_or_else(|| {
+        let given = tx.sums_by::<row::Volume, NodeId, 1>("node_id", ["size_gib"])?;
+        let left = |(id, disk_gib): (NodeId, u64)| {
+            let used = given.get(&id).map_or(0, |(_, [size])| *size);
+            (disk_gib.saturating_sub(used), id)
+        };
+        let roomy = keepers.into_iter().map(left);
+        let roomy = roomy.filter(|(left, _)| *left >= u64::from(size_gib));
+        Ok(roomy.max_by_key(|(left, _)| *left).map(|(_, id)| id).ok_or_else(|| {
             format!("No valid host was found. No connected node has {size_gib} GiB of disk left for volumes.")
         }))
     }
@@ -375,7 +404,11 @@ impl Nodes {
 
 /// GiB of all volumes on a node.
 fn volumes_on(tx: &Tx<'_>, node: NodeId) -> Result<u64> {
-    tx.sum::<row::Volume>("size_gib", "node_id", node.to_value())
+    tx.amount(Amount::sum::<row::Volume>(
+        "size_gib",
+        "node_id",
+        node.to_value(),
+    ))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -47,7 +47,7 @@ impl Cloud {
             let mut groups: Vec<row::ServerGroup> = list::run(tx, &query)?;
             groups.drain(..groups.len().min(offset as usize));
             let ids = groups.iter().map(|g| g.id.to_value()).collect();
-            let servers: Vec<row::Server> = tx.list(&Query::all().one_of("group_id", ids))?;
+            let servers: Vec<row::Member> = tx.list(&Query::all().one_of("group_id", ids))?;
             let of = |group: row::ServerGroup| {
                 let theirs = servers.iter().filter(|s| s.group_id == Some(group.id));
                 let members = theirs.map(|s| s.id).collect();
@@ -108,7 +108,7 @@ pub(crate) fn joined(tx: &Tx<'_>, caller: &Caller, id: &ServerGroupId) -> Result
 }
 
 fn members(tx: &Tx<'_>, id: &ServerGroupId) -> Result<Vec<ServerId>> {
-    let servers: Vec<row::Server> = tx.list(&Query::equal("group_id", id.to_value()))?;
+    let servers: Vec<row::Member> = tx.list(&Query::equal("group_id", id.to_value()))?;
     Ok(servers.into_iter().map(|s| s.id).collect())
 }
 

@@ -10,7 +10,7 @@ use model::{Error, Key, Result};
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 use tokio::sync::watch;
 
-use crate::field::{Column, Field, Value};
+use crate::field::{Column, Value};
 use crate::query::{self, Query};
 use crate::rows::Row;
 use crate::schema;
@@ -28,6 +28,8 @@ struct Inner {
     generation: watch::Sender<u64>,
     /// Commits in this life of the process that changed a row.
     version: AtomicU64,
+    /// Statements that looked for rows, in this life of the process.
+    looks: AtomicU64,
 }
 
 impl Store {
@@ -46,6 +48,7 @@ impl Store {
                 readers: Mutex::default(),
                 generation: watch::Sender::new(generation),
                 version: AtomicU64::new(0),
+                looks: AtomicU64::new(0),
             }),
         })
     }
@@ -60,6 +63,7 @@ impl Store {
             let before = *self.inner.generation.borrow();
             let mut tx = Tx {
                 connection: &writer,
+                looks: &self.inner.looks,
                 generation: before,
             };
             // A closure that panicked has left its transaction open.
@@ -105,6 +109,7 @@ impl Store {
         execute(&reader, "BEGIN")?;
         let result = work(&Tx {
             connection: &reader,
+            looks: &self.inner.looks,
             generation: 0,
         });
         execute(&reader, "COMMIT")?;
@@ -116,6 +121,11 @@ impl Store {
     /// a version holds as long as this gives the same.
     pub fn version(&self) -> u64 {
         self.inner.version.load(Ordering::SeqCst)
+    }
+
+    /// How many statements have looked for rows in this life of the process, so that a test can tell what a list costs.
+    pub fn looks(&self) -> u64 {
+        self.inner.looks.load(Ordering::Relaxed)
     }
 
     /// Follows the generation number: it grows with each commit that changed a document.
@@ -142,6 +152,7 @@ impl<'a> Found<'a> {
 /// An open transaction.
 pub struct Tx<'a> {
     connection: &'a Connection,
+    looks: &'a AtomicU64,
     generation: u64,
 }
 
@@ -166,31 +177,6 @@ impl Tx<'_> {
     pub fn list<R: Row>(&self, query: &Query) -> Result<Vec<R>> {
         let (sql, arguments) = query::select::<R>(query);
         self.select(&sql, arguments, R::from_found)
-    }
-
-    /// A column's sum over the rows in which another has a value.
-    pub fn sum<R: Row>(
-        &self,
-        column: &'static str,
-        filter: &'static str,
-        value: Value,
-    ) -> Result<u64> {
-        let table = R::TABLE;
-        let sql = format!("SELECT coalesce(sum({column}), 0) FROM \"{table}\" WHERE {filter} = ?");
-        let found = self.select(&sql, vec![value], |found| {
-            u64::from_column(found.column(0)?)
-        })?;
-        Ok(found.first().copied().unwrap_or(0))
-    }
-
-    /// How many rows have a value in a column.
-    pub fn count<R: Row>(&self, filter: &'static str, value: Value) -> Result<u64> {
-        let table = R::TABLE;
-        let sql = format!("SELECT count(*) FROM \"{table}\" WHERE {filter} = ?");
-        let found = self.select(&sql, vec![value], |found| {
-            u64::from_column(found.column(0)?)
-        })?;
-        Ok(found.first().copied().unwrap_or(0))
     }
 
     /// Whether a row matches.
@@ -269,6 +255,7 @@ impl Tx<'_> {
         arguments: Vec<Value>,
         read: impl Fn(Found<'_>) -> Result<T>,
     ) -> Result<Vec<T>> {
+        self.looks.fetch_add(1, Ordering::Relaxed);
         let mut statement = self
             .connection
             .prepare_cached(sql)

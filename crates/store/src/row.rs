@@ -276,9 +276,10 @@ rows! {
         /// The node that runs it, once the scheduler has chosen.
         node_id: Option<NodeId>,
         flavor: Json<ServerFlavor>,
-        /// The flavor's memory and processors, which placement and quotas add up.
+        /// The flavor's memory, processors and disk, which placement, quotas and hypervisors add up.
         ram_mib: u32,
         vcpus: u32,
+        disk_gib: u32,
         flavor_id: FlavorId,
         image_id: Option<ImageId>,
         boot: Json<model::Boot>,
@@ -319,6 +320,17 @@ rows! {
         reservation_id: String,
         /// Its place among those.
         launch_index: u32,
+    }
+    /// A server in a list of names.
+    ServerName in "server" as Server {
+        id: ServerId,
+        name: String,
+    }
+    /// A server in a server group.
+    Member in "server" as Server {
+        id: ServerId,
+        group_id: Option<ServerGroupId>,
+        node_id: Option<NodeId>,
     }
     /// Servers that are to share a node, or not to.
     ServerGroup in "server_group" as ServerGroup {

@@ -3,13 +3,20 @@
 use model::{Error, Result};
 use rusqlite::Connection;
 
-const MIGRATIONS: &[&str] = &[include_str!("schema/0001.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("schema/0001.sql"),
+    include_str!("schema/0002.sql"),
+];
 
 /// Brings the schema up to date.
 ///
 /// # Errors
 /// `Internal` when a newer hextet wrote the database.
 pub(crate) fn migrate(connection: &mut Connection) -> Result<()> {
+    migrate_by(connection, MIGRATIONS)
+}
+
+fn migrate_by(connection: &mut Connection, migrations: &[&str]) -> Result<()> {
     let failed = |e: rusqlite::Error| Error::internal("bringing the database schema up to date", e);
     let tx = connection.transaction().map_err(failed)?;
     tx.execute_batch("CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL)")
@@ -21,7 +28,7 @@ pub(crate) fn migrate(connection: &mut Connection) -> Result<()> {
             |row| row.get(0),
         )
         .map_err(failed)?;
-    let known = MIGRATIONS.len() as i64;
+    let known = migrations.len() as i64;
     if found > known {
         return Err(Error::internal(
             "opening the database",
@@ -30,10 +37,48 @@ pub(crate) fn migrate(connection: &mut Connection) -> Result<()> {
             ),
         ));
     }
-    for (migration, version) in MIGRATIONS.iter().zip(1..).skip(found as usize) {
+    for (migration, version) in migrations.iter().zip(1..).skip(found as usize) {
         tx.execute_batch(migration).map_err(failed)?;
         tx.execute("INSERT INTO schema_version (version) VALUES (?)", [version])
             .map_err(failed)?;
     }
     tx.commit().map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_of_the_first_schema_get_their_flavors_disk() {
+        let mut old = Connection::open_in_memory().unwrap();
+        migrate_by(&mut old, &MIGRATIONS[..1]).unwrap();
+        // As hextet wrote it under that schema, but for what it leaves empty here.
+        let insert = r#"INSERT INTO "server" VALUES ('s', 'p', 'u', 'web', NULL, 'n',
+            '{"id":"1","name":"m1","vcpus":2,"ram_mib":512,"disk_gib":7,"extra_specs":{}}',
+            512, 2, '1', NULL, '{}', NULL, '[]', 'null', 0, '{}', NULL, NULL, 'nova', '"running"',
+            1, 0, '"soft"', 0, 0, 'null', NULL, 'ACTIVE', NULL, 1, 1, 0, '', NULL, 'r-1', 0)"#;
+        old.execute(insert, []).unwrap();
+        migrate(&mut old).unwrap();
+        migrate(&mut old).unwrap();
+        let read = |column: &str| -> i64 {
+            let sql = format!("SELECT {column} FROM \"server\"");
+            old.query_row(&sql, [], |row| row.get(0)).unwrap()
+        };
+        assert_eq!((read("disk_gib"), read("ram_mib")), (7, 512));
+    }
+
+    #[test]
+    fn a_newer_schema_is_refused() {
+        let mut newer = Connection::open_in_memory().unwrap();
+        let more = [MIGRATIONS, &["SELECT 1"]].concat();
+        migrate_by(&mut newer, &more).unwrap();
+        let refused = migrate(&mut newer).unwrap_err();
+        assert!(chain(&refused).contains("start the newer hextet"));
+    }
+
+    fn chain(error: &dyn std::error::Error) -> String {
+        let source = error.source().map(chain).unwrap_or_default();
+        format!("{error} {source}")
+    }
 }

@@ -1,9 +1,10 @@
 //! What a project may use, and what it uses.
 
-use cloud::{Resource, Service};
+use cloud::Resource;
 use model::{ProjectId, Result};
 use serde_json::{Map, Value, json};
 
+use super::quota::SERVICES;
 use crate::context::Context;
 use crate::reply::Reply;
 
@@ -61,8 +62,7 @@ pub(super) fn limits(ctx: &Context) -> Result<Reply> {
         }
         None => ctx.caller.project()?.clone(),
     };
-    let mut quotas = ctx.cloud.quotas(&ctx.caller, &project, Service::Compute)?;
-    quotas.extend(ctx.cloud.quotas(&ctx.caller, &project, Service::Network)?);
+    let quotas = ctx.cloud.quotas(&ctx.caller, &project, SERVICES)?;
     let mut absolute = Map::new();
     for (resource, most, used) in NAMES {
         let Some(quota) = quotas.iter().find(|q| q.resource == resource) else {

@@ -1,6 +1,6 @@
 //! Hosts, as the compute API shows them: availability zones, hypervisors, services.
 
-use cloud::ZONE;
+use cloud::{Given, ZONE};
 use model::{Error, Kind, NodeFacts, Result};
 use serde_json::{Map, Value, json};
 use store::row;
@@ -50,19 +50,22 @@ pub(super) fn list(ctx: &Context) -> Result<Reply> {
 pub(super) fn detail(ctx: &Context) -> Result<Reply> {
     ctx.caller.require_admin()?;
     let nodes = ctx.cloud.nodes()?;
-    let mut entries = Vec::new();
-    for (place, (node, up)) in (1..).zip(&nodes) {
-        entries.push(long(ctx, place, node, *up)?);
-    }
+    let given = ctx.cloud.given()?;
+    let of = |node: &row::Node| given.get(&node.id).copied().unwrap_or_default();
+    let entries: Vec<Value> = (1..)
+        .zip(&nodes)
+        .map(|(place, (node, up))| long(place, node, *up, of(node)))
+        .collect();
     Ok(Reply::ok(&json!({"hypervisors": entries})))
 }
 
 /// `GET /v2.1/os-hypervisors/{id}`
 pub(super) fn show(ctx: &Context) -> Result<Reply> {
     let (place, node, up) = found(ctx)?;
-    Ok(Reply::ok(
-        &json!({"hypervisor": long(ctx, place, &node, up)?}),
-    ))
+    let given = ctx.cloud.given()?;
+    let given = given.get(&node.id).copied().unwrap_or_default();
+    let view = long(place, &node, up, given);
+    Ok(Reply::ok(&json!({"hypervisor": view})))
 }
 
 /// `GET /v2.1/os-hypervisors/{id}/uptime`
@@ -119,34 +122,25 @@ fn short(place: u32, node: &row::Node, up: bool) -> Value {
     })
 }
 
-fn long(ctx: &Context, place: u32, node: &row::Node, up: bool) -> Result<Value> {
+fn long(place: u32, node: &row::Node, up: bool, given: Given) -> Value {
     let facts = &node.facts.0;
-    let placed = ctx.cloud.servers_on(node.id)?;
-    let count = |f: fn(&row::ServerFlavor) -> u32| {
-        placed
-            .iter()
-            .map(|s| u64::from(f(&s.flavor.0)))
-            .sum::<u64>()
-    };
-    let (vcpus, ram, disk) = (
-        count(|f| f.vcpus),
-        count(|f| f.ram_mib),
-        count(|f| f.disk_gib),
-    );
+    let left = |has: u64, given: u64| has as i64 - given as i64;
     let mut view = short(place, node, up);
     let more = json!({
         "hypervisor_type": hypervisor_type(facts), "hypervisor_version": version_number(&facts.qemu_version),
         "host_ip": "", "cpu_info": "",
-        "vcpus": facts.vcpus, "vcpus_used": vcpus,
-        "memory_mb": facts.ram_mib, "memory_mb_used": ram, "free_ram_mb": facts.ram_mib as i64 - ram as i64,
-        "local_gb": facts.disk_gib, "local_gb_used": disk, "free_disk_gb": facts.disk_gib as i64 - disk as i64,
-        "disk_available_least": null, "current_workload": 0, "running_vms": placed.len(),
+        "vcpus": facts.vcpus, "vcpus_used": given.vcpus,
+        "memory_mb": facts.ram_mib, "memory_mb_used": given.ram_mib,
+        "free_ram_mb": left(facts.ram_mib, given.ram_mib),
+        "local_gb": facts.disk_gib, "local_gb_used": given.disk_gib,
+        "free_disk_gb": left(facts.disk_gib, given.disk_gib),
+        "disk_available_least": null, "current_workload": 0, "running_vms": given.servers,
         "service": {"id": place, "host": node.name, "disabled_reason": null},
     });
     if let (Some(view), Value::Object(more)) = (view.as_object_mut(), more) {
         view.extend(more);
     }
-    Ok(view)
+    view
 }
 
 fn hypervisor_type(facts: &NodeFacts) -> &'static str {

@@ -2,12 +2,16 @@
 
 use cloud::{Below, Quota, Resource, Service};
 use http::StatusCode;
-use model::{Error, Kind, ProjectId, Result};
-use serde_json::{Map, Value, json};
+use model::{Error, Result};
+use serde_json::{Value, json};
 
 use crate::context::Context;
-use crate::json::{parse_value, truth};
+use crate::json::truth;
+use crate::quota::{fields, names_project, project, set, the_class, unexpected, usage, whole};
 use crate::reply::Reply;
+
+/// Whose limits this API shows.
+pub(super) const SERVICES: &[Service] = &[Service::Compute, Service::Network];
 
 /// Limits of the network API under the names that this API has for them.
 const NETWORK: [(&str, Resource); 3] = [
@@ -18,19 +22,15 @@ const NETWORK: [(&str, Resource); 3] = [
 
 /// `GET /v2.1/os-quota-sets/{project}`
 pub(super) fn show(ctx: &Context) -> Result<Reply> {
-    let quotas = quotas(ctx)?;
-    let each = quotas.iter().map(|(name, q)| (*name, json!(q.limit)));
-    Ok(set(Some(ctx.param("project")), each))
+    let id = Some(ctx.param("project"));
+    Ok(set("quota_set", id, named(limits_of(ctx)?)))
 }
 
 /// `GET /v2.1/os-quota-sets/{project}/detail`
 pub(super) fn detail(ctx: &Context) -> Result<Reply> {
-    let quotas = quotas(ctx)?;
-    let each = quotas.iter().map(|(name, q)| {
-        let view = json!({"limit": q.limit, "in_use": q.used, "reserved": 0});
-        (*name, view)
-    });
-    Ok(set(Some(ctx.param("project")), each))
+    let quotas = quotas(ctx)?.into_iter();
+    let each = named(quotas.map(|q| (q.resource, usage(&q, "in_use"))));
+    Ok(set("quota_set", Some(ctx.param("project")), each))
 }
 
 /// `GET /v2.1/os-quota-sets/{project}/defaults`
@@ -55,11 +55,7 @@ pub(super) fn update(ctx: &Context) -> Result<Reply> {
         Error::Conflict(why) => Error::Invalid(why),
         e => e,
     })?;
-    let quotas = quotas(ctx)?;
-    Ok(set(
-        None,
-        quotas.iter().map(|(name, q)| (*name, json!(q.limit))),
-    ))
+    Ok(set("quota_set", None, named(limits_of(ctx)?)))
 }
 
 /// `DELETE /v2.1/os-quota-sets/{project}`
@@ -84,15 +80,6 @@ pub(super) fn update_class(ctx: &Context) -> Result<Reply> {
     default_set(ctx, "quota_class_set", None)
 }
 
-/// Nova has other classes too, without any effect.
-fn the_class(ctx: &Context) -> Result<()> {
-    match (ctx.param("class"), ctx.caller.is_admin()) {
-        ("default", true) => Ok(()),
-        ("default", false) => ctx.caller.require_admin(),
-        (other, _) => Err(Error::not_found(Kind::Quota, other)),
-    }
-}
-
 fn not_of_a_user(ctx: &Context) -> Result<()> {
     match ctx.query("user_id") {
         None => Ok(()),
@@ -102,79 +89,47 @@ fn not_of_a_user(ctx: &Context) -> Result<()> {
     }
 }
 
-fn project(ctx: &Context) -> ProjectId {
-    ProjectId(ctx.param("project").to_owned())
+fn quotas(ctx: &Context) -> Result<Vec<Quota>> {
+    not_of_a_user(ctx)?;
+    ctx.cloud.quotas(&ctx.caller, &project(ctx), SERVICES)
 }
 
-fn quotas(ctx: &Context) -> Result<Vec<(&'static str, Quota)>> {
-    not_of_a_user(ctx)?;
-    let id = project(ctx);
-    let of_compute = ctx.cloud.quotas(&ctx.caller, &id, Service::Compute)?;
-    let of_network = ctx.cloud.quotas(&ctx.caller, &id, Service::Network)?;
-    Ok(named(
-        of_compute.into_iter().map(|q| (q.resource, q)),
-        of_network.into_iter().map(|q| (q.resource, q)),
-    ))
+fn limits_of(ctx: &Context) -> Result<impl Iterator<Item = (Resource, Value)>> {
+    let quotas = quotas(ctx)?.into_iter();
+    Ok(quotas.map(|q| (q.resource, json!(q.limit))))
 }
 
 fn default_set(ctx: &Context, key: &str, id: Option<&str>) -> Result<Reply> {
-    let limits = named(
-        ctx.cloud.default_quotas(Service::Compute)?.into_iter(),
-        ctx.cloud.default_quotas(Service::Network)?.into_iter(),
-    );
-    let each = limits.into_iter().map(|(name, most)| (name, json!(most)));
-    Ok(set_under(key, id, each))
+    let limits = ctx.cloud.default_quotas(SERVICES)?.into_iter();
+    let each = named(limits.map(|(resource, most)| (resource, json!(most))));
+    Ok(set(key, id, each))
 }
 
-fn named<T>(
-    compute: impl Iterator<Item = (Resource, T)>,
-    network: impl Iterator<Item = (Resource, T)>,
-) -> Vec<(&'static str, T)> {
-    let network = network.filter_map(|(resource, value)| {
-        let known = NETWORK.iter().find(|(_, r)| *r == resource);
-        known.map(|(name, _)| (*name, value))
-    });
-    let compute = compute.map(|(resource, value)| (resource.name(), value));
-    compute.chain(network).collect()
-}
-
-fn set(id: Option<&str>, each: impl Iterator<Item = (&'static str, Value)>) -> Reply {
-    set_under("quota_set", id, each)
-}
-
-fn set_under(
-    key: &str,
-    id: Option<&str>,
-    each: impl Iterator<Item = (&'static str, Value)>,
-) -> Reply {
-    let mut view: Map<String, Value> = each.map(|(name, v)| (name.to_owned(), v)).collect();
-    if let Some(id) = id {
-        view.insert("id".to_owned(), json!(id));
-    }
-    let mut body = Map::new();
-    body.insert(key.to_owned(), Value::Object(view));
-    Reply::ok(&Value::Object(body))
+/// What this API shows of each resource it has a name for.
+fn named(
+    each: impl Iterator<Item = (Resource, Value)>,
+) -> impl Iterator<Item = (&'static str, Value)> {
+    let own = |resource: Resource| {
+        let compute = Resource::of(Service::Compute).any(|r| r == resource);
+        compute.then(|| resource.name())
+    };
+    let here = move |resource| {
+        let network = NETWORK.iter().find(|(_, r)| *r == resource);
+        network.map(|(name, _)| *name).or(own(resource))
+    };
+    each.filter_map(move |(resource, value)| here(resource).map(|name| (name, value)))
 }
 
 /// The limits in a body, and whether they are to hold even below what is used.
 fn wanted(ctx: &Context, key: &str) -> Result<(Vec<(Resource, i64)>, bool)> {
-    let mut body: Map<String, Value> = ctx.json()?;
-    let inner = body.remove(key);
-    let inner = inner.ok_or_else(|| Error::invalid(format!("{key} is missing from the body")))?;
-    if let Some(other) = body.keys().next() {
-        return Err(Error::invalid(format!(
-            "Additional properties are not allowed ('{other}' was unexpected)"
-        )));
-    }
-    let fields: Map<String, Value> = parse_value(key, inner)?;
     let (mut limits, mut force) = (Vec::new(), false);
-    for (name, value) in fields {
+    for (name, value) in fields(ctx, key)? {
         match name.as_str() {
             "force" => {
                 let given = truth(value).map_err(|e| Error::invalid(format!("force: {e}")))?;
                 force = given == Some(true);
             }
-            "tenant_id" | "project_id" | "id" => {}
+            name if names_project(name) => {}
             _ => limits.push((resource(&name)?, whole(&name, &value)?)),
         }
     }
@@ -185,23 +140,5 @@ fn resource(name: &str) -> Result<Resource> {
     let network = NETWORK.iter().find(|(known, _)| *known == name);
     let compute = Resource::of(Service::Compute).find(|r| r.name() == name);
     let found = network.map(|(_, resource)| *resource).or(compute);
-    found.ok_or_else(|| {
-        Error::invalid(format!(
-            "Additional properties are not allowed ('{name}' was unexpected)"
-        ))
-    })
-}
-
-/// Clients send numbers as text, too.
-fn whole(name: &str, value: &Value) -> Result<i64> {
-    let number = match value {
-        Value::Number(number) => number.as_i64(),
-        Value::String(text) => text.parse().ok(),
-        _ => None,
-    };
-    number.ok_or_else(|| {
-        Error::invalid(format!(
-            "Invalid input for field/attribute {name}: {value} is not a whole number"
-        ))
-    })
+    found.ok_or_else(|| unexpected(name))
 }

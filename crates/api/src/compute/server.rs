@@ -1,9 +1,8 @@
 //! Servers.
 
-use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use cloud::{NamePattern, Page, ServerFilter, ServerTagFilter, ServerUpdate};
+use cloud::{NamePattern, Page, SecurityGroupView, ServerFilter, ServerTagFilter, ServerUpdate};
 use model::{Error, Kind, Result, ServerId};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -77,8 +76,8 @@ pub(super) fn list(ctx: &Context) -> Result<Reply> {
     let (page, filter) = (&asked.page, &asked.filter);
     let servers = ctx
         .cloud
-        .list_bare_servers(&ctx.caller, page, filter, asked.all_projects)?;
-    let entry = |s: row::Server| {
+        .list_server_names(&ctx.caller, page, filter, asked.all_projects)?;
+    let entry = |s: row::ServerName| {
         let links = links(ctx, "servers", &s.id.to_string());
         (s.id, json!({"id": s.id, "name": s.name, "links": links}))
     };
@@ -177,19 +176,17 @@ pub(super) fn addresses(ctx: &Context) -> Result<Reply> {
 
 /// `GET /v2.1/servers/{id}/os-security-groups`
 pub(super) fn security_groups(ctx: &Context) -> Result<Reply> {
-    let ports = ctx.cloud.interfaces(&ctx.caller, &id(ctx)?)?;
-    let ids: BTreeSet<_> = ports.iter().flat_map(|p| &p.security_groups).collect();
-    let mut groups = Vec::new();
-    for id in ids {
-        let found = ctx.cloud.get_security_group(&ctx.caller, id)?;
+    let found = ctx.cloud.server_security_groups(&ctx.caller, &id(ctx)?)?;
+    let view = |found: &SecurityGroupView| {
         let ingress = found.rules.iter().filter(|r| r.direction == "ingress");
         let rules: Vec<Value> = ingress.map(group_rule).collect();
-        let group = found.group;
-        groups.push(json!({
+        let group = &found.group;
+        json!({
             "id": group.id, "name": group.name, "description": group.description,
             "tenant_id": group.project_id, "rules": rules,
-        }));
-    }
+        })
+    };
+    let groups: Vec<Value> = found.iter().map(view).collect();
     Ok(Reply::ok(&json!({"security_groups": groups})))
 }
 

@@ -1,8 +1,9 @@
 //! Role assignments.
 
-use cloud::{AssignmentView, Target};
-use model::Result;
+use cloud::Target;
+use model::{DomainId, Result};
 use serde_json::{Value, json};
+use store::OfAssignment;
 
 use super::{collection, href, role};
 use crate::context::Context;
@@ -72,49 +73,29 @@ fn named(ctx: &Context) -> (model::UserId, model::RoleId, Target) {
     (ctx.param("user").into(), ctx.param("role").into(), target)
 }
 
-fn view(ctx: &Context, a: &AssignmentView, names: bool) -> Value {
-    let domain = &a.user.domain_id;
-    let thing = |id: &str, name: &str, domain: Option<&str>| match (names, domain) {
-        (true, Some(domain)) => {
-            json!({"id": id, "name": name, "domain": {"id": domain, "name": domain_name(ctx, domain)}})
+fn view(ctx: &Context, a: &OfAssignment, names: bool) -> Value {
+    let thing = |id: &str, name: &str, domain: Option<&(DomainId, String)>| match (names, domain) {
+        (true, Some((domain, domain_name))) => {
+            json!({"id": id, "name": name, "domain": {"id": domain, "name": domain_name}})
         }
         (true, None) => json!({"id": id, "name": name}),
         (false, _) => json!({"id": id}),
     };
-    let (kind, id) = match &a.target {
-        Target::Project(id) => ("projects", id.as_str()),
-        Target::Domain(id) => ("domains", id.as_str()),
-        Target::System => ("system", ""),
+    let (kind, id) = (a.target.0.as_str(), a.target.1.as_str());
+    let target = a.target_name.as_deref().unwrap_or_default();
+    let ((role, role_name), (user, user_name)) = (&a.role, &a.user);
+    let below = format!("users/{user}/roles/{role}");
+    let (scope, path) = match kind {
+        "system" => (json!({"all": true}), format!("system/{below}")),
+        kind => (
+            thing(id, target, a.target_domain.as_ref()),
+            format!("{kind}s/{id}/{below}"),
+        ),
     };
-    let name = a.target_name.as_deref().unwrap_or_default();
-    let scope = match &a.target {
-        Target::Project(id) => {
-            json!({"project": thing(id.as_str(), name, a.target_domain.as_ref().map(|d| d.as_str()))})
-        }
-        Target::Domain(id) => json!({"domain": thing(id.as_str(), name, None)}),
-        Target::System => json!({"system": {"all": true}}),
-    };
-    let path = [
-        kind,
-        id,
-        "users",
-        a.user.id.as_str(),
-        "roles",
-        a.role.id.as_str(),
-    ];
-    let path: Vec<&str> = path.into_iter().filter(|p| !p.is_empty()).collect();
     json!({
-        "role": thing(a.role.id.as_str(), &a.role.name, None),
-        "user": thing(a.user.id.as_str(), &a.user.name, Some(domain.as_str())),
-        "scope": scope,
-        "links": {"assignment": href(ctx, &path.join("/"))},
+        "role": thing(role.as_str(), role_name, None),
+        "user": thing(user.as_str(), user_name, Some(&a.user_domain)),
+        "scope": {kind: scope},
+        "links": {"assignment": href(ctx, &path)},
     })
-}
-
-fn domain_name(ctx: &Context, id: &str) -> String {
-    let found = ctx
-        .cloud
-        .store()
-        .read(|tx| tx.get::<store::row::Domain>(&id));
-    found.map(|d| d.name).unwrap_or_default()
 }

@@ -120,17 +120,8 @@ pub(super) fn projects(ctx: &Context) -> Result<Reply> {
 
 /// `GET /v3/auth/domains`
 pub(super) fn domains(ctx: &Context) -> Result<Reply> {
-    let held =
-        ctx.cloud
-            .list_assignments(&ctx.caller, Some(ctx.caller.user.as_str()), None, None)?;
-    let mut entries = Vec::new();
-    for assignment in held {
-        if let cloud::Target::Domain(id) = assignment.target {
-            let found: row::Domain = ctx.cloud.store().read(|tx| tx.get(&id))?;
-            entries.push(domain::view(ctx, &found));
-        }
-    }
-    entries.dedup();
+    let held = ctx.cloud.own_domains(&ctx.caller)?;
+    let entries = held.iter().map(|d| domain::view(ctx, d)).collect();
     Ok(Reply::ok(&collection(ctx, "domains", entries)))
 }
 

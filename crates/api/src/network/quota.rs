@@ -1,25 +1,31 @@
 //! Quotas: a project's limits as the network API names them.
 
-use cloud::{Below, Quota, Resource, Service};
+use cloud::{Below, Limits, Quota, Resource, Service};
 use model::{Error, ProjectId, Result};
 use serde_json::{Map, Value, json};
 
 use crate::context::Context;
-use crate::json::{parse_value, truth};
+use crate::json::truth;
+use crate::quota::{self, project, set};
 use crate::reply::Reply;
+
+const NETWORK: &[Service] = &[Service::Network];
 
 /// `GET /v2.0/quotas`: of the projects that have limits of their own.
 pub(super) fn list(ctx: &Context) -> Result<Reply> {
     let all = ctx
         .cloud
         .projects_with_quotas(&ctx.caller, Service::Network)?;
-    let view = |(project, quotas): &(ProjectId, Vec<Quota>)| {
-        let mut view = limits(quotas);
-        view.insert("tenant_id".into(), json!(project));
-        view.insert("project_id".into(), json!(project));
+    let view = |(project, limits): (ProjectId, Limits)| {
+        let own = [
+            ("tenant_id", json!(project)),
+            ("project_id", json!(project)),
+        ];
+        let each = quota::limits(limits).chain(own);
+        let view: Map<String, Value> = each.map(|(name, v)| (name.to_owned(), v)).collect();
         Value::Object(view)
     };
-    let all: Vec<Value> = all.iter().map(view).collect();
+    let all: Vec<Value> = all.into_iter().map(view).collect();
     Ok(Reply::ok(&json!({"quotas": all})))
 }
 
@@ -37,27 +43,22 @@ pub(super) fn whose(ctx: &Context) -> Result<Reply> {
 
 /// `GET /v2.0/quotas/{project}`
 pub(super) fn show(ctx: &Context) -> Result<Reply> {
-    Ok(Reply::ok(&json!({"quota": limits(&quotas(ctx)?)})))
+    let each = quotas(ctx)?.into_iter().map(|q| (q.resource, q.limit));
+    Ok(set("quota", None, quota::limits(each)))
 }
 
 /// `GET /v2.0/quotas/{project}/default`
 pub(super) fn default(ctx: &Context) -> Result<Reply> {
     quotas(ctx)?;
-    let each = ctx.cloud.default_quotas(Service::Network)?.into_iter();
-    let view: Map<String, Value> = each
-        .map(|(resource, most)| (resource.name().to_owned(), json!(most)))
-        .collect();
-    Ok(Reply::ok(&json!({"quota": view})))
+    let each = ctx.cloud.default_quotas(NETWORK)?;
+    Ok(set("quota", None, quota::limits(each)))
 }
 
 /// `GET /v2.0/quotas/{project}/details.json`
 pub(super) fn details(ctx: &Context) -> Result<Reply> {
-    let view = |q: &Quota| {
-        let view = json!({"limit": q.limit, "used": q.used, "reserved": 0});
-        (q.resource.name().to_owned(), view)
-    };
-    let view: Map<String, Value> = quotas(ctx)?.iter().map(view).collect();
-    Ok(Reply::ok(&json!({"quota": view})))
+    let quotas = quotas(ctx)?.into_iter();
+    let each = quotas.map(|q| (q.resource.name(), quota::usage(&q, "used")));
+    Ok(set("quota", None, each))
 }
 
 /// `PUT /v2.0/quotas/{project}`
@@ -75,35 +76,15 @@ pub(super) fn delete(ctx: &Context) -> Result<Reply> {
     Ok(Reply::no_content())
 }
 
-fn project(ctx: &Context) -> ProjectId {
-    ProjectId(ctx.param("project").to_owned())
-}
-
 fn quotas(ctx: &Context) -> Result<Vec<Quota>> {
-    ctx.cloud
-        .quotas(&ctx.caller, &project(ctx), Service::Network)
-}
-
-fn limits(quotas: &[Quota]) -> Map<String, Value> {
-    let each = quotas.iter();
-    each.map(|q| (q.resource.name().to_owned(), json!(q.limit)))
-        .collect()
+    ctx.cloud.quotas(&ctx.caller, &project(ctx), NETWORK)
 }
 
 /// The limits in a body, and whether they may be below what is used: they may, unless the client
 /// asks for a check.
 fn wanted(ctx: &Context) -> Result<(Vec<(Resource, i64)>, Below)> {
-    let mut body: Map<String, Value> = ctx.json()?;
-    let inner = body.remove("quota");
-    let inner = inner.ok_or_else(|| Error::invalid("quota is missing from the request body"))?;
-    if let Some(other) = body.keys().next() {
-        return Err(Error::invalid(format!(
-            "Unrecognized attribute(s) '{other}': the body must hold quota"
-        )));
-    }
-    let fields: Map<String, Value> = parse_value("quota", inner)?;
     let (mut limits, mut below) = (Vec::new(), Below::Allow);
-    for (name, value) in fields {
+    for (name, value) in quota::fields(ctx, "quota")? {
         match name.as_str() {
             "check_limit" | "force" => {
                 let given = truth(value).map_err(|e| Error::invalid(format!("{name}: {e}")))?;
@@ -111,8 +92,8 @@ fn wanted(ctx: &Context) -> Result<(Vec<(Resource, i64)>, Below)> {
                     below = Below::Refuse;
                 }
             }
-            "tenant_id" | "project_id" => {}
-            _ => limits.push((resource(&name)?, whole(&name, &value)?)),
+            name if quota::names_project(name) => {}
+            _ => limits.push((resource(&name)?, quota::whole(&name, &value)?)),
         }
     }
     Ok((limits, below))
@@ -121,18 +102,4 @@ fn wanted(ctx: &Context) -> Result<(Vec<(Resource, i64)>, Below)> {
 fn resource(name: &str) -> Result<Resource> {
     let found = Resource::of(Service::Network).find(|r| r.name() == name);
     found.ok_or_else(|| Error::invalid(format!("Unrecognized attribute(s) '{name}'")))
-}
-
-/// Clients send numbers as text, too.
-fn whole(name: &str, value: &Value) -> Result<i64> {
-    let number = match value {
-        Value::Number(number) => number.as_i64(),
-        Value::String(text) => text.parse().ok(),
-        _ => None,
-    };
-    number.ok_or_else(|| {
-        Error::invalid(format!(
-            "Invalid input for {name}. Reason: {value} is not a whole number."
-        ))
-    })
 }

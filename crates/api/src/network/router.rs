@@ -209,13 +209,13 @@ fn gateway(info: GatewayJson) -> Result<Option<GatewayInfo>> {
 
 fn view(view: &RouterView) -> Value {
     let router = &view.router;
-    let gateway = view.gateway.as_ref().map(|port| {
-        let ips: Vec<Value> = port
-            .addresses
+    let gateway = router.external_network_id.map(|network| {
+        let ips: Vec<Value> = view
+            .gateway
             .iter()
             .map(|a| json!({"subnet_id": a.subnet_id, "ip_address": a.address.to_string()}))
             .collect();
-        json!({"network_id": port.port.network_id, "external_fixed_ips": ips, "enable_snat": router.snat})
+        json!({"network_id": network, "external_fixed_ips": ips, "enable_snat": router.snat})
     });
     json!({
         "id": router.id, "name": router.name, "description": router.description,

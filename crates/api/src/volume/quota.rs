@@ -2,12 +2,14 @@
 
 use cloud::{Below, Quota, Resource, Service};
 use http::StatusCode;
-use model::{Error, Kind, ProjectId, Result};
-use serde_json::{Map, Value, json};
+use model::{Error, Result};
+use serde_json::{Value, json};
 
 use crate::context::Context;
-use crate::json::parse_value;
+use crate::quota::{self, project, set, the_class};
 use crate::reply::Reply;
+
+const VOLUME: &[Service] = &[Service::Volume];
 
 /// Names that the API has for what cannot be made here, or has no limit, with what is said of each.
 const FIXED: [(&str, i64); 5] = [
@@ -46,9 +48,9 @@ pub(super) fn update(ctx: &Context) -> Result<Reply> {
     let limits = wanted(ctx, "quota_set")?;
     ctx.cloud
         .set_quotas(&ctx.caller, &project(ctx), &limits, Below::Allow)?;
-    let quotas = quotas(ctx)?;
-    let each = quotas.iter().map(|q| (q.resource.name(), json!(q.limit)));
-    Ok(set("quota_set", None, fixed().chain(each)))
+    let each = quotas(ctx)?.into_iter().map(|q| (q.resource, q.limit));
+    let each = fixed().chain(quota::limits(each));
+    Ok(set("quota_set", None, each))
 }
 
 /// `DELETE /v3/os-quota-sets/{project}`
@@ -75,7 +77,7 @@ pub(super) fn update_class(ctx: &Context) -> Result<Reply> {
 /// `GET /v3/limits`
 pub(super) fn limits(ctx: &Context) -> Result<Reply> {
     let project = ctx.caller.project()?;
-    let quotas = ctx.cloud.quotas(&ctx.caller, project, Service::Volume)?;
+    let quotas = ctx.cloud.quotas(&ctx.caller, project, VOLUME)?;
     let mut absolute = json!({
         "maxTotalSnapshots": 0, "maxTotalBackups": 0, "maxTotalBackupGigabytes": 0,
         "totalSnapshotsUsed": 0, "totalBackupsUsed": 0, "totalBackupGigabytesUsed": 0,
@@ -94,22 +96,8 @@ pub(super) fn limits(ctx: &Context) -> Result<Reply> {
     ))
 }
 
-/// Cinder has other classes too, without any effect.
-fn the_class(ctx: &Context) -> Result<()> {
-    match (ctx.param("class"), ctx.caller.is_admin()) {
-        ("default", true) => Ok(()),
-        ("default", false) => ctx.caller.require_admin(),
-        (other, _) => Err(Error::not_found(Kind::Quota, other)),
-    }
-}
-
-fn project(ctx: &Context) -> ProjectId {
-    ProjectId(ctx.param("project").to_owned())
-}
-
 fn quotas(ctx: &Context) -> Result<Vec<Quota>> {
-    ctx.cloud
-        .quotas(&ctx.caller, &project(ctx), Service::Volume)
+    ctx.cloud.quotas(&ctx.caller, &project(ctx), VOLUME)
 }
 
 fn fixed() -> impl Iterator<Item = (&'static str, Value)> {
@@ -117,33 +105,18 @@ fn fixed() -> impl Iterator<Item = (&'static str, Value)> {
 }
 
 fn default_set(ctx: &Context, key: &str, id: Option<&str>) -> Result<Reply> {
-    let defaults = ctx.cloud.default_quotas(Service::Volume)?;
-    let each = defaults
-        .into_iter()
-        .map(|(r, most)| (r.name(), json!(most)));
-    Ok(set(key, id, fixed().chain(each)))
-}
-
-fn set(key: &str, id: Option<&str>, each: impl Iterator<Item = (&'static str, Value)>) -> Reply {
-    let mut view: Map<String, Value> = each.map(|(name, v)| (name.to_owned(), v)).collect();
-    if let Some(id) = id {
-        view.insert("id".to_owned(), json!(id));
-    }
-    Reply::ok(&json!({key: view}))
+    let defaults = ctx.cloud.default_quotas(VOLUME)?;
+    Ok(set(key, id, fixed().chain(quota::limits(defaults))))
 }
 
 /// The limits in a body.
 fn wanted(ctx: &Context, key: &str) -> Result<Vec<(Resource, i64)>> {
-    let mut body: Map<String, Value> = ctx.json()?;
-    let inner = body.remove(key);
-    let inner = inner.ok_or_else(|| Error::invalid(format!("{key} is missing from the body")))?;
-    let fields: Map<String, Value> = parse_value(key, inner)?;
     let known = |name: &str| Resource::of(Service::Volume).find(|r| r.name() == name);
     let mut limits = Vec::new();
-    for (name, value) in fields {
+    for (name, value) in quota::fields(ctx, key)? {
         match (name.as_str(), known(&name)) {
-            ("tenant_id" | "project_id" | "id", _) => {}
-            (_, Some(resource)) => limits.push((resource, whole(&name, &value)?)),
+            (name, _) if quota::names_project(name) => {}
+            (_, Some(resource)) => limits.push((resource, quota::whole(&name, &value)?)),
             // Saying what is so anyway is no wish.
             (name, None) if FIXED.iter().any(|f| f.0 == name && value == json!(f.1)) => {}
             (name, None) => {
@@ -154,18 +127,4 @@ fn wanted(ctx: &Context, key: &str) -> Result<Vec<(Resource, i64)>> {
         }
     }
     Ok(limits)
-}
-
-/// Clients send numbers as text, too.
-fn whole(name: &str, value: &Value) -> Result<i64> {
-    let number = match value {
-        Value::Number(number) => number.as_i64(),
-        Value::String(text) => text.parse().ok(),
-        _ => None,
-    };
-    number.ok_or_else(|| {
-        Error::invalid(format!(
-            "Invalid input for field/attribute {name}: {value} is not a whole number"
-        ))
-    })
 }

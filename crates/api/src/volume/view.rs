@@ -73,7 +73,7 @@ fn attachments(ctx: &Context, view: &VolumeView) -> Value {
             let host = view.node_name.as_deref().filter(|_| ctx.caller.is_admin());
             json!({
                 "id": view.volume.id, "volume_id": view.volume.id, "attachment_id": a.id,
-                "server_id": a.server_id, "device": a.device, "host_name": host,
+                "server_id": a.server, "device": a.device, "host_name": host,
                 "attached_at": time::bare_micros(a.created_ms),
             })
         })

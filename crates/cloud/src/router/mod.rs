@@ -10,7 +10,6 @@ use model::{Caller, Error, Key, Kind, ProjectId, Result, Route, RouterId, Scope}
 use store::{Field, Json, Query, Tx, Value, row};
 
 use crate::list::{self, Page};
-use crate::port::{self, PortView};
 use crate::quota::{self, Resource};
 use crate::token::owner_of;
 use crate::{Cloud, now_ms};
@@ -48,11 +47,11 @@ pub struct RouterUpdate {
     pub routes: Option<Vec<Route>>,
 }
 
-/// A router with its gateway port.
+/// A router with the addresses it holds in its external network.
 #[derive(Clone, Debug)]
 pub struct RouterView {
     pub router: row::Router,
-    pub gateway: Option<PortView>,
+    pub gateway: Vec<row::Allocation>,
 }
 
 impl Cloud {
@@ -179,16 +178,18 @@ fn view(tx: &Tx<'_>, router: row::Router) -> Result<RouterView> {
         .ok_or_else(|| Error::internal("reading a router", "it vanished"))
 }
 
-/// Joins routers with their gateways, in a fixed number of statements however many there are.
+/// Joins routers with their gateways, in one statement however many there are.
 fn views(tx: &Tx<'_>, routers: Vec<row::Router>) -> Result<Vec<RouterView>> {
-    let ids = routers.iter().map(|r| Value::Text(r.id.to_string()));
-    let query = Query::equal("device_owner", Value::Text(GATEWAY.into()));
-    let legs = tx.list(&query.one_of("device_id", ids.collect()))?;
-    let legs = port::views(tx, legs)?.into_iter();
-    let mut legs: HashMap<String, PortView> =
-        legs.map(|leg| (leg.port.device_id.clone(), leg)).collect();
+    let mut gateways: HashMap<RouterId, Vec<row::Allocation>> = HashMap::new();
+    for (router, held) in tx.of_routers(routers.iter().map(|r| &r.id))? {
+        gateways.entry(router).or_default().push(held);
+    }
+    // IPv4 first, as its numbers are less.
+    gateways
+        .values_mut()
+        .for_each(|held| held.sort_by_key(|a| model::ip_to_bits(a.address)));
     let join = |router: row::Router| RouterView {
-        gateway: legs.remove(&router.id.to_string()),
+        gateway: gateways.remove(&router.id).unwrap_or_default(),
         router,
     };
     Ok(routers.into_iter().map(join).collect())

@@ -105,6 +105,7 @@ impl Cloud {
             node_id: placed.as_ref().ok().copied(),
             ram_mib: flavor.ram_mib,
             vcpus: flavor.vcpus,
+            disk_gib: flavor.disk_gib,
             flavor_id: flavor.id.clone(),
             flavor: Json(row::ServerFlavor {
                 id: flavor.id.0.clone(),

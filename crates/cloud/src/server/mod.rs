@@ -15,7 +15,7 @@ mod view;
 use std::net::IpAddr;
 
 use model::{Caller, Error, Kind, NodeId, ProjectId, Result, ServerId};
-use store::{Field, Query, Tx, Value, row};
+use store::{Query, Tx, Value, row};
 
 use crate::{Cloud, image, list};
 
@@ -107,12 +107,6 @@ impl Cloud {
             return Err(not_ready(id));
         }
         self.inner.nodes.console(node, *id, lines).await
-    }
-
-    /// The servers placed on a node.
-    pub fn servers_on(&self, node: NodeId) -> Result<Vec<row::Server>> {
-        self.store()
-            .read(|tx| tx.list(&Query::equal("node_id", node.to_value())))
     }
 }
 

@@ -122,14 +122,14 @@ impl Cloud {
         })
     }
 
-    /// The same servers, without what belongs to them.
-    pub fn list_bare_servers(
+    /// The names of the same servers.
+    pub fn list_server_names(
         &self,
         caller: &Caller,
         page: &Page,
         filter: &ServerFilter,
         all_projects: bool,
-    ) -> Result<Vec<row::Server>> {
+    ) -> Result<Vec<row::ServerName>> {
         let query = query(caller, page, filter, all_projects)?;
         self.store().read(|tx| list::run(tx, &query))
     }

@@ -7,7 +7,7 @@ mod state;
 use std::collections::HashMap;
 
 use model::{Caller, Error, Kind, Result, Scope, VolumeId};
-use store::{Field, Query, Tx, Value, row};
+use store::{Attached, Field, OfVolume, Query, Tx, Value, row};
 
 use crate::Cloud;
 use crate::list::{self, Page};
@@ -23,7 +23,7 @@ pub(crate) use state::{attached, refresh, take_in, take_out};
 #[derive(Clone, Debug)]
 pub struct VolumeView {
     pub volume: row::Volume,
-    pub attachment: Option<row::Attachment>,
+    pub attachment: Option<Attached>,
     /// The name of the node that keeps it.
     pub node_name: Option<String>,
 }
@@ -108,21 +108,21 @@ fn view(tx: &Tx<'_>, volume: row::Volume) -> Result<VolumeView> {
         .ok_or_else(|| Error::not_found(Kind::Volume, id))
 }
 
-/// Joins volumes with their attachments, in two statements however many there are.
+/// Joins volumes with their attachments and nodes, in one statement however many there are.
 fn views(tx: &Tx<'_>, volumes: Vec<row::Volume>) -> Result<Vec<VolumeView>> {
-    let ids: Vec<Value> = volumes.iter().map(|v| v.id.to_value()).collect();
-    let attachments: Vec<row::Attachment> = tx.list(&Query::all().one_of("volume_id", ids))?;
-    let mut of_volume: HashMap<VolumeId, row::Attachment> =
-        attachments.into_iter().map(|a| (a.volume_id, a)).collect();
-    let nodes: Vec<row::Node> = match volumes.is_empty() {
-        true => Vec::new(),
-        false => tx.list(&Query::all())?,
-    };
-    let names: HashMap<_, _> = nodes.into_iter().map(|n| (n.id, n.name)).collect();
-    let join = |volume: row::Volume| VolumeView {
-        attachment: of_volume.remove(&volume.id),
-        node_name: volume.node_id.and_then(|id| names.get(&id).cloned()),
-        volume,
+    let parts = tx.of_volumes(volumes.iter().map(|v| &v.id))?;
+    let mut parts: HashMap<VolumeId, OfVolume> =
+        parts.into_iter().map(|of| (of.volume, of)).collect();
+    let join = |volume: row::Volume| {
+        let (attachment, node_name) = match parts.remove(&volume.id) {
+            Some(of) => (of.attachment, of.node),
+            None => (None, None),
+        };
+        VolumeView {
+            volume,
+            attachment,
+            node_name,
+        }
     };
     Ok(volumes.into_iter().map(join).collect())
 }

@@ -11,6 +11,7 @@ mod floating_ip;
 mod golden;
 mod image;
 mod image_format;
+mod list;
 mod look;
 mod microversion;
 mod node;

@@ -1,0 +1,315 @@
+//! Security groups and their rules. What no rule allows is dropped.
+
+mod check;
+mod rule;
+
+use std::collections::HashMap;
+
+use model::{
+    AddressGroupId, Caller, Error, Key, Kind, ProjectId, Result, Scope, SecurityGroupId, ServerId,
+};
+use store::{Field, Json, Query, Tx, Value, row};
+
+use crate::list::{self, Page};
+use crate::quota::{self, Resource};
+use crate::token::owner_of;
+use crate::{Cloud, now_ms, server};
+
+pub use rule::NewRule;
+
+use rule::{open_rule, touch_members, touch_remote};
+
+/// A security group to make.
+#[derive(Clone, Debug)]
+pub struct NewSecurityGroup {
+    pub name: String,
+    pub description: String,
+    pub project: Option<ProjectId>,
+    pub stateful: Option<bool>,
+}
+
+/// What to change.
+#[derive(Clone, Debug, Default)]
+pub struct SecurityGroupUpdate {
+    pub name: Option<String>,
+    pub description: Option<String>,
+}
+
+/// A security group with its rules.
+#[derive(Clone, Debug)]
+pub struct SecurityGroupView {
+    pub group: row::SecurityGroup,
+    pub rules: Vec<row::Rule>,
+}
+
+impl Cloud {
+    /// A security group the caller may see.
+    pub fn get_security_group(
+        &self,
+        caller: &Caller,
+        id: &SecurityGroupId,
+    ) -> Result<SecurityGroupView> {
+        self.store().read(|tx| view(tx, visible(tx, caller, id)?))
+    }
+
+    /// The security groups the caller may see. A project's default group is made when it is first
+    /// looked for.
+    pub fn list_security_groups(
+        &self,
+        caller: &Caller,
+        page: &Page,
+    ) -> Result<Vec<SecurityGroupView>> {
+        let query = scoped(caller, page.query::<row::SecurityGroup>()?);
+        let found = self.store().read(|tx| listed(tx, &query))?;
+        let Scope::Project(project) = &caller.scope else {
+            return Ok(found);
+        };
+        let is_default =
+            |v: &SecurityGroupView| v.group.name == "default" && v.group.project_id == *project;
+        // A list that has it proves that it is there.
+        match found.iter().any(is_default) || !self.make_default_group(project)? {
+            true => Ok(found),
+            false => self.store().read(|tx| listed(tx, &query)),
+        }
+    }
+
+    /// The security groups of a server's ports.
+    pub fn server_security_groups(
+        &self,
+        caller: &Caller,
+        id: &ServerId,
+    ) -> Result<Vec<SecurityGroupView>> {
+        let condition = "t.id IN (SELECT m.security_group_id FROM membership m JOIN port p ON p.id = m.port_id WHERE p.device_id = ? AND substr(p.device_owner, 1, 8) = 'compute:')";
+        let query = Query::all().matching(condition, vec![id.to_value()]);
+        self.store().read(|tx| {
+            server::visible(tx, caller, id)?;
+            listed(tx, &query)
+        })
+    }
+
+    /// A new security group: all may leave, nothing may come in.
+    pub fn create_security_group(
+        &self,
+        caller: &Caller,
+        new: &NewSecurityGroup,
+    ) -> Result<SecurityGroupView> {
+        caller.require_member()?;
+        list::check_name("name", &new.name)?;
+        list::check_name("description", &new.description)?;
+        if new.name.eq_ignore_ascii_case("default") {
+            return Err(Error::conflict("Default security group already exists."));
+        }
+        if new.stateful == Some(false) {
+            return Err(Error::invalid(
+                "stateless security groups are not available: leave stateful out, or true",
+            ));
+        }
+        let project = owner_of(caller, new.project.as_ref())?;
+        self.store().write(|tx| {
+            default_of(tx, &project)?;
+            quota::check(tx, &project, Resource::SecurityGroup, 1)?;
+            let group = insert(tx, &project, &new.name, &new.description)?;
+            view(tx, group)
+        })
+    }
+
+    /// Changes what is given.
+    pub fn update_security_group(
+        &self,
+        caller: &Caller,
+        id: &SecurityGroupId,
+        update: &SecurityGroupUpdate,
+    ) -> Result<SecurityGroupView> {
+        caller.require_member()?;
+        self.store().write(|tx| {
+            let mut group = visible(tx, caller, id)?;
+            if let Some(name) = &update.name {
+                list::check_name("name", name)?;
+                let renamed = *name != group.name;
+                if renamed && (group.name == "default" || name == "default") {
+                    return Err(Error::conflict(
+                        "The default security group keeps its name, and no other may take it.",
+                    ));
+                }
+                group.name.clone_from(name);
+            }
+            if let Some(description) = &update.description {
+                list::check_name("description", description)?;
+                group.description.clone_from(description);
+            }
+            group.revision += 1;
+            group.updated_ms = now_ms();
+            tx.update(&group)?;
+            view(tx, group)
+        })
+    }
+
+    /// Removes a security group with its rules.
+    ///
+    /// # Errors
+    /// `Conflict` while a port has it, or for a project's default group (an administrator may).
+    pub fn delete_security_group(&self, caller: &Caller, id: &SecurityGroupId) -> Result<()> {
+        caller.require_member()?;
+        self.store().write(|tx| {
+            let group = visible(tx, caller, id)?;
+            if group.name == "default" && !caller.is_admin() {
+                return Err(Error::conflict(
+                    "Insufficient rights for removing default security group.",
+                ));
+            }
+            if tx.exists::<row::Membership>(Query::equal("security_group_id", id.to_value()))? {
+                return Err(Error::conflict(format!("Security Group {id} in use.")));
+            }
+            // Rules of other groups that name this one match nobody from now on.
+            for rule in tx.list::<row::Rule>(&Query::equal("remote_group_id", id.to_value()))? {
+                touch_members(tx, &rule.security_group_id)?;
+                tx.delete::<row::Rule>(&rule.id)?;
+            }
+            for rule in tx.list::<row::Rule>(&Query::equal("security_group_id", id.to_value()))? {
+                touch_remote(tx, &rule)?;
+            }
+            tx.touch(Key::AddressGroup(AddressGroupId(id.0)))?;
+            tx.delete::<row::SecurityGroup>(id).map(drop)
+        })
+    }
+
+    /// Makes a project's default group unless it is there; whether it was not.
+    fn make_default_group(&self, project: &ProjectId) -> Result<bool> {
+        let missing = self.store().read(|tx| find_default(tx, project))?.is_none();
+        if missing {
+            self.store().write(|tx| default_of(tx, project).map(drop))?;
+        }
+        Ok(missing)
+    }
+}
+
+/// A group the caller may see.
+pub(crate) fn visible(
+    tx: &Tx<'_>,
+    caller: &Caller,
+    id: &SecurityGroupId,
+) -> Result<row::SecurityGroup> {
+    let group: row::SecurityGroup = tx.get(id)?;
+    list::seen(
+        caller.sees(&group.project_id),
+        group,
+        Kind::SecurityGroup,
+        id,
+    )
+}
+
+/// A group by id or by its name in the caller's project.
+///
+/// # Errors
+/// `Invalid` when there is none, or when the name stands for several.
+pub(crate) fn by_name_or_id(
+    tx: &mut Tx<'_>,
+    caller: &Caller,
+    text: &str,
+) -> Result<SecurityGroupId> {
+    let project = caller.project()?.clone();
+    if text == "default" {
+        return Ok(default_of(tx, &project)?.id);
+    }
+    if let Ok(id) = text.parse()
+        && visible(tx, caller, &id).is_ok()
+    {
+        return Ok(id);
+    }
+    let query =
+        Query::equal("project_id", project.to_value()).and("name", Value::Text(text.to_owned()));
+    let mut found: Vec<row::SecurityGroup> = tx.list(&query)?;
+    match (found.pop(), found.is_empty()) {
+        (Some(group), true) => Ok(group.id),
+        (Some(_), false) => Err(Error::conflict(format!(
+            "Multiple security groups found matching '{text}'. Use an ID to be more specific."
+        ))),
+        (None, _) => Err(Error::invalid(format!(
+            "Unable to find security_group with name or id '{text}'"
+        ))),
+    }
+}
+
+/// The same, for a request that names a group to act on it.
+///
+/// # Errors
+/// `NotFound` when there is none.
+pub(crate) fn named(tx: &mut Tx<'_>, caller: &Caller, text: &str) -> Result<SecurityGroupId> {
+    by_name_or_id(tx, caller, text).map_err(|e| match e {
+        Error::Invalid(_) => Error::not_found(Kind::SecurityGroup, text),
+        e => e,
+    })
+}
+
+/// The project's default group, made if it is not there.
+pub(crate) fn default_of(tx: &mut Tx<'_>, project: &ProjectId) -> Result<row::SecurityGroup> {
+    if let Some(group) = find_default(tx, project)? {
+        return Ok(group);
+    }
+    let group = insert(tx, project, "default", "Default security group")?;
+    for ethertype in ["IPv4", "IPv6"] {
+        let mut rule = open_rule(&group, "ingress", ethertype);
+        rule.remote_group_id = Some(group.id);
+        tx.insert(&rule)?;
+    }
+    Ok(group)
+}
+
+fn find_default(tx: &Tx<'_>, project: &ProjectId) -> Result<Option<row::SecurityGroup>> {
+    let query =
+        Query::equal("project_id", project.to_value()).and("name", Value::Text("default".into()));
+    Ok(tx.list(&query)?.pop())
+}
+
+fn insert(
+    tx: &mut Tx<'_>,
+    project: &ProjectId,
+    name: &str,
+    description: &str,
+) -> Result<row::SecurityGroup> {
+    let now = now_ms();
+    let group = row::SecurityGroup {
+        id: SecurityGroupId::random(),
+        project_id: project.clone(),
+        name: name.to_owned(),
+        description: description.to_owned(),
+        stateful: true,
+        tags: Json(Vec::new()),
+        revision: 1,
+        created_ms: now,
+        updated_ms: now,
+    };
+    tx.insert(&group)?;
+    for ethertype in ["IPv4", "IPv6"] {
+        tx.insert(&open_rule(&group, "egress", ethertype))?;
+    }
+    Ok(group)
+}
+
+/// A list of groups with their rules, in two statements.
+fn listed(tx: &Tx<'_>, query: &Query) -> Result<Vec<SecurityGroupView>> {
+    let groups: Vec<row::SecurityGroup> = list::run(tx, query)?;
+    let ids = groups.iter().map(|g| g.id.to_value()).collect();
+    let mut rules: HashMap<SecurityGroupId, Vec<row::Rule>> = HashMap::new();
+    for rule in tx.list::<row::Rule>(&Query::all().one_of("security_group_id", ids))? {
+        rules.entry(rule.security_group_id).or_default().push(rule);
+    }
+    let join = |group: row::SecurityGroup| SecurityGroupView {
+        rules: rules.remove(&group.id).unwrap_or_default(),
+        group,
+    };
+    Ok(groups.into_iter().map(join).collect())
+}
+
+fn view(tx: &Tx<'_>, group: row::SecurityGroup) -> Result<SecurityGroupView> {
+    let rules = tx.list(&Query::equal("security_group_id", group.id.to_value()))?;
+    Ok(SecurityGroupView { group, rules })
+}
+
+fn scoped(caller: &Caller, query: Query) -> Query {
+    match &caller.scope {
+        _ if caller.is_admin() => query,
+        Scope::Project(project) => query.seen_by("project_id", project.to_value()),
+        _ => query.seen_by("project_id", Value::Null),
+    }
+}

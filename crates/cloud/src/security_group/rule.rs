@@ -1,0 +1,140 @@
+//! Rules of security groups.
+
+use model::{
+    AddressGroupId, Caller, Error, Key, Kind, PortId, Result, RuleId, Scope, SecurityGroupId,
+};
+use store::{Field, Query, Tx, row};
+
+use super::check::check_rule;
+use super::{scoped, visible};
+use crate::list::{self, Page};
+use crate::quota::{self, Resource};
+use crate::{Cloud, now_ms, port};
+
+/// A rule to make.
+#[derive(Clone, Debug)]
+pub struct NewRule {
+    pub group: SecurityGroupId,
+    pub description: String,
+    pub direction: String,
+    pub ethertype: String,
+    pub protocol: Option<String>,
+    pub port_range_min: Option<u32>,
+    pub port_range_max: Option<u32>,
+    pub remote_ip_prefix: Option<String>,
+    pub remote_group: Option<SecurityGroupId>,
+}
+
+impl Cloud {
+    /// A rule of a group the caller may see.
+    pub fn get_rule(&self, caller: &Caller, id: &RuleId) -> Result<row::Rule> {
+        let rule: row::Rule = self.store().read(|tx| tx.get(id))?;
+        list::seen(
+            caller.sees(&rule.project_id),
+            rule,
+            Kind::SecurityGroupRule,
+            id,
+        )
+    }
+
+    /// The rules the caller may see.
+    pub fn list_rules(&self, caller: &Caller, page: &Page) -> Result<Vec<row::Rule>> {
+        if let Scope::Project(project) = &caller.scope {
+            self.make_default_group(project)?;
+        }
+        let query = scoped(caller, page.query::<row::Rule>()?);
+        self.store().read(|tx| list::run(tx, &query))
+    }
+
+    /// A new rule. Every port of the group hears of it.
+    pub fn create_rule(&self, caller: &Caller, new: &NewRule) -> Result<row::Rule> {
+        caller.require_member()?;
+        self.store().write(|tx| {
+            let group = visible(tx, caller, &new.group)?;
+            if let Some(remote) = &new.remote_group {
+                visible(tx, caller, remote)?;
+            }
+            let rule = check_rule(new, &group.project_id)?;
+            let of_group: Vec<row::Rule> =
+                tx.list(&Query::equal("security_group_id", group.id.to_value()))?;
+            if let Some(same) = of_group.iter().find(|r| matches_same(r, &rule)) {
+                return Err(Error::conflict(format!(
+                    "Security group rule already exists. Rule id is {}.",
+                    same.id
+                )));
+            }
+            quota::check(tx, &group.project_id, Resource::SecurityGroupRule, 1)?;
+            tx.insert(&rule)?;
+            touch_remote(tx, &rule)?;
+            touch_members(tx, &group.id)?;
+            Ok(rule)
+        })
+    }
+
+    /// Removes a rule.
+    pub fn delete_rule(&self, caller: &Caller, id: &RuleId) -> Result<()> {
+        caller.require_member()?;
+        self.store().write(|tx| {
+            let rule: row::Rule = tx.get(id)?;
+            let rule = list::seen(
+                caller.sees(&rule.project_id),
+                rule,
+                Kind::SecurityGroupRule,
+                id,
+            )?;
+            tx.delete::<row::Rule>(id)?;
+            touch_remote(tx, &rule)?;
+            touch_members(tx, &rule.security_group_id)
+        })
+    }
+}
+
+/// Every port of a group hears of a change in its rules.
+pub(super) fn touch_members(tx: &mut Tx<'_>, id: &SecurityGroupId) -> Result<()> {
+    let members: Vec<row::Membership> =
+        tx.list(&Query::equal("security_group_id", id.to_value()))?;
+    let ports: Vec<PortId> = members.into_iter().map(|m| m.port_id).collect();
+    ports.iter().try_for_each(|id| port::touch(tx, id))
+}
+
+/// The group a rule names is told to nodes while a rule names it.
+pub(super) fn touch_remote(tx: &mut Tx<'_>, rule: &row::Rule) -> Result<()> {
+    match rule.remote_group_id {
+        Some(remote) => tx.touch(Key::AddressGroup(AddressGroupId(remote.0))),
+        None => Ok(()),
+    }
+}
+
+/// A rule that all passes in a direction.
+pub(super) fn open_rule(group: &row::SecurityGroup, direction: &str, ethertype: &str) -> row::Rule {
+    row::Rule {
+        id: RuleId::random(),
+        security_group_id: group.id,
+        project_id: group.project_id.clone(),
+        description: String::new(),
+        direction: direction.to_owned(),
+        ethertype: ethertype.to_owned(),
+        protocol: None,
+        port_range_min: None,
+        port_range_max: None,
+        remote_ip_prefix: None,
+        remote_group_id: None,
+        created_ms: now_ms(),
+    }
+}
+
+fn matches_same(a: &row::Rule, b: &row::Rule) -> bool {
+    let facts = |r: &row::Rule| {
+        let r = r.clone();
+        (
+            r.direction,
+            r.ethertype,
+            r.protocol,
+            r.port_range_min,
+            r.port_range_max,
+            r.remote_ip_prefix,
+            r.remote_group_id,
+        )
+    };
+    facts(a) == facts(b)
+}
