@@ -7,7 +7,7 @@ export CARGO_TARGET_DIR := $(abspath $(TARGET))
 export HEXTET_OPENSTACK := $(abspath $(VENV))/bin/openstack
 export HEXTET_GUEST := $(abspath $(GUEST))
 
-.PHONY: build test test-slow lint unit demo bench crash-matrix guest prepare clean
+.PHONY: build test test-slow lint unit demo bench crash-matrix fuzz guest prepare clean
 
 build:
 	cargo build --release --locked -p hextet
@@ -46,6 +46,18 @@ bench: build guest
 # Kills hextet between any two of its steps; `make test` tries a few of them.
 crash-matrix: guest
 	HEXTET_CRASH_MATRIX=all cargo test --locked -p hextet --test it crash:: -- --nocapture
+
+# Fuzzes one target after another, each for SECONDS, from fuzz/seeds and what earlier runs found. It needs a nightly
+# compiler and cargo-fuzz; what breaks a target is kept below fuzz/artifacts.
+SECONDS := 60
+fuzz: export CARGO_TARGET_DIR := $(abspath $(TARGET))/fuzz
+fuzz:
+	cargo +nightly fuzz build
+	set -e; for target in $$(cargo +nightly fuzz list); do \
+	    mkdir -p fuzz/corpus/$$target; \
+	    cargo +nightly fuzz run $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
+	        -max_total_time=$(SECONDS) -print_final_stats=1; \
+	done
 
 clean:
 	cargo clean
