@@ -3,9 +3,10 @@
 //!
 //! `parse` takes any bytes and never panics; `emit` appends. [`icmpv6`] is the IPv6 packet around a
 //! message of Neighbour Discovery, [`nd`] the messages and their options; [`udp4`] is the IPv4
-//! packet around a message of DHCP, [`dhcp4`].
+//! packet around a message of DHCP, [`dhcp4`]. [`dns`] is what resolvers say.
 
 pub mod dhcp4;
+pub mod dns;
 pub mod icmpv6;
 pub mod nd;
 pub mod udp4;
