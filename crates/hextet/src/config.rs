@@ -8,6 +8,7 @@ use cloud::Resource;
 use serde::{Deserialize, Serialize};
 
 use crate::Failure;
+use crate::dns::DnsConfig;
 
 /// `hextet.toml`. What is left out has the default that `init` writes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -30,6 +31,8 @@ pub(crate) struct Config {
     pub(crate) max_image_gib: u64,
     #[serde(default)]
     pub(crate) node: NodeConfig,
+    #[serde(default, skip_serializing_if = "DnsConfig::is_default")]
+    pub(crate) dns: DnsConfig,
     /// Limits of projects for which none were set: see `openstack quota show --default`. -1 is no
     /// limit.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -254,6 +257,8 @@ pub(crate) fn load(places: &Places) -> Result<Config, Failure> {
     host_of(&config.url)?;
     let portals = config.node.portals();
     portals.map_err(|why| format!("{}, {why}", path.display()))?;
+    let upstreams = config.dns.named();
+    upstreams.map_err(|why| format!("{}, {why}", path.display()))?;
     if !(1280..=65_535).contains(&config.mtu) {
         return Err(format!(
             "{}: mtu {} is not between 1280, the least an IPv6 link may have, and 65535",

@@ -13,6 +13,7 @@ use store::Store;
 use crate::Failure;
 use crate::cli::Init;
 use crate::config::{Config, Hypervisor, NodeConfig, Places, host_of};
+use crate::dns::DnsConfig;
 use crate::files::{Readers, directory, write};
 
 /// Writes everything a cloud needs. The settings come last: while they are not there, `init` can be
@@ -73,6 +74,7 @@ pub(crate) fn init(places: &Places, wish: &Init) -> Result<(), Failure> {
             physical_networks: wish.physical_network.iter().cloned().collect(),
             ..NodeConfig::default()
         },
+        dns: DnsConfig::default(),
         quota: BTreeMap::new(),
     };
     write(

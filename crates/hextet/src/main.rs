@@ -4,6 +4,7 @@ mod check;
 mod cli;
 mod config;
 mod demo;
+mod dns;
 mod files;
 mod init;
 mod log;

@@ -213,6 +213,7 @@ pub(crate) fn node_settings(places: &Places, config: &Config) -> Result<NodeSett
         images: places.images(),
         image_cache_bytes: config.node.image_cache_gib.unwrap_or(IMAGE_CACHE_GIB) << 30,
         portals: config.node.portals()?,
+        upstreams: config.dns.upstreams()?,
         volumes: match &config.node.volumes.directory {
             Some(directory) => std::path::absolute(directory)?,
             None => places.state.join("volumes"),

@@ -1,9 +1,9 @@
-//! What a guest hears on its link: Router Advertisements, DHCPv4 and metadata.
+//! What a guest hears on its link: Router Advertisements, DHCPv4, names and metadata.
 //!
 //! One [`Lan`] serves every network and router of a node, on sockets opened in their namespaces.
 //! Advertisements come from one thread for all of them (`links` around the state machine of
 //! `advertiser`), leases from another (`dhcp4`); metadata from tasks of the tokio runtime (`metadata` around the documents of
-//! [`openstack`]). Nothing here makes links, addresses or filters: that is the node's.
+//! [`openstack`]), and so names (`dns`). Nothing here makes links, addresses or filters: that is the node's.
 //!
 //! Stopping is silent. Guests outlive us, so hosts must not hear that their router went when only
 //! hextet did; a farewell is said where a router really goes ([`Lan::silence`]).
@@ -11,11 +11,14 @@
 mod advert;
 mod advertiser;
 mod dhcp4;
+mod dns;
 mod links;
 mod metadata;
 pub mod openstack;
+mod seats;
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use linux::inet4::Inet4;
@@ -26,6 +29,7 @@ use nix::sys::stat::fstat;
 pub use advert::{Advert, Interval, Prefix, Route};
 pub use advertiser::Counts;
 pub use dhcp4::{DhcpCounts, Lease, Leases};
+pub use dns::{Decision, DnsCounts, Upstreams, Zone};
 pub use metadata::fresh_seed;
 pub use openstack::Instance;
 pub use wire::nd::Preference;
@@ -55,23 +59,27 @@ pub struct Lan {
 struct Inner {
     links: links::Speaker,
     dhcp4: dhcp4::Server,
+    dns: dns::Dns,
     metadata: metadata::Metadata,
 }
 
 impl Lan {
-    /// Starts, with nothing to serve yet. Metadata is served on the current tokio runtime, and on
-    /// IPv4 by sockets that `inet4` opens.
+    /// Starts, with nothing to serve yet. Metadata and names are served on the current tokio runtime,
+    /// and on IPv4 by sockets that `inet4` opens; names of others are asked of `upstreams`.
     ///
     /// # Panics
     /// Outside a tokio runtime.
-    pub fn start(inet4: Inet4) -> io::Result<Lan> {
+    pub fn start(inet4: Inet4, upstreams: Upstreams) -> io::Result<Lan> {
         let links = links::Speaker::start()?;
         let dhcp4 = dhcp4::Server::start()?;
-        let metadata = metadata::Metadata::new(tokio::runtime::Handle::current(), inet4);
+        let runtime = tokio::runtime::Handle::current();
+        let dns = dns::Dns::start(runtime.clone(), inet4.clone(), upstreams)?;
+        let metadata = metadata::Metadata::new(runtime, inet4);
         Ok(Lan {
             inner: Arc::new(Inner {
                 links,
                 dhcp4,
+                dns,
                 metadata,
             }),
         })
@@ -81,6 +89,7 @@ impl Lan {
     pub fn stop(&self) {
         self.inner.links.stop();
         self.inner.dhcp4.stop();
+        self.inner.dns.stop();
         self.inner.metadata.stop();
     }
 
@@ -140,6 +149,37 @@ impl Lan {
     /// What was heard and said since serving began.
     pub fn dhcp4_counts(&self, network: &NetworkId) -> Option<DhcpCounts> {
         self.inner.dhcp4.counts(network)
+    }
+
+    /// Answers questions about names at port 53 of `addresses` on `interface` (the network's bridge)
+    /// of `ns`: from the zone, or by asking the upstreams. May be repeated: from then on it is the
+    /// new zone.
+    pub fn serve_dns(
+        &self,
+        network: NetworkId,
+        ns: &Netns,
+        interface: &str,
+        addresses: &[IpAddr],
+        zone: Arc<Zone>,
+    ) -> io::Result<()> {
+        self.inner
+            .dns
+            .serve(network, ns, interface, addresses, zone)
+    }
+
+    /// Answers no more, and closes all connections.
+    pub fn end_dns(&self, network: &NetworkId) {
+        self.inner.dns.end(network);
+    }
+
+    /// Networks with a resolver, sorted. One whose bridge was taken away under us is not among them.
+    pub fn serving_dns(&self) -> Vec<NetworkId> {
+        self.inner.dns.serving()
+    }
+
+    /// What was asked and answered since serving began.
+    pub fn dns_counts(&self, network: &NetworkId) -> Option<DnsCounts> {
+        self.inner.dns.counts(network)
     }
 
     /// Serves metadata on port 80 of `interface` (the network's bridge) of `ns`: at each of its IPv6

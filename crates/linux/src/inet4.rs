@@ -1,8 +1,8 @@
 //! The one thread that may open IPv4 sockets.
 //!
 //! It starts before [`crate::seccomp::deny_inet4`], so that filter does not lie on it, and does one
-//! thing: it opens a listening socket inside a guests' network's namespace and hands it over. To
-//! accept, read and write needs no new socket, so all other threads do with the filter.
+//! thing: it opens a socket that serves an address inside a guests' network's namespace and hands it
+//! over. To accept, read and write needs no new socket, so all other threads do with the filter.
 
 use std::io;
 use std::net::SocketAddrV4;
@@ -11,11 +11,12 @@ use std::sync::mpsc;
 
 use nix::sched::{CloneFlags, setns};
 use nix::sys::socket::{
-    AddressFamily, Backlog, SockFlag, SockProtocol, SockType, SockaddrIn, bind, listen, setsockopt,
-    socket, sockopt,
+    AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, bind, listen, setsockopt, socket,
+    sockopt,
 };
 use nix::sys::stat::fstat;
 
+use crate::datagram::tell_marks;
 use crate::netns::Netns;
 
 /// Asks the thread. Clones ask the same one, which ends with the last of them.
@@ -29,6 +30,7 @@ struct Ask {
     ns: Netns,
     interface: String,
     address: SocketAddrV4,
+    kind: SockType,
     answer: mpsc::Sender<io::Result<OwnedFd>>,
 }
 
@@ -79,12 +81,32 @@ impl Inet4 {
         interface: &str,
         address: SocketAddrV4,
     ) -> io::Result<OwnedFd> {
+        self.open(ns, interface, address, SockType::Stream)
+    }
+
+    /// A UDP socket inside a namespace, for what comes in by one interface; it does not block, and
+    /// [`crate::datagram::receive_marked`] tells the marks. The address need not exist yet.
+    ///
+    /// # Errors
+    /// As [`Inet4::listen`].
+    pub fn udp(&self, ns: &Netns, interface: &str, address: SocketAddrV4) -> io::Result<OwnedFd> {
+        self.open(ns, interface, address, SockType::Datagram)
+    }
+
+    fn open(
+        &self,
+        ns: &Netns,
+        interface: &str,
+        address: SocketAddrV4,
+        kind: SockType,
+    ) -> io::Result<OwnedFd> {
         let gone = || io::Error::other("the thread that opens IPv4 sockets has ended");
         let (answer, opened) = mpsc::channel();
         let ask = Ask {
             ns: ns.clone(),
             interface: interface.to_owned(),
             address,
+            kind,
             answer,
         };
         self.asks.send(ask).map_err(|_| gone())?;
@@ -96,7 +118,7 @@ impl Allowed {
     fn visit(&self, ask: &Ask) -> io::Result<OwnedFd> {
         self.check(&ask.ns)?;
         setns(ask.ns.as_fd(), CloneFlags::CLONE_NEWNET)?;
-        let opened = open(&ask.interface, ask.address);
+        let opened = open(&ask.interface, ask.address, ask.kind);
         setns(self.home.as_fd(), CloneFlags::CLONE_NEWNET)?;
         opened
     }
@@ -124,18 +146,18 @@ fn identity(ns: &Netns) -> io::Result<(u64, u64)> {
     Ok((stat.st_dev, stat.st_ino))
 }
 
-fn open(interface: &str, address: SocketAddrV4) -> io::Result<OwnedFd> {
+fn open(interface: &str, address: SocketAddrV4, kind: SockType) -> io::Result<OwnedFd> {
     let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
-    let fd = socket(
-        AddressFamily::Inet,
-        SockType::Stream,
-        flags,
-        SockProtocol::Tcp,
-    )?;
+    let fd = socket(AddressFamily::Inet, kind, flags, None)?;
     setsockopt(&fd, sockopt::ReuseAddr, &true)?;
     setsockopt(&fd, sockopt::IpFreebind, &true)?;
     setsockopt(&fd, sockopt::BindToDevice, &interface.into())?;
+    if kind == SockType::Datagram {
+        tell_marks(&fd)?;
+    }
     bind(fd.as_raw_fd(), &SockaddrIn::from(address))?;
-    listen(&fd, Backlog::new(128)?)?;
+    if kind == SockType::Stream {
+        listen(&fd, Backlog::new(128)?)?;
+    }
     Ok(fd)
 }

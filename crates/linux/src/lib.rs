@@ -4,6 +4,7 @@
 
 pub mod arp;
 pub mod conntrack;
+pub mod datagram;
 pub mod inet4;
 pub mod netlink;
 pub mod netns;

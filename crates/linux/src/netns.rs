@@ -95,6 +95,12 @@ impl Netns {
             work()
         })
     }
+
+    /// Moves the calling thread into the namespace, for as long as it lives: for a thread whose
+    /// sockets are all to be there.
+    pub fn enter(&self) -> io::Result<()> {
+        Ok(setns(self.file.as_fd(), CloneFlags::CLONE_NEWNET)?)
+    }
 }
 
 impl AsFd for Netns {

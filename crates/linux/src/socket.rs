@@ -307,7 +307,7 @@ pub(crate) fn link_address(index: u32, protocol: u16, mac: MacBytes) -> io::Resu
     address.ok_or_else(|| io::ErrorKind::InvalidInput.into())
 }
 
-fn set<T>(fd: &OwnedFd, level: c_int, name: c_int, value: &T) -> io::Result<()> {
+pub(crate) fn set<T>(fd: &OwnedFd, level: c_int, name: c_int, value: &T) -> io::Result<()> {
     let length = size_of::<T>() as libc::socklen_t;
     // SAFETY: the kernel reads `length` octets of a value that lives until the call returns.
     check(unsafe {

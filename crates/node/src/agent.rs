@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use lan::Lan;
+use lan::{Lan, Upstreams};
 use link::{Answer, FromNode, Question, ToNode};
 use linux::inet4::Inet4;
 use linux::netns::Netns;
@@ -56,6 +56,8 @@ pub struct NodeSettings {
     pub image_cache_bytes: u64,
     /// What volumes are served on; port 0 stands for one that is free.
     pub portals: Vec<SocketAddrV6>,
+    /// Resolvers that are asked for names that are none of this cloud's.
+    pub upstreams: Vec<SocketAddrV6>,
     /// Where volumes are kept.
     pub volumes: PathBuf,
 }
@@ -142,7 +144,11 @@ impl Agent {
         let dir = settings.state.join("node");
         std::fs::create_dir_all(&dir)?;
         let memory = Memory::open(&dir.join("documents.jsonl"))?;
-        let lan = Lan::start(inet4)?;
+        let upstreams = Upstreams {
+            ns: settings.base.clone(),
+            servers: settings.upstreams.clone(),
+        };
+        let lan = Lan::start(inet4, upstreams)?;
         let link_settings = LinkSettings {
             short: settings.short(),
             base: settings.base.clone(),

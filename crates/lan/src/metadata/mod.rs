@@ -27,11 +27,10 @@ use connection::Caller;
 pub use connection::fresh_seed;
 
 use crate::dhcp4::SERVICE;
+use crate::seats::{Seat, Seats};
 use crate::{Family, Instance, NsIdentity, stopped};
 
 const PORT: u16 = 80;
-/// Connections that one guest may have open; more are closed at once.
-const CONNECTIONS_MAX: usize = 16;
 /// After a failure to accept, such as no free descriptor, which does not pass at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -209,59 +208,4 @@ fn admit(stream: &TcpStream, network: NetworkId, seats: &Seats) -> Option<(Calle
         .ok()?;
     let seat = seats.take(mark)?;
     Some((Caller { network, mark }, seat))
-}
-
-/// How many connections each mark has open.
-#[derive(Clone, Debug, Default)]
-struct Seats(Arc<Mutex<HashMap<u32, usize>>>);
-
-/// One connection's place, given back when it is dropped.
-#[derive(Debug)]
-struct Seat {
-    seats: Seats,
-    mark: u32,
-}
-
-impl Seats {
-    fn take(&self, mark: u32) -> Option<Seat> {
-        let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = taken.entry(mark).or_default();
-        if *count >= CONNECTIONS_MAX {
-            return None;
-        }
-        *count += 1;
-        Some(Seat {
-            seats: self.clone(),
-            mark,
-        })
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        let mut taken = self.seats.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match taken.get_mut(&self.mark) {
-            Some(count) if *count > 1 => *count -= 1,
-            _ => drop(taken.remove(&self.mark)),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_guest_has_so_many_connections_and_no_more() {
-        let seats = Seats::default();
-        let mut held: Vec<_> = (0..CONNECTIONS_MAX)
-            .map(|_| seats.take(7).unwrap())
-            .collect();
-        assert!(seats.take(7).is_none());
-        assert!(seats.take(8).is_some(), "another guest is not concerned");
-        held.pop();
-        held.push(seats.take(7).unwrap());
-        drop(held);
-        assert!(seats.0.lock().unwrap().is_empty());
-    }
 }

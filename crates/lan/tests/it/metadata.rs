@@ -31,16 +31,6 @@ fn instance(hostname: &str) -> Arc<Instance> {
     })
 }
 
-/// Marks what comes from a guest's port, as the node's filters do.
-fn mark(test: &TestLan, guest: &Guest, mark: u32) {
-    let port = &guest.port;
-    test.sh(&format!(
-        "nft add table bridge t; \
-         nft add chain bridge t in '{{ type filter hook prerouting priority 0; }}'; \
-         nft add rule bridge t in iifname {port} meta mark set {mark}"
-    ));
-}
-
 fn hostname(guest: &Guest) -> Option<String> {
     let got = guest.sh(&format!(
         "curl -sgm5 '{URL}/openstack/latest/meta_data.json'"
@@ -73,8 +63,8 @@ async fn a_guest_is_known_by_its_mark() {
     for guest in [&one, &two, &stranger] {
         guest.up_quietly();
     }
-    mark(&test, &one, 0x101);
-    mark(&test, &two, 0x102);
+    one.mark(&test, 0x101);
+    two.mark(&test, 0x102);
     let lan = test.lan();
     let network = NetworkId::random();
     lan.set_instance(network, 0x101, instance("one"));
@@ -172,7 +162,7 @@ async fn ipv4_is_served_beside_ipv6() {
     let guest = test.guest();
     guest.up_quietly();
     guest.sh("ip address add 192.0.2.5/24 dev eth0; ip route add 169.254.169.254 dev eth0");
-    mark(&test, &guest, 0x101);
+    guest.mark(&test, 0x101);
     let (lan, network) = (test.lan(), NetworkId::random());
     lan.set_instance(network, 0x101, instance("one"));
     let ipv4 = || test.sh("ss -4Htln");

@@ -1,11 +1,12 @@
 //! A network's namespace with a bridge, and guests in namespaces of their own.
 
 use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddrV6;
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use lan::{Advert, Interval, Lan, Prefix};
+use lan::{Advert, Interval, Lan, Prefix, Upstreams};
 use linux::inet4::Inet4;
 use linux::netns::Netns;
 use model::Mac;
@@ -47,9 +48,23 @@ impl TestLan {
         lan
     }
 
-    /// What serves it; IPv4 sockets only inside.
+    /// What serves it; IPv4 sockets only inside. It has no upstream resolver.
     pub(crate) fn lan(&self) -> Lan {
-        Lan::start(Inet4::start(&self.name, &[]).unwrap()).unwrap()
+        self.lan_with(Vec::new())
+    }
+
+    /// The same with upstream resolvers in [`TestLan::outside`].
+    pub(crate) fn lan_with(&self, servers: Vec<SocketAddrV6>) -> Lan {
+        let ns = self.outside();
+        let inet4 = Inet4::start(&self.name, std::slice::from_ref(&ns)).unwrap();
+        Lan::start(inet4, Upstreams { ns, servers }).unwrap()
+    }
+
+    /// A namespace that stands for the node's own.
+    pub(crate) fn outside(&self) -> Netns {
+        let ns = Netns::ensure(&format!("{}o", self.name)).unwrap();
+        sh(&ns, "ip link set lo up");
+        ns
     }
 
     pub(crate) fn make_bridge(&self) {
@@ -108,6 +123,16 @@ impl Guest {
 
     pub(crate) fn sh(&self, commands: &str) -> String {
         sh(&self.ns, commands)
+    }
+
+    /// Has what comes from its port marked, as the node's filters do.
+    pub(crate) fn mark(&self, test: &TestLan, mark: u32) {
+        let port = &self.port;
+        test.sh(&format!(
+            "nft add table bridge t; \
+             nft add chain bridge t in '{{ type filter hook prerouting priority 0; }}'; \
+             nft add rule bridge t in iifname {port} meta mark set {mark}"
+        ));
     }
 
     /// Runs `tcpdump` until it has seen as many packets as asked, or for 8 seconds; `act` is done

@@ -3,6 +3,7 @@ use std::net::{TcpListener, UdpSocket};
 use std::process::Command;
 use std::thread;
 
+use linux::datagram::receive_marked;
 use linux::inet4::Inet4;
 use linux::netns::Netns;
 use linux::seccomp;
@@ -49,7 +50,11 @@ fn one_thread_may_where_guests_are() {
     });
     filtered(move || {
         let asked = inet4.clone();
-        let refused = move |ns: &Netns| asked.listen(ns, "lo", address).unwrap_err().kind();
+        let refused = move |ns: &Netns| {
+            let udp = asked.udp(ns, "lo", address).unwrap_err().kind();
+            assert_eq!(asked.listen(ns, "lo", address).unwrap_err().kind(), udp);
+            udp
+        };
         let own = Netns::current().unwrap();
         assert_eq!(refused(&own), io::ErrorKind::PermissionDenied);
         assert_eq!(refused(&other.0), io::ErrorKind::PermissionDenied);
@@ -59,6 +64,10 @@ fn one_thread_may_where_guests_are() {
         port.send(()).unwrap();
         listener.accept().expect("to accept is no new socket");
         assert!(TcpListener::bind("127.0.0.1:0").is_err());
+        let udp = UdpSocket::from(inet4.udp(&ns, "lo", address).unwrap());
+        udp.send_to(b"to itself", address).unwrap();
+        let (length, from, _) = receive_marked(&udp, &mut [0; 16]).unwrap();
+        assert_eq!((length, from), (9, address.into()));
         let missing = inet4.listen(&ns, "nowhere", address).unwrap_err();
         assert_eq!(missing.raw_os_error(), Some(libc::ENODEV));
     });

@@ -196,7 +196,11 @@ fn start(runtime: &tokio::runtime::Runtime, settings: &LinkSettings) -> Links {
     let _inside = runtime.enter();
     let prefix = names::networks_prefix(&settings.short);
     let inet4 = Inet4::start(&prefix, std::slice::from_ref(&settings.base)).unwrap();
-    Links::new(settings.clone(), lan::Lan::start(inet4).unwrap())
+    let upstreams = lan::Upstreams {
+        ns: settings.base.clone(),
+        servers: Vec::new(),
+    };
+    Links::new(settings.clone(), lan::Lan::start(inet4, upstreams).unwrap())
 }
 
 /// A namespace with a network card.

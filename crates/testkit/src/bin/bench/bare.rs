@@ -8,7 +8,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use lan::{Advert, AdvertKey, Interval, Lan, Prefix};
+use lan::{Advert, AdvertKey, Interval, Lan, Prefix, Upstreams};
 use linux::inet4::Inet4;
 use linux::netlink::Netlink;
 use linux::netns::Netns;
@@ -56,7 +56,11 @@ impl Bare {
         netlink.ensure_address("br", GATEWAY.parse()?)?;
         // Asked ten times a second whether the guest is there: nothing but the guest takes time.
         sysctl::set(&ns, "net/ipv6/neigh/br/retrans_time_ms", "100")?;
-        let lan = Lan::start(Inet4::start(ns.name(), &[])?)?;
+        let upstreams = Upstreams {
+            ns: Netns::current()?,
+            servers: Vec::new(),
+        };
+        let lan = Lan::start(Inet4::start(ns.name(), &[])?, upstreams)?;
         let key = AdvertKey {
             network: NetworkId::random(),
             router: Some(RouterId::random()),
