@@ -1,5 +1,6 @@
 //! The steps that turn what is into what should be.
 
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use ipnet::IpNet;
@@ -112,7 +113,8 @@ pub fn plan(wanted: &Layout, seen: &Layout) -> Vec<Step> {
         set(&mut steps, &place, link, kept(&place));
     }
     for (space, contents) in &wanted.spaces {
-        routes(&mut steps, *space, contents, seen.spaces.get(space));
+        let lives = |route: &Route| !removed.contains(&(*space, route.link.clone()));
+        routes(&mut steps, *space, contents, seen.spaces.get(space), lives);
     }
     for (place, link) in links(wanted) {
         announce(&mut steps, &place, link, kept(&place));
@@ -169,15 +171,19 @@ fn set(steps: &mut Vec<Step>, place: &Place, link: &Link, seen: Option<&Link>) {
     }
 }
 
-fn routes(steps: &mut Vec<Step>, space: Space, wanted: &Contents, seen: Option<&Contents>) {
-    let gone = seen
-        .iter()
-        .flat_map(|s| s.routes.difference(&wanted.routes));
-    steps.extend(gone.map(|r| Step::RemoveRoute(space, r.clone())));
-    let due = wanted
-        .routes
-        .iter()
-        .filter(|r| seen.is_none_or(|s| !s.routes.contains(*r)));
+/// A route whose link was removed does not live: it went with it.
+fn routes(
+    steps: &mut Vec<Step>,
+    space: Space,
+    wanted: &Contents,
+    seen: Option<&Contents>,
+    lives: impl Fn(&Route) -> bool,
+) {
+    let seen = seen.iter().flat_map(|s| &s.routes);
+    let seen: BTreeSet<&Route> = seen.filter(|route| lives(route)).collect();
+    let gone = seen.iter().filter(|route| !wanted.routes.contains(**route));
+    steps.extend(gone.map(|route| Step::RemoveRoute(space, (*route).clone())));
+    let due = wanted.routes.iter().filter(|route| !seen.contains(*route));
     steps.extend(due.map(|r| Step::AddRoute(space, r.clone())));
 }
 

@@ -87,6 +87,35 @@ fn removals_come_first() {
 }
 
 #[test]
+fn routes_go_and_come_back_with_their_link() {
+    let before = sample();
+    let mut after = before.clone();
+    let router = after.routers.values_mut().next().unwrap();
+    router.ports.retain(|leg| !leg.external);
+    router.default_nexthops.clear();
+    let (before, after) = (layout_of(&before), layout_of(&after));
+    let routes = |steps: &[Step]| {
+        let gone = steps.iter().filter(|s| matches!(s, Step::RemoveRoute(..)));
+        let made = steps.iter().filter(|s| matches!(s, Step::AddRoute(..)));
+        (gone.count(), made.count())
+    };
+    assert_eq!(
+        routes(&plan(&after, &before)),
+        (0, 0),
+        "they went with the leg"
+    );
+    // One end of each pair is missing, so the other is removed and both are made anew.
+    let mut halves = before.clone();
+    for (inside, _) in &before.pairs {
+        let contents = halves.spaces.get_mut(&inside.0).unwrap();
+        contents.links.remove(&inside.1);
+    }
+    let all: usize = before.spaces.values().map(|c| c.routes.len()).sum();
+    assert!(all >= 2, "{all}");
+    assert_eq!(routes(&plan(&before, &halves)).1, all);
+}
+
+#[test]
 fn a_veth_end_without_its_other_is_made_anew() {
     let wanted = layout_of(&sample());
     let mut seen = wanted.clone();
