@@ -27,7 +27,7 @@ use crate::image::{CacheSettings, ImageCache, ImageSource};
 use crate::links::{LinkSettings, Links, Report};
 use crate::memory::Memory;
 use crate::volumes::Volumes;
-use crate::{Wanted, facts};
+use crate::{Wanted, facts, fault};
 
 /// How often the kernel is looked at when nothing was told.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
@@ -218,8 +218,8 @@ impl Agent {
         let (out, mut outgoing) = mpsc::unbounded_channel();
         let generation = lock(&self.inner.state).memory.generation();
         let _ = out.send(FromNode::Hello { facts, generation });
-        let _ = out.send(FromNode::Seen(self.inner.guests.seen()));
-        let _ = out.send(FromNode::Seen(self.inner.volumes.seen()));
+        let _ = out.send(told(self.inner.guests.seen()));
+        let _ = out.send(told(self.inner.volumes.seen()));
         *lock(&self.inner.controller) = Some(out.clone());
         {
             let mut state = lock(&self.inner.state);
@@ -304,7 +304,8 @@ impl Agent {
                         Err(format!("Instance {server} has no console yet."))
                     }
                     Err(e) => Err(format!(
-                        "The console of instance {server} cannot be read: {e}"
+                        "The console of instance {server} cannot be read: {}",
+                        fault::without_paths(&e.to_string())
                     )),
                 }
             }
@@ -400,7 +401,7 @@ impl Agent {
             }
         }
         if !seen.is_empty() {
-            self.send(FromNode::Seen(seen));
+            self.send(told(seen));
         }
     }
 
@@ -432,7 +433,7 @@ impl Agent {
             .collect();
         drop(state);
         if !seen.is_empty() {
-            self.send(FromNode::Seen(seen));
+            self.send(told(seen));
         }
         self.send(FromNode::Reached { generation });
     }
@@ -450,7 +451,7 @@ impl Agent {
                 state.ending.remove(&server);
             }
             drop(state);
-            self.send(FromNode::Seen(std::mem::take(&mut batch)));
+            self.send(told(std::mem::take(&mut batch)));
         }
     }
 
@@ -488,6 +489,11 @@ impl State {
         }
         self.memory.take_in(changes, generation)
     }
+}
+
+/// News as the controller, and so tenants, are told.
+fn told(seen: Vec<Seen>) -> FromNode {
+    FromNode::Seen(seen.into_iter().map(fault::told).collect())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

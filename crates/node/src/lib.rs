@@ -4,6 +4,7 @@ mod agent;
 mod check;
 mod facts;
 pub mod fake;
+mod fault;
 pub mod filter;
 pub mod guest;
 pub mod image;

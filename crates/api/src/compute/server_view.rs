@@ -85,7 +85,7 @@ pub(super) fn view(ctx: &Context, view: &ServerView) -> Value {
         body["progress"] = json!(if server.status == "ACTIVE" { 100 } else { 0 });
     }
     if server.status == "ERROR" {
-        body["fault"] = fault(server);
+        body["fault"] = fault(view);
     }
     if ctx.caller.is_admin() {
         body["OS-EXT-SRV-ATTR:host"] = json!(view.node_name);
@@ -169,13 +169,9 @@ fn power_state(server: &row::Server) -> u8 {
     }
 }
 
-fn fault(server: &row::Server) -> Value {
-    let why = server
-        .fault
-        .clone()
-        .or_else(|| server.seen.0.as_ref().and_then(|s| s.failure.clone()));
+fn fault(view: &ServerView) -> Value {
     json!({
-        "code": 500, "created": time::seconds(server.updated_ms),
-        "message": why.unwrap_or_else(|| "no reason was given".into()),
+        "code": 500, "created": time::seconds(view.server.updated_ms),
+        "message": view.fault.as_deref().unwrap_or("no reason was given"),
     })
 }

@@ -80,7 +80,10 @@ impl Cloud {
         self.store().write(|tx| {
             let server = unlocked(tx, caller, server)?;
             let mut attachment = find(tx, &server.id, id)?;
-            require_settled(&server, "detach_volume")?;
+            // One that could not start, perhaps for want of this very volume, lets go of it too.
+            if server.status != "ERROR" || server.task_state.is_some() || server.fault.is_some() {
+                require_settled(&server, "detach_volume")?;
+            }
             if attachment.root {
                 return Err(Error::invalid("Cannot detach a root device volume"));
             }

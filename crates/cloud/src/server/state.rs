@@ -136,7 +136,8 @@ fn take_in(tx: &mut Tx<'_>, node: NodeId, seen: &Seen) -> Result<()> {
                 return Ok(());
             };
             if server.seen.0.as_ref() == Some(guest) {
-                return Ok(());
+                // Said again: of a volume that it is to have no longer, it still has nothing.
+                return attachment::settle(tx, &server);
             }
             let before = server.seen.0.replace(guest.clone());
             if let Some(end) = &guest.ended

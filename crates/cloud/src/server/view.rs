@@ -8,9 +8,9 @@ use store::{Field, Query, Tx, Value, What, row};
 
 use super::tag::ServerTagFilter;
 use super::{ports_of, visible};
-use crate::Cloud;
 use crate::list::{self, Page};
 use crate::port::{self, PortView};
+use crate::{Cloud, attachment};
 
 /// What a list of servers can ask for beside columns.
 #[derive(Clone, Debug, Default)]
@@ -74,6 +74,8 @@ pub struct ServerView {
     pub node_name: Option<String>,
     /// Volumes in the order in which they were attached, each with whether it goes with the server.
     pub volumes: Vec<(VolumeId, bool)>,
+    /// Why it is in error: what failed, why, what to do.
+    pub fault: Option<String>,
 }
 
 /// An address that reaches a server.
@@ -159,9 +161,31 @@ pub(super) fn views(tx: &Tx<'_>, servers: Vec<row::Server>) -> Result<Vec<Server
     }
     let join = |server: row::Server| {
         let parts = parts.remove(&server.id).unwrap_or_default();
-        view(server, parts)
+        let fault = fault(tx, &server)?;
+        Ok(ServerView {
+            fault,
+            ..view(server, parts)
+        })
     };
-    Ok(servers.into_iter().map(join).collect())
+    servers.into_iter().map(join).collect()
+}
+
+/// A server's node sees that a volume cannot be reached; why that is, the volume's node knows.
+fn fault(tx: &Tx<'_>, server: &row::Server) -> Result<Option<String>> {
+    if server.status != "ERROR" {
+        return Ok(None);
+    }
+    let guest = server.seen.0.as_ref();
+    let own = server.fault.clone();
+    let own = own.or_else(|| guest.and_then(|guest| guest.failure.clone()));
+    let mut parts: Vec<String> = own.into_iter().collect();
+    for attachment in attachment::of_server(tx, &server.id)? {
+        let volume: row::Volume = tx.get(&attachment.volume_id)?;
+        let seen = volume.seen.0.filter(|_| server.fault.is_none());
+        let failure = seen.and_then(|seen| seen.failure);
+        parts.extend(failure.map(|why| format!("volume {}: {why}", volume.id)));
+    }
+    Ok(Some(parts.join("; ")).filter(|text| !text.is_empty()))
 }
 
 fn view(server: row::Server, parts: Vec<What>) -> ServerView {
@@ -205,5 +229,6 @@ fn view(server: row::Server, parts: Vec<What>) -> ServerView {
         security_groups,
         node_name,
         volumes: volumes.into_iter().map(|(_, volume)| volume).collect(),
+        fault: None,
     }
 }

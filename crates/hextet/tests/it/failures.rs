@@ -70,9 +70,13 @@ fn delete(api: &mut Api, path: &str) {
     }
 }
 
+/// What a tenant reads: never a path of the host.
 fn fault(server: &Value) -> String {
     let fault = &server["fault"];
-    format!("{} {}", fault["message"], fault["details"])
+    let text = format!("{} {}", fault["message"], fault["details"]);
+    let temporary = std::env::temp_dir();
+    assert!(!text.contains(temporary.to_str().unwrap()), "{text}");
+    text
 }
 
 #[test]
@@ -168,6 +172,55 @@ fn a_full_disk_is_told_and_goes_on_once_there_is_room() {
     delete(&mut api, &server);
     fs::remove_file(filler).unwrap();
     let server = create_server(&mut api, "full");
+    until(&mut api, &server, "server", &["ACTIVE"]);
+    delete(&mut api, &server);
+}
+
+#[test]
+fn what_purge_took_is_told_and_stands_in_nobodys_way() {
+    let mut host = Host::new();
+    host.up();
+    let mut api = Api::new(&host);
+    api.prepare();
+    let wanted = json!({"volume": {"name": "purged", "size": 1}});
+    let (status, made) = api.ask(Method::POST, VOLUMES, Some(wanted)).unwrap();
+    assert_eq!(status, 202, "{made}");
+    let id = made["volume"]["id"].as_str().unwrap();
+    let volume = format!("{VOLUMES}/{id}");
+    until(&mut api, &volume, "volume", &["available"]);
+    let server = create_server(&mut api, "blank");
+    until(&mut api, &server, "server", &["ACTIVE"]);
+    let attachments = format!("{server}/os-volume_attachments");
+    let wanted = json!({"volumeAttachment": {"volumeId": id}});
+    let (status, said) = api.ask(Method::POST, &attachments, Some(wanted)).unwrap();
+    assert_eq!(status, 200, "{said}");
+    until(&mut api, &volume, "volume", &["in-use"]);
+    drop(api);
+
+    host.kill();
+    assert!(host.hextet(&["node", "purge"]).status.success());
+    host.up();
+    let mut api = Api::new(&host);
+    let failed = until(&mut api, &server, "server", &["ERROR"]);
+    let said = fault(&failed);
+    assert!(
+        said.contains(&format!("volume {id}: its data is gone")),
+        "{said}"
+    );
+    assert!(said.contains("detached and deleted"), "{said}");
+    let (status, said) = api
+        .ask(Method::DELETE, &format!("{attachments}/{id}"), None)
+        .unwrap();
+    assert_eq!(status, 202, "{said}");
+    let lost = until(&mut api, &volume, "volume", &["error"]);
+    let said = lost["metadata"]["fault"].as_str().unwrap();
+    assert!(said.contains("its data is gone"), "{said}");
+    delete(&mut api, &volume);
+    let again = json!({"reboot": {"type": "HARD"}});
+    let (status, said) = api
+        .ask(Method::POST, &format!("{server}/action"), Some(again))
+        .unwrap();
+    assert_eq!(status, 202, "{said}");
     until(&mut api, &server, "server", &["ACTIVE"]);
     delete(&mut api, &server);
 }

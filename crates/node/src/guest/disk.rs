@@ -92,7 +92,7 @@ fn appear(
         let _ = fs::remove_file(&new);
         return Err(io::Error::new(
             e.kind(),
-            format!("making its disk in {}: {e}", dir.display()),
+            format!("making its root disk {}: {e}", dir.join(name).display()),
         ));
     }
     Ok(())

@@ -4,7 +4,7 @@ mod launch;
 mod plug;
 mod step;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use lan::Instance;
 use linux::process::ProcessId;
-use model::{Ended, GuestSeen, Mac, PortId, Power, PowerSeen, Seen, Server, ServerId};
+use model::{
+    AttachmentId, Ended, GuestSeen, Mac, PortId, Power, PowerSeen, Seen, Server, ServerId,
+};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -74,6 +76,8 @@ pub(super) struct Guest {
     plugged: Option<Plugged>,
     /// The devices that the guest was asked to let go of.
     asked: BTreeMap<String, Asked>,
+    /// The attachments that were wanted when it was last told what is.
+    told_of: BTreeSet<AttachmentId>,
 }
 
 impl Guest {
@@ -99,6 +103,7 @@ impl Guest {
             pressed,
             plugged: None,
             asked: BTreeMap::new(),
+            told_of: BTreeSet::new(),
         }
     }
 
@@ -266,7 +271,7 @@ impl Guest {
     }
 
     /// Tells what is, if that is news.
-    fn report(&self, orders: &Orders, facts: &Facts, step: Step, trouble: Option<String>) {
+    fn report(&mut self, orders: &Orders, facts: &Facts, step: Step, trouble: Option<String>) {
         let Some(wish) = &facts.wanted else { return };
         // What it has is not known before it was asked once, and unknown is not gone: a volume that
         // is not listed is another guest's next.
@@ -297,8 +302,14 @@ impl Guest {
             attachments: attachments(orders, self.plugged.as_ref(), &self.state.failed),
             ended: self.state.ended.clone(),
         };
-        let news = lock(&self.shared.picture).insert(self.id, seen.clone());
-        if news.as_ref() != Some(&seen) {
+        let before = lock(&self.shared.picture).insert(self.id, seen.clone());
+        // That it has nothing of a volume which it is to have no longer is news, even where it never
+        // had it.
+        let attachments = orders.server.iter().flat_map(|server| &server.attachments);
+        let attachments = attachments.map(|attachment| attachment.id).collect();
+        let others = self.told_of != attachments;
+        self.told_of = attachments;
+        if others || before.as_ref() != Some(&seen) {
             let _ = self.shared.reports.send(Seen::Guest(seen));
         }
     }

@@ -118,7 +118,9 @@ impl Pass<'_> {
             None if self.situation.busy.contains(&volume.id) => self.unmade(volume),
             None if volume.made => {
                 let dir = self.daemon.settings().files.display();
-                Err(format!("its data is gone from {dir}: is the disk mounted?"))
+                Err(format!(
+                    "its data is gone from its node ({dir}), and is never made anew: an operator has to mount the disk again, or the volume to be detached and deleted"
+                ))
             }
             None => {
                 self.outcome.portals.clone()?;

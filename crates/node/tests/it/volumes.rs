@@ -346,7 +346,7 @@ async fn why_a_volume_cannot_be_is_said() {
     };
     life.want(&[&lost]);
     let seen = life.until(&lost, |seen| seen.failure.is_some()).await;
-    assert!(seen.failure.unwrap().contains("is the disk mounted?"));
+    assert!(seen.failure.unwrap().contains("mount the disk again"));
     assert!(
         !store
             .settings
