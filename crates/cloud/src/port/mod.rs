@@ -77,7 +77,8 @@ impl Cloud {
         self.store().read(|tx| view(tx, visible(tx, caller, id)?))
     }
 
-    /// The ports the caller may see. `addresses` and `subnets` filter on what a port holds.
+    /// The ports the caller may see. Of `addresses`, of `subnets` and of
+    /// `groups` a port must have one, of those that are not empty.
     pub fn list_ports(
         &self,
         caller: &Caller,
@@ -103,23 +104,20 @@ impl Cloud {
                 vec![project.clone(), project],
             );
         }
-        for address in addresses {
-            query = query.matching(
-                "t.id IN (SELECT a.port_id FROM allocation a WHERE a.address = ?)",
-                vec![address.to_value()],
-            );
-        }
-        for id in subnets {
-            query = query.matching(
-                "t.id IN (SELECT a.port_id FROM allocation a WHERE a.subnet_id = ?)",
-                vec![Value::Text(id.clone())],
-            );
-        }
-        for id in groups {
-            query = query.matching(
-                "t.id IN (SELECT m.port_id FROM membership m WHERE m.security_group_id = ?)",
-                vec![Value::Text(id.clone())],
-            );
+        let texts = |all: &[String]| all.iter().cloned().map(Value::Text).collect();
+        let addresses: Vec<Value> = addresses.iter().map(Field::to_value).collect();
+        for (table, column, any) in [
+            ("allocation", "address", addresses),
+            ("allocation", "subnet_id", texts(subnets)),
+            ("membership", "security_group_id", texts(groups)),
+        ] {
+            if !any.is_empty() {
+                let marks = vec!["?"; any.len()].join(", ");
+                let condition = format!(
+                    "t.id IN (SELECT m.port_id FROM {table} m WHERE m.{column} IN ({marks}))"
+                );
+                query = query.matching(condition, any);
+            }
         }
         self.store().read(|tx| {
             let ports = list::run(tx, &query)?;

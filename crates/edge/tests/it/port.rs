@@ -4,7 +4,7 @@ use serde_json::json;
 use testkit::TestCloud;
 
 use crate::shape;
-use crate::world::{id, network, server, subnet};
+use crate::world::{SOMEONE, id, network, server, subnet};
 
 #[tokio::test]
 async fn addresses_are_given_as_the_subnets_want_it() {
@@ -48,6 +48,25 @@ async fn addresses_are_given_as_the_subnets_want_it() {
         .expect(200);
     assert_eq!(found["ports"][0]["id"], asked["port"]["id"]);
     assert_eq!(found["ports"].as_array().unwrap().len(), 1);
+    // Of several either will do, but of each kind one must.
+    let count = async |query: &str| {
+        let list = member.get(&format!("/network/v2.0/ports?{query}")).await;
+        list.expect(200)["ports"].as_array().unwrap().len()
+    };
+    let all = count(&format!("fixed_ips=subnet_id={fixed}")).await;
+    assert!(all > 1);
+    let (ours, other) = (
+        "fixed_ips=ip_address=2001:db8:1::ab",
+        "fixed_ips=ip_address=::1",
+    );
+    assert_eq!(count(&format!("{ours}&{other}")).await, 1);
+    let both = format!("fixed_ips=subnet_id={fixed}&fixed_ips=subnet_id={SOMEONE}");
+    assert_eq!(count(&both).await, all);
+    assert_eq!(count(&format!("{both}&{ours}")).await, 1);
+    assert_eq!(
+        count(&format!("{ours}&fixed_ips=subnet_id={SOMEONE}")).await,
+        0
+    );
 }
 
 #[tokio::test]
