@@ -245,7 +245,11 @@ pub(crate) fn load(places: &Places) -> Result<Config, Failure> {
     let path = places.config();
     let text = std::fs::read_to_string(&path).map_err(|e| match e.kind() {
         std::io::ErrorKind::NotFound => {
-            format!("{} is not there: run `hextet init` first", path.display())
+            let root = places.root.display();
+            format!(
+                "{} is not there: run `hextet --root {root} init` first",
+                path.display()
+            )
         }
         _ => format!("cannot read {}: {e}", path.display()),
     })?;

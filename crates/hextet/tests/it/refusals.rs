@@ -80,7 +80,10 @@ fn a_second_init_refuses_and_changes_nothing() {
 
 #[test]
 fn up_without_init_says_what_to_do() {
-    Root::new("empty").refuses(&["up"], &["hextet.toml is not there", "hextet init"]);
+    Root::new("empty").refuses(
+        &["up"],
+        &["hextet.toml is not there", "hextet --root", "init` first"],
+    );
 }
 
 #[test]
