@@ -444,7 +444,8 @@ pub(crate) fn heavy<T>(work: impl FnOnce() -> T) -> T {
     }
 }
 
-/// The project an administrator named, or the caller's own.
+/// The project an administrator named, or the caller's own. Whether there is such a project is not
+/// asked, as neutron and glance do not ask either; `hextet manage check` finds what is of none.
 ///
 /// # Errors
 /// `Invalid` when one who is no administrator names another's: the network API's answer.

@@ -2,7 +2,7 @@
 
 use cloud::{Below, Quota, Resource, Service};
 use http::StatusCode;
-use model::{Error, Result};
+use model::{Error, Kind, Result};
 use serde_json::{Value, json};
 
 use crate::context::Context;
@@ -53,7 +53,7 @@ pub(super) fn update(ctx: &Context) -> Result<Reply> {
     // What neutron calls a conflict is a bad request to nova.
     done.map_err(|e| match e {
         Error::Conflict(why) => Error::Invalid(why),
-        e => e,
+        e => no_project(ctx, e),
     })?;
     Ok(set("quota_set", None, named(limits_of(ctx)?)))
 }
@@ -62,7 +62,8 @@ pub(super) fn update(ctx: &Context) -> Result<Reply> {
 pub(super) fn delete(ctx: &Context) -> Result<Reply> {
     not_of_a_user(ctx)?;
     ctx.cloud
-        .reset_quotas(&ctx.caller, &project(ctx), Service::Compute)?;
+        .reset_quotas(&ctx.caller, &project(ctx), Service::Compute)
+        .map_err(|e| no_project(ctx, e))?;
     Ok(Reply::empty(StatusCode::ACCEPTED))
 }
 
@@ -91,7 +92,21 @@ fn not_of_a_user(ctx: &Context) -> Result<()> {
 
 fn quotas(ctx: &Context) -> Result<Vec<Quota>> {
     not_of_a_user(ctx)?;
-    ctx.cloud.quotas(&ctx.caller, &project(ctx), SERVICES)
+    let found = ctx.cloud.quotas(&ctx.caller, &project(ctx), SERVICES);
+    found.map_err(|e| no_project(ctx, e))
+}
+
+/// Nova asks keystone whether the project is there, and calls the request bad when it is not.
+fn no_project(ctx: &Context, error: Error) -> Error {
+    match error {
+        Error::NotFound {
+            kind: Kind::Project,
+            id,
+        } if ctx.caller.is_admin() => {
+            Error::invalid(format!("Project ID {id} is not a valid project."))
+        }
+        e => e,
+    }
 }
 
 fn limits_of(ctx: &Context) -> Result<impl Iterator<Item = (Resource, Value)>> {

@@ -318,7 +318,7 @@ async fn only_an_administrator_sets_them_and_only_to_what_is_a_limit() {
             json!({"quota_class_set": {"cores": 99}}),
             403,
         ),
-        (&admin, compute(SOMEONE), nova(json!({"cores": 9})), 404),
+        (&admin, compute(SOMEONE), nova(json!({"cores": 9})), 400),
         (&admin, neutron(SOMEONE), quota(json!({"port": 9})), 404),
         (&admin, compute(&alpha), nova(json!({"cores": -2})), 400),
         (&admin, compute(&alpha), nova(json!({"cores": "many"})), 400),
