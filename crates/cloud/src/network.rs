@@ -1,5 +1,7 @@
 //! Networks.
 
+use std::collections::BTreeSet;
+
 use model::{Caller, Error, Key, Kind, NetworkId, ProjectId, Result, Scope};
 use store::{Field, Json, Query, Tx, Value, row};
 
@@ -90,8 +92,12 @@ impl Cloud {
             return Err(list::too_many("networks"));
         }
         let mtu = self.settings().mtu;
-        self.store()
-            .write(|tx| new.iter().map(|one| create(tx, caller, one, mtu)).collect())
+        let there = self.inner.nodes.physical_networks();
+        self.store().write(|tx| {
+            let each = new.iter();
+            each.map(|one| create(tx, caller, one, mtu, &there))
+                .collect()
+        })
     }
 
     /// Changes what is given.
@@ -161,7 +167,13 @@ impl Cloud {
     }
 }
 
-fn create(tx: &mut Tx<'_>, caller: &Caller, new: &NewNetwork, mtu: u32) -> Result<row::Network> {
+fn create(
+    tx: &mut Tx<'_>,
+    caller: &Caller,
+    new: &NewNetwork,
+    mtu: u32,
+    there: &BTreeSet<String>,
+) -> Result<row::Network> {
     let privileged =
         new.shared || new.external || new.network_type.is_some() || new.physical_network.is_some();
     if privileged && !caller.is_admin() {
@@ -189,6 +201,7 @@ fn create(tx: &mut Tx<'_>, caller: &Caller, new: &NewNetwork, mtu: u32) -> Resul
     };
     check(&network)?;
     if let Some(name) = &network.physical_network {
+        check_physical(name, there)?;
         let same = Query::equal("physical_network", Value::Text(name.clone()));
         if tx.exists::<row::Network>(same)? {
             return Err(Error::conflict(format!(
@@ -235,6 +248,22 @@ fn network_type(new: &NewNetwork) -> Result<String> {
             "provider:network_type '{other}' is not available: this cloud has flat and local networks"
         ))),
     }
+}
+
+/// # Errors
+/// `Invalid` when no connected node has a bridge to a physical network.
+fn check_physical(name: &str, there: &BTreeSet<String>) -> Result<()> {
+    if there.contains(name) {
+        return Ok(());
+    }
+    let known: Vec<&str> = there.iter().map(String::as_str).collect();
+    let known = match known.is_empty() {
+        true => "no connected node has any: `physical_networks` of a node's settings".into(),
+        false => format!("connected nodes have {}", known.join(", ")),
+    };
+    Err(Error::invalid(format!(
+        "Invalid input for operation: physical_network '{name}' unknown for flat provider network: {known}."
+    )))
 }
 
 fn check(network: &row::Network) -> Result<()> {

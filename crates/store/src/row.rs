@@ -426,7 +426,10 @@ rows! {
         facts: Json<NodeFacts>,
         /// The generation it last said it had reached.
         reached: u64,
+        /// When it was last heard before its connection ended.
         seen_ms: i64,
+        /// What the compute API knows it by.
+        number: u64,
     }
 }
 

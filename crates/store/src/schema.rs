@@ -6,6 +6,7 @@ use rusqlite::Connection;
 const MIGRATIONS: &[&str] = &[
     include_str!("schema/0001.sql"),
     include_str!("schema/0002.sql"),
+    include_str!("schema/0003.sql"),
 ];
 
 /// Brings the schema up to date.
@@ -66,6 +67,23 @@ mod tests {
             old.query_row(&sql, [], |row| row.get(0)).unwrap()
         };
         assert_eq!((read("disk_gib"), read("ram_mib")), (7, 512));
+    }
+
+    #[test]
+    fn nodes_keep_the_numbers_that_they_were_shown_by() {
+        let mut old = Connection::open_in_memory().unwrap();
+        migrate_by(&mut old, &MIGRATIONS[..2]).unwrap();
+        for id in ["b", "a", "c"] {
+            let insert = "INSERT INTO \"node\" VALUES (?1, ?1, '{}', 0, 0)";
+            old.execute(insert, [id]).unwrap();
+        }
+        migrate(&mut old).unwrap();
+        let mut statement = old
+            .prepare("SELECT id FROM \"node\" ORDER BY number")
+            .unwrap();
+        let ids = statement.query_map([], |row| row.get(0)).unwrap();
+        let ids: Vec<String> = ids.map(Result::unwrap).collect();
+        assert_eq!(ids, ["a", "b", "c"]);
     }
 
     #[test]

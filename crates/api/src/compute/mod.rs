@@ -266,7 +266,7 @@ pub(crate) const ROUTES: Lines = &[
     (
         Method::GET,
         "/v2.1/os-availability-zone/detail",
-        Look(node::zone_details),
+        Plain(node::zone_details),
     ),
     (Method::GET, "/v2.1/os-hypervisors", Look(node::list)),
     (
@@ -281,5 +281,10 @@ pub(crate) const ROUTES: Lines = &[
         Look(node::uptime),
     ),
     (Method::GET, "/v2.1/os-aggregates", Look(node::aggregates)),
-    (Method::GET, "/v2.1/os-services", Look(node::services)),
+    (Method::GET, "/v2.1/os-services", Plain(node::services)),
+    (
+        Method::DELETE,
+        "/v2.1/os-services/{id}",
+        Plain(node::forget),
+    ),
 ];

@@ -39,10 +39,7 @@ pub(super) fn zones(ctx: &Context) -> Result<Reply> {
 pub(super) fn list(ctx: &Context) -> Result<Reply> {
     ctx.caller.require_admin()?;
     let nodes = ctx.cloud.nodes()?;
-    let entries: Vec<Value> = (1..)
-        .zip(&nodes)
-        .map(|(place, (node, up))| short(place, node, *up))
-        .collect();
+    let entries: Vec<Value> = nodes.iter().map(|(node, up)| short(node, *up)).collect();
     Ok(Reply::ok(&json!({"hypervisors": entries})))
 }
 
@@ -52,25 +49,23 @@ pub(super) fn detail(ctx: &Context) -> Result<Reply> {
     let nodes = ctx.cloud.nodes()?;
     let given = ctx.cloud.given()?;
     let of = |node: &row::Node| given.get(&node.id).copied().unwrap_or_default();
-    let entries: Vec<Value> = (1..)
-        .zip(&nodes)
-        .map(|(place, (node, up))| long(place, node, *up, of(node)))
-        .collect();
+    let each = nodes.iter();
+    let entries: Vec<Value> = each.map(|(node, up)| long(node, *up, of(node))).collect();
     Ok(Reply::ok(&json!({"hypervisors": entries})))
 }
 
 /// `GET /v2.1/os-hypervisors/{id}`
 pub(super) fn show(ctx: &Context) -> Result<Reply> {
-    let (place, node, up) = found(ctx)?;
+    let (node, up) = found(ctx)?;
     let given = ctx.cloud.given()?;
     let given = given.get(&node.id).copied().unwrap_or_default();
-    let view = long(place, &node, up, given);
+    let view = long(&node, up, given);
     Ok(Reply::ok(&json!({"hypervisor": view})))
 }
 
 /// `GET /v2.1/os-hypervisors/{id}/uptime`
 pub(super) fn uptime(ctx: &Context) -> Result<Reply> {
-    let (_, node, _) = found(ctx)?;
+    let (node, _) = found(ctx)?;
     Err(Error::NotImplemented(format!(
         "Node {} does not tell this cloud its uptime.",
         node.name
@@ -87,9 +82,9 @@ pub(super) fn aggregates(ctx: &Context) -> Result<Reply> {
 pub(super) fn services(ctx: &Context) -> Result<Reply> {
     ctx.caller.require_admin()?;
     let nodes = ctx.cloud.nodes()?;
-    let view = |(place, (node, up)): (u32, &(row::Node, bool))| {
+    let view = |(node, up): &(row::Node, bool)| {
         let mut view = json!({
-            "id": place, "binary": "nova-compute", "host": node.name, "zone": "nova",
+            "id": node.number, "binary": "nova-compute", "host": node.name, "zone": "nova",
             "status": "enabled", "state": if *up { "up" } else { "down" },
             "updated_at": time::bare_micros(node.seen_ms), "disabled_reason": null,
         });
@@ -98,34 +93,40 @@ pub(super) fn services(ctx: &Context) -> Result<Reply> {
         }
         view
     };
-    let entries: Vec<Value> = (1..).zip(&nodes).map(view).collect();
+    let entries: Vec<Value> = nodes.iter().map(view).collect();
     Ok(Reply::ok(&json!({"services": entries})))
 }
 
-/// The node a path names, by its place among the nodes.
-fn found(ctx: &Context) -> Result<(u32, row::Node, bool)> {
+/// `DELETE /v2.1/os-services/{id}`: of a node that will not come back.
+pub(super) fn forget(ctx: &Context) -> Result<Reply> {
+    let (node, _) = found(ctx)?;
+    ctx.cloud.forget_node(&ctx.caller, node.id)?;
+    Ok(Reply::no_content())
+}
+
+/// The node a path names by its number, and whether it is connected.
+fn found(ctx: &Context) -> Result<(row::Node, bool)> {
     let id = ctx.param("id");
     let missing = || Error::not_found(Kind::Node, id);
     if !ctx.caller.is_admin() {
         return Err(missing());
     }
-    let all = (1..).zip(ctx.cloud.nodes()?);
-    let mut all = all.map(|(place, (node, up))| (place, node, up));
-    all.find(|(place, _, _)| place.to_string() == id)
+    let mut all = ctx.cloud.nodes()?.into_iter();
+    all.find(|(node, _)| node.number.to_string() == id)
         .ok_or_else(missing)
 }
 
-fn short(place: u32, node: &row::Node, up: bool) -> Value {
+fn short(node: &row::Node, up: bool) -> Value {
     json!({
-        "id": place, "hypervisor_hostname": node.name,
+        "id": node.number, "hypervisor_hostname": node.name,
         "state": if up { "up" } else { "down" }, "status": "enabled",
     })
 }
 
-fn long(place: u32, node: &row::Node, up: bool, given: Given) -> Value {
+fn long(node: &row::Node, up: bool, given: Given) -> Value {
     let facts = &node.facts.0;
     let left = |has: u64, given: u64| has as i64 - given as i64;
-    let mut view = short(place, node, up);
+    let mut view = short(node, up);
     let more = json!({
         "hypervisor_type": hypervisor_type(facts), "hypervisor_version": version_number(&facts.qemu_version),
         "host_ip": "", "cpu_info": "",
@@ -135,7 +136,7 @@ fn long(place: u32, node: &row::Node, up: bool, given: Given) -> Value {
         "local_gb": facts.disk_gib, "local_gb_used": given.disk_gib,
         "free_disk_gb": left(facts.disk_gib, given.disk_gib),
         "disk_available_least": null, "current_workload": 0, "running_vms": given.servers,
-        "service": {"id": place, "host": node.name, "disabled_reason": null},
+        "service": {"id": node.number, "host": node.name, "disabled_reason": null},
     });
     if let (Some(view), Value::Object(more)) = (view.as_object_mut(), more) {
         view.extend(more);

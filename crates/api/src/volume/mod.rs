@@ -80,6 +80,7 @@ pub(crate) const ROUTES: Lines = &[
     (Method::POST, "/v3/snapshots", Plain(service::snapshot)),
     (Method::GET, "/v3/backups", Look(service::no_backups)),
     (Method::GET, "/v3/backups/detail", Look(service::no_backups)),
+    (Method::POST, "/v3/backups", Plain(service::backup)),
     (Method::GET, "/v3/limits", Look(quota::limits)),
     (
         Method::GET,
@@ -116,7 +117,7 @@ pub(crate) const ROUTES: Lines = &[
         "/v3/os-availability-zone",
         Look(service::zones),
     ),
-    (Method::GET, "/v3/os-services", Look(service::services)),
+    (Method::GET, "/v3/os-services", Plain(service::services)),
     (Method::GET, "/v3/extensions", Look(service::extensions)),
 ];
 

@@ -30,6 +30,13 @@ pub(super) fn no_backups(_: &Context) -> Result<Reply> {
     Ok(Reply::ok(&json!({"backups": []})))
 }
 
+/// `POST /v3/backups`
+pub(super) fn backup(_: &Context) -> Result<Reply> {
+    Err(Error::invalid(
+        "Backups of volumes are not available in this cloud yet.",
+    ))
+}
+
 /// `GET /v3/extensions`
 pub(super) fn extensions(_: &Context) -> Result<Reply> {
     Ok(Reply::ok(&json!({"extensions": []})))

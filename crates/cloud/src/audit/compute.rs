@@ -23,9 +23,10 @@ pub(super) fn findings(rows: &Rows) -> Vec<Finding> {
 fn placed(server: &row::Server, nodes: &BTreeSet<NodeId>) -> Option<Finding> {
     let id = server.id;
     match server.node_id {
-        Some(node) if !nodes.contains(&node) => Some(contradiction(
+        // A node that was forgotten leaves its servers in error.
+        Some(node) if !nodes.contains(&node) && server.fault.is_none() => Some(contradiction(
             format!("server {id} is on node {node}, of which there is no record"),
-            "nothing runs it, and nothing can take it away",
+            "nothing runs it, and no fault says why",
         )),
         None if server.fault.is_none() => Some(contradiction(
             format!("server {id} is on no node, and no fault says why"),

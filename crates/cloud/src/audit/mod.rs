@@ -44,6 +44,7 @@ struct Rows {
     floating_ips: Vec<row::FloatingIp>,
     rules: Vec<row::Rule>,
     groups: Vec<row::SecurityGroup>,
+    server_groups: Vec<row::ServerGroup>,
     servers: Vec<row::Server>,
     volumes: Vec<row::Volume>,
     attachments: Vec<row::Attachment>,
@@ -107,6 +108,7 @@ impl Rows {
             floating_ips: tx.list(&all)?,
             rules: tx.list(&all)?,
             groups: tx.list(&all)?,
+            server_groups: tx.list(&all)?,
             servers: tx.list(&all)?,
             volumes: tx.list(&all)?,
             attachments: tx.list(&all)?,
@@ -169,6 +171,7 @@ fn owned(rows: &Rows) -> Vec<Finding> {
         routers project_id "router",
         floating_ips project_id "floating IP",
         groups project_id "security group",
+        server_groups project_id "server group",
     }
     found
 }

@@ -22,19 +22,18 @@ pub(super) fn findings(rows: &Rows) -> Vec<Finding> {
 
 fn placed(volume: &row::Volume, rows: &Rows) -> Option<Finding> {
     let id = volume.id;
-    let what = match volume.node_id {
-        Some(node) if !rows.nodes.iter().any(|n| n.id == node) => {
-            format!("volume {id} is on node {node}, of which there is no record")
-        }
-        None if volume.fault.is_none() => {
-            format!("volume {id} is on no node, and no fault says why")
-        }
-        _ => return None,
-    };
-    Some(contradiction(
-        what,
-        "nothing makes it, and nothing can take it away",
-    ))
+    match volume.node_id {
+        Some(node) if !rows.nodes.iter().any(|n| n.id == node) => Some(Finding::new(
+            format!("volume {id} is on node {node}, which was removed from this cloud"),
+            "nothing serves it",
+            "bring the node back, or delete the volume",
+        )),
+        None if volume.fault.is_none() => Some(contradiction(
+            format!("volume {id} is on no node, and no fault says why"),
+            "nothing makes it",
+        )),
+        _ => None,
+    }
 }
 
 /// The materialised status must be what the pure function gives.

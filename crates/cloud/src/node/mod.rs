@@ -1,5 +1,8 @@
 //! The controller's end of the node protocol: who is connected, what each must hear, what it said.
 
+mod forget;
+mod room;
+
 use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,13 +11,14 @@ use std::time::Duration;
 
 use link::{Answer, FromNode, Question, ToNode};
 use model::{Change, Error, Key, NodeFacts, NodeId, Result, ServerId};
-use store::{Amount, Field, Json, Query, Tx, row};
+use store::{Field, Json, Order, Query, Tx, row};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::place::{Candidate, Wish};
 use crate::{Cloud, now_ms};
 use crate::{attachment, document};
+
+pub use room::Given;
 
 /// How long a question to a node may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
@@ -33,17 +37,9 @@ struct Connected {
     /// Tells this connection from an earlier or later one of the same node.
     number: u64,
     facts: NodeFacts,
+    /// When it last said something.
+    heard_ms: i64,
     ask: mpsc::UnboundedSender<ToNode>,
-}
-
-/// What servers were given of a node.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Given {
-    /// How many there are.
-    pub servers: u64,
-    pub vcpus: u64,
-    pub ram_mib: u64,
-    pub disk_gib: u64,
 }
 
 impl Cloud {
@@ -66,7 +62,12 @@ impl Cloud {
         self.greet(&facts).map_err(io::Error::other)?;
         let (ask, mut asked) = mpsc::unbounded_channel();
         let number = self.inner.nodes.next.fetch_add(1, Ordering::Relaxed);
-        let connected = Connected { number, facts, ask };
+        let connected = Connected {
+            number,
+            facts,
+            heard_ms: now_ms(),
+            ask,
+        };
         // A node that dials again before its old connection was seen to end replaces it: the old
         // one ends with the sender that is dropped here.
         lock(&self.inner.nodes.connected).insert(node, connected);
@@ -93,10 +94,9 @@ impl Cloud {
             ended = hear => ended,
             ended = tell => ended,
         };
-        let mut connected = lock(&self.inner.nodes.connected);
-        if connected.get(&node).is_some_and(|c| c.number == number) {
-            connected.remove(&node);
-            self.inner.nodes.comings.send_modify(|n| *n += 1);
+        if let Some(heard_ms) = self.inner.nodes.part(node, number) {
+            let seen = self.store().write(|tx| seen(tx, node, heard_ms));
+            seen.map_err(io::Error::other)?;
         }
         ended
     }
@@ -112,33 +112,19 @@ impl Cloud {
         let _ = comings.wait_for(|count| *count > 0).await;
     }
 
-    /// The nodes on record, with whether each is connected.
+    /// The nodes on record in the order of their numbers, with whether each is connected. When one
+    /// that is connected was last heard changes without a commit.
     pub fn nodes(&self) -> Result<Vec<(row::Node, bool)>> {
-        let nodes: Vec<row::Node> = self.store().read(|tx| tx.list(&Query::all()))?;
+        let mut query = Query::all();
+        query.order = vec![("number", Order::Ascending)];
+        let nodes: Vec<row::Node> = self.store().read(|tx| tx.list(&query))?;
         let connected = lock(&self.inner.nodes.connected);
-        Ok(nodes
-            .into_iter()
-            .map(|n| (connected.contains_key(&n.id), n))
-            .map(|(up, n)| (n, up))
-            .collect())
-    }
-
-    /// What the servers on each node that has some were given of it.
-    pub fn given(&self) -> Result<HashMap<NodeId, Given>> {
-        let columns = ["vcpus", "ram_mib", "disk_gib"];
-        let sums = |tx: &Tx<'_>| tx.sums_by::<row::Server, NodeId, 3>("node_id", columns);
-        let given = self.store().read(sums)?.into_iter();
-        Ok(given
-            .map(|(node, (servers, [vcpus, ram_mib, disk_gib]))| {
-                let given = Given {
-                    servers,
-                    vcpus,
-                    ram_mib,
-                    disk_gib,
-                };
-                (node, given)
-            })
-            .collect())
+        let now = |mut node: row::Node| {
+            let up = connected.get(&node.id);
+            node.seen_ms = up.map_or(node.seen_ms, |c| c.heard_ms);
+            (node, up.is_some())
+        };
+        Ok(nodes.into_iter().map(now).collect())
     }
 
     /// Whether a node is connected now.
@@ -154,11 +140,13 @@ impl Cloud {
                 facts: Json(facts.clone()),
                 reached: 0,
                 seen_ms: now_ms(),
+                number: 0,
             };
             match tx.node(facts.id)? {
                 Some(known) => {
                     tx.update(&row::Node {
                         reached: known.reached,
+                        number: known.number,
                         ..node
                     })?;
                     match known.facts.0.portals == facts.portals {
@@ -166,7 +154,11 @@ impl Cloud {
                         false => attachment::portals_changed(tx, facts.id),
                     }
                 }
-                None => tx.insert(&node),
+                None => {
+                    let number = last_number(tx)? + 1;
+                    tx.insert(&row::Node { number, ..node })?;
+                    forget::take_back(tx, facts.id)
+                }
             }
         })
     }
@@ -251,7 +243,11 @@ impl Cloud {
 
     async fn hear(&self, node: NodeId, reader: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
         loop {
-            match link::receive(reader).await? {
+            let message = link::receive(reader).await?;
+            if let Some(connected) = lock(&self.inner.nodes.connected).get_mut(&node) {
+                connected.heard_ms = now_ms();
+            }
+            match message {
                 FromNode::Seen(seen) => {
                     // What is lost here is said again when the node has dialled again.
                     if let Err(e) = self.observe(node, &seen) {
@@ -290,78 +286,16 @@ impl Cloud {
 }
 
 impl Nodes {
-    /// The connected nodes, with the memory each has left and those of a wish's servers that are
-    /// on it.
-    pub(crate) fn candidates(&self, tx: &Tx<'_>, wish: &Wish) -> Result<Vec<Candidate>> {
-        let connected: Vec<(NodeId, String, u64)> = lock(&self.connected)
-            .iter()
-            .map(|(id, c)| (*id, c.facts.name.clone(), c.facts.ram_mib))
-            .collect();
-        let named = wish.same_host.iter().chain(&wish.different_host);
-        let named = named.chain(wish.group.iter().flat_map(|g| &g.members));
-        let ids: Vec<_> = named.map(Field::to_value).collect();
-        let servers: Vec<row::Member> = match ids.is_empty() {
-            true => Vec::new(),
-            false => tx.list(&Query::all().one_of("id", ids))?,
+    /// A connection has ended; when it was last heard, unless another has taken its place.
+    fn part(&self, node: NodeId, number: u64) -> Option<i64> {
+        let mut connected = lock(&self.connected);
+        let heard_ms = match connected.get(&node) {
+            Some(c) if c.number == number => c.heard_ms,
+            _ => return None,
         };
-        let given = tx.sums_by::<row::Server, NodeId, 1>("node_id", ["ram_mib"])?;
-        let candidate = |(id, name, ram): (NodeId, String, u64)| {
-            let used = given.get(&id).map_or(0, |(_, [ram])| *ram);
-            let here = servers.iter().filter(|s| s.node_id == Some(id));
-            Candidate {
-                id,
-                name,
-                ram_left: ram.saturating_sub(used),
-                servers: here.map(|s| s.id).collect(),
-            }
-        };
-        Ok(connected.into_iter().map(candidate).collect())
-    }
-
-    /// The node for a new volume: the connected one that keeps volumes and has the most room left.
-    /// The reason when none has enough, in the words a client will read.
-    pub(crate) fn place_volume(
-        &self,
-        tx: &Tx<'_>,
-        size_gib: u32,
-    ) -> Result<Result<NodeId, String>> {
-        let keepers: Vec<(NodeId, u64)> = lock(&self.connected)
-            .iter()
-            .filter(|(_, c)| !c.facts.portals.is_empty())
-            .map(|(id, c)| (*id, c.facts.disk_gib))
-            .collect();
-        if keepers.is_empty() {
-            return Ok(Err(
-                "No valid host was found. No node that keeps volumes is connected to this cloud."
-                    .into(),
-            ));
-        }
-        let given = tx.sums_by::<row::Volume, NodeId, 1>("node_id", ["size_gib"])?;
-        let left = |(id, disk_gib): (NodeId, u64)| {
-            let used = given.get(&id).map_or(0, |(_, [size])| *size);
-            (disk_gib.saturating_sub(used), id)
-        };
-        let roomy = keepers.into_iter().map(left);
-        let roomy = roomy.filter(|(left, _)| *left >= u64::from(size_gib));
-        Ok(roomy.max_by_key(|(left, _)| *left).map(|(_, id)| id).ok_or_else(|| {
-            format!("No valid host was found. No connected node has {size_gib} GiB of disk left for volumes.")
-        }))
-    }
-
-    /// # Errors
-    /// `Invalid` when a volume's node is not connected, or has less room left.
-    pub(crate) fn require_room(&self, tx: &Tx<'_>, node: NodeId, more_gib: u32) -> Result<()> {
-        let disk = lock(&self.connected).get(&node).map(|c| c.facts.disk_gib);
-        let disk = disk.ok_or_else(|| {
-            Error::invalid("The node that keeps the volume is not connected: try again when it is.")
-        })?;
-        let left = disk.saturating_sub(volumes_on(tx, node)?);
-        match left >= u64::from(more_gib) {
-            true => Ok(()),
-            false => Err(Error::invalid(format!(
-                "The node that keeps the volume has {left} GiB left, and {more_gib} GiB more are wanted."
-            ))),
-        }
+        connected.remove(&node);
+        self.comings.send_modify(|n| *n += 1);
+        Some(heard_ms)
     }
 
     /// Asks a node for a guest's console.
@@ -402,13 +336,22 @@ impl Nodes {
     }
 }
 
-/// GiB of all volumes on a node.
-fn volumes_on(tx: &Tx<'_>, node: NodeId) -> Result<u64> {
-    tx.amount(Amount::sum::<row::Volume>(
-        "size_gib",
-        "node_id",
-        node.to_value(),
-    ))
+fn last_number(tx: &Tx<'_>) -> Result<u64> {
+    let mut last = Query::all();
+    last.order = vec![("number", Order::Descending)];
+    last.limit = Some(1);
+    Ok(tx.list::<row::Node>(&last)?.first().map_or(0, |n| n.number))
+}
+
+/// Writes down when a node was last heard.
+fn seen(tx: &mut Tx<'_>, node: NodeId, heard_ms: i64) -> Result<()> {
+    match tx.node(node)? {
+        Some(known) => tx.update(&row::Node {
+            seen_ms: heard_ms,
+            ..known
+        }),
+        None => Ok(()),
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

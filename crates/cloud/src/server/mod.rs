@@ -29,8 +29,7 @@ pub use tag::{ServerTagChange, ServerTagFilter, split_tags};
 pub use view::{NamePattern, ServerAddress, ServerFilter, ServerView};
 
 pub(crate) use boot::image_file;
-pub(crate) use state::set_status;
-pub(crate) use state::stop_waiting;
+pub(crate) use state::{find_again, lose, set_status, stop_waiting};
 use state::{remove, save};
 use view::views;
 
@@ -75,10 +74,15 @@ impl Cloud {
         caller.require_member()?;
         self.store().write(|tx| {
             let mut server = unlocked(tx, caller, id)?;
-            match server.node_id {
-                None => remove(tx, &server),
-                Some(_) if server.deleting => Ok(()),
-                Some(_) => {
+            // What no node has, or one that was forgotten, no node takes away.
+            let held = match server.node_id {
+                Some(node) => tx.node(node)?.is_some(),
+                None => false,
+            };
+            match held {
+                false => remove(tx, &server),
+                true if server.deleting => Ok(()),
+                true => {
                     server.deleting = true;
                     log::record(tx, caller, id, "delete", None)?;
                     save(tx, &mut server)

@@ -184,6 +184,29 @@ pub(crate) fn stop_waiting(
     log::settle(tx, &server)
 }
 
+/// Why a server is in error whose node was forgotten.
+const LOST: &str =
+    "Its node was removed from this cloud: delete the server, or bring the node back.";
+
+/// A server's node will not come back: one that was to go has gone, another is in error.
+pub(crate) fn lose(tx: &mut Tx<'_>, mut server: row::Server) -> Result<()> {
+    if server.deleting {
+        return remove(tx, &server);
+    }
+    server.fault.get_or_insert_with(|| LOST.to_owned());
+    save(tx, &mut server)?;
+    log::settle(tx, &server)
+}
+
+/// A server's node has come back all the same.
+pub(crate) fn find_again(tx: &mut Tx<'_>, mut server: row::Server) -> Result<()> {
+    if server.fault.as_deref() == Some(LOST) {
+        server.fault = None;
+        save(tx, &mut server)?;
+    }
+    Ok(())
+}
+
 fn server_on(tx: &Tx<'_>, node: NodeId, id: &ServerId) -> Result<Option<row::Server>> {
     let server: Option<row::Server> = tx.find(id.to_value())?;
     Ok(server.filter(|s| s.node_id == Some(node)))

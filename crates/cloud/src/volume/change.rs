@@ -97,7 +97,12 @@ impl Cloud {
 
 /// Wants a volume gone that nothing has.
 pub(crate) fn delete(tx: &mut Tx<'_>, volume: &mut row::Volume) -> Result<()> {
-    if volume.node_id.is_none() {
+    // What no node has, or one that was forgotten, no node takes away.
+    let kept = match volume.node_id {
+        Some(node) => tx.node(node)?.is_some(),
+        None => false,
+    };
+    if !kept {
         return remove(tx, volume);
     }
     volume.deleting = true;

@@ -810,6 +810,7 @@ async fn no_route_is_left_out() {
         "PATCH /image/v2/images/{id}",
         // Whatever it holds, it is refused.
         "POST /volume/v3/snapshots",
+        "POST /volume/v3/backups",
         "PUT /compute/v2.1/servers/{id}/os-volume_attachments/{volume}",
     ];
     for route in api::Routes::new().all() {

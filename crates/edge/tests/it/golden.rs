@@ -333,6 +333,7 @@ async fn nodes() {
 #[tokio::test]
 async fn networks() {
     let mut s = scene(Person::Member).await;
+    let _node = s.cloud.node("n1").await;
     let body = json!({"network": {"name": "net", "mtu": 1400}});
     let net = s
         .life(

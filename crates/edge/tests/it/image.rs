@@ -337,6 +337,7 @@ async fn a_restart_voids_what_was_half_done() {
     let cloud = TestCloud::start().await;
     let member = cloud.member().await;
     let id = cloud.image(&member, "kept").await;
+    // The first as a deletion leaves it that ended between its commit and the file.
     for stray in [SOMEONE, "stray", &format!("{id}.part")] {
         std::fs::write(cloud.images().join(stray), "x").unwrap();
     }

@@ -8,6 +8,7 @@ mod body;
 mod dual;
 mod fields;
 mod floating_ip;
+mod forget;
 mod golden;
 mod image;
 mod image_format;

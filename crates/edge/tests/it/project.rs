@@ -1,5 +1,6 @@
 //! Projects.
 
+use model::ServerGroupId;
 use serde_json::json;
 use testkit::{Person, TestCloud};
 
@@ -55,5 +56,21 @@ async fn what_is_of_no_project_is_found() {
     let made = world.admin.post("/network/v2.0/networks", body).await;
     let network = id(&made.expect(201));
     let what = format!("network {network} is of project nowhere, which is not there");
-    assert_eq!(found(), [what]);
+    assert_eq!(found(), std::slice::from_ref(&what));
+    // No request can make one for another project.
+    let group = store::row::ServerGroup {
+        id: ServerGroupId::random(),
+        project_id: "nowhere".into(),
+        user_id: "u".into(),
+        name: "g".to_owned(),
+        policy: "affinity".to_owned(),
+        created_ms: 0,
+    };
+    let store = world.cloud.cloud.store();
+    store.write(|tx| tx.insert(&group)).unwrap();
+    let other = format!(
+        "server group {} is of project nowhere, which is not there",
+        group.id
+    );
+    assert_eq!(found(), [what, other]);
 }

@@ -55,7 +55,7 @@ impl Scene {
     }
 
     async fn external(&self, cidr: &str) -> (String, String) {
-        let body = json!({"network": {"name": "ext", "router:external": true, "provider:physical_network": cidr}});
+        let body = json!({"network": {"name": "ext", "router:external": true}});
         let made = self
             .admin
             .post("/network/v2.0/networks", body)

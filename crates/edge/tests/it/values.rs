@@ -224,10 +224,18 @@ async fn networks() {
         ),
         make(json!({"provider:segmentation_id": 7}), 400),
         make(json!({"provider:physical_network": ""}), 400),
+        make(json!({"provider:physical_network": "nowhere"}), 400),
     ];
     check(&world, &world.admin, cases).await;
-    let flat = json!({"network": {"provider:physical_network": "physnet1"}});
     let path = "/network/v2.0/networks";
+    let nowhere = json!({"network": {"provider:physical_network": "nowhere"}});
+    let refused = world.admin.post(path, nowhere).await.expect(400);
+    let why = refused["NeutronError"]["message"].as_str().unwrap();
+    assert!(
+        why.contains("'nowhere' unknown") && why.contains("physnet1"),
+        "{why}"
+    );
+    let flat = json!({"network": {"provider:physical_network": "physnet1"}});
     world.admin.post(path, flat.clone()).await.expect(201);
     shape::error(
         &world.admin.post(path, flat).await,

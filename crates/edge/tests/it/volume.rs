@@ -303,6 +303,9 @@ async fn what_this_cloud_does_not_have_is_refused_in_a_sentence() {
     let snapshot = json!({"snapshot": {"volume_id": id}});
     let answer = s.member.post("/volume/v3/snapshots", snapshot).await;
     shape::error(&answer, 400, "no snapshots");
+    let backup = json!({"backup": {"volume_id": id}});
+    let answer = s.member.post("/volume/v3/backups", backup).await;
+    shape::error(&answer, 400, "no backups");
     testkit::assert_same(&before, &s.cloud.dump(), "bad requests");
 }
 
