@@ -214,6 +214,12 @@ fn refused(world: &World, guest: &crate::world::Guest, port: PortId, counter: &s
     });
 }
 
+/// Waits until what a guest sent before has been judged: frames keep their order, and this one counts.
+fn heard_out(world: &World, guest: &crate::world::Guest, port: PortId) {
+    let last = "ether('fa:16:3e:ff:ff:ff', 0x86dd, icmp6('fe80::1', 'ff02::1', 128, bytes(4)))";
+    refused(world, guest, port, "spoofed_mac", last);
+}
+
 #[test]
 fn a_guest_cannot_pretend() {
     let mut world = World::new();
@@ -332,6 +338,7 @@ fn who_comes_first_owns_an_address() {
     // Another, learned from Duplicate Address Detection alone.
     let probe = "ether('fa:16:3e:00:00:01', 0x86dd, icmp6('::', 'ff02::1:ff00:88', 135, bytes(4) + ip('2001:db8:1::88')))";
     first.send(probe);
+    heard_out(&world, &first, a);
     let echo = echo.replace("::77", "::88");
     refused(&world, &second, b, "spoofed_source", &echo);
 
@@ -351,7 +358,7 @@ fn who_comes_first_owns_an_address() {
     second.shell("ip -6 address add 2001:db8:1::88 dev eth0 nodad");
     let before = world.counter(network, "bridge", "spoofed_source");
     second.send(&echo);
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    heard_out(&world, &second, b);
     assert_eq!(world.counter(network, "bridge", "spoofed_source"), before);
 }
 
