@@ -1,0 +1,219 @@
+//! Network's golden JSON.
+
+use serde_json::{Value, json};
+use testkit::Person;
+
+use super::scene;
+use crate::world::{id, network, subnet};
+
+#[tokio::test]
+async fn networks() {
+    let mut s = scene(Person::Member).await;
+    let _node = s.cloud.node("n1").await;
+    let body = json!({"network": {"name": "net", "mtu": 1400}});
+    let net = s
+        .life(
+            "/network/v2.0/networks",
+            body,
+            &["?limit=1", "?fields=id&fields=name"],
+        )
+        .await;
+    s.talk
+        .say(
+            "PUT",
+            &format!("/network/v2.0/networks/{net}"),
+            Some(json!({"network": {"name": "new"}})),
+        )
+        .await;
+    let admin = s.cloud.admin().await;
+    s.talk.client(admin);
+    let body = json!({"network": {"name": "ext", "router:external": true, "provider:physical_network": "physnet1"}});
+    s.talk
+        .say("POST", "/network/v2.0/networks", Some(body))
+        .await;
+    s.talk
+        .say("DELETE", &format!("/network/v2.0/networks/{net}"), None)
+        .await;
+    s.talk
+        .say("GET", "/network/v2.0/extensions/router", None)
+        .await;
+    s.done("network");
+}
+
+#[tokio::test]
+async fn subnets() {
+    let mut s = scene(Person::Member).await;
+    let member = s.member().await;
+    let net = id(&member
+        .post("/network/v2.0/networks", json!({"network": {}}))
+        .await
+        .expect(201));
+    let body = json!({"subnet": {
+        "name": "auto", "network_id": net, "ip_version": 6, "cidr": "2001:db8:a::/64",
+        "ipv6_ra_mode": "slaac", "ipv6_address_mode": "slaac",
+        "dns_nameservers": ["2001:db8::53"],
+        "host_routes": [{"destination": "2001:db8:b::/64", "nexthop": "2001:db8:a::9"}],
+    }});
+    let one = s.life("/network/v2.0/subnets", body, &[]).await;
+    s.talk
+        .say(
+            "PUT",
+            &format!("/network/v2.0/subnets/{one}"),
+            Some(json!({"subnet": {"gateway_ip": null}})),
+        )
+        .await;
+    s.talk
+        .say("DELETE", &format!("/network/v2.0/subnets/{one}"), None)
+        .await;
+    let body = json!({"subnet": {
+        "name": "four", "network_id": net, "ip_version": 4, "cidr": "192.0.2.0/24",
+        "dns_nameservers": ["192.0.2.53"],
+        "host_routes": [{"destination": "198.51.100.0/24", "nexthop": "192.0.2.9"}],
+    }});
+    s.talk
+        .say("POST", "/network/v2.0/subnets", Some(body))
+        .await;
+    s.done("subnet");
+}
+
+#[tokio::test]
+async fn ports() {
+    let mut s = scene(Person::Member).await;
+    let member = s.member().await;
+    let (net, _) = network(&member, "net", "2001:db8:a::/64").await;
+    subnet(
+        &member,
+        &net,
+        json!({"cidr": "2001:db8:b::/64", "ipv6_ra_mode": "slaac", "ipv6_address_mode": "slaac"}),
+    )
+    .await;
+    let body = json!({"port": {
+        "name": "p", "network_id": net, "mac_address": "fa:16:3e:00:00:01",
+        "fixed_ips": [{"ip_address": "2001:db8:a::77"}],
+        "allowed_address_pairs": [{"ip_address": "2001:db8:c::/64"}],
+    }});
+    let port = s.life("/network/v2.0/ports", body, &[]).await;
+    let body = json!({"port": {"security_groups": [], "allowed_address_pairs": [], "port_security_enabled": false}});
+    s.talk
+        .say("PUT", &format!("/network/v2.0/ports/{port}"), Some(body))
+        .await;
+    let admin = s.cloud.admin().await;
+    s.talk.client(admin);
+    s.talk
+        .say("GET", &format!("/network/v2.0/ports/{port}"), None)
+        .await;
+    s.talk
+        .say("DELETE", &format!("/network/v2.0/ports/{port}"), None)
+        .await;
+    s.done("port");
+}
+
+#[tokio::test]
+async fn routers() {
+    let mut s = scene(Person::Admin).await;
+    let admin = s.cloud.admin().await;
+    let body = json!({"network": {"router:external": true}});
+    let ext = id(&admin.post("/network/v2.0/networks", body).await.expect(201));
+    subnet(&admin, &ext, json!({"cidr": "2001:db8:e::/64"})).await;
+    let (_, inside) = network(&admin, "net", "2001:db8:a::/64").await;
+    let body = json!({"router": {"name": "r", "external_gateway_info": {
+        "network_id": ext, "external_fixed_ips": [{"ip_address": "2001:db8:e::77"}],
+    }}});
+    let router = s.life("/network/v2.0/routers", body, &[]).await;
+    let one = format!("/network/v2.0/routers/{router}");
+    let leg = Some(json!({"subnet_id": inside}));
+    s.talk
+        .say("PUT", &format!("{one}/add_router_interface"), leg.clone())
+        .await;
+    let routes = json!({"router": {"routes": [{"destination": "2001:db8:9::/64", "nexthop": "2001:db8:a::9"}]}});
+    s.talk.say("PUT", &one, Some(routes)).await;
+    s.talk
+        .say(
+            "PUT",
+            &one,
+            Some(json!({"router": {"routes": [], "external_gateway_info": null}})),
+        )
+        .await;
+    s.talk
+        .say("PUT", &format!("{one}/remove_router_interface"), leg)
+        .await;
+    s.talk.say("DELETE", &one, None).await;
+    s.done("router");
+}
+
+#[tokio::test]
+async fn floating_ips() {
+    let mut s = scene(Person::Admin).await;
+    let admin = s.cloud.admin().await;
+    let body = json!({"network": {"router:external": true}});
+    let ext = id(&admin.post("/network/v2.0/networks", body).await.expect(201));
+    subnet(&admin, &ext, json!({"cidr": "203.0.113.0/24"})).await;
+    let (net, inside) = network(&admin, "net", "192.0.2.0/24").await;
+    let body = json!({"router": {"external_gateway_info": {"network_id": ext}}});
+    let router = id(&admin.post("/network/v2.0/routers", body).await.expect(201));
+    let leg = format!("/network/v2.0/routers/{router}/add_router_interface");
+    admin
+        .put(&leg, json!({"subnet_id": inside}))
+        .await
+        .expect(200);
+    let body = json!({"port": {"network_id": net, "mac_address": "fa:16:3e:00:00:01"}});
+    let port = id(&admin.post("/network/v2.0/ports", body).await.expect(201));
+    let body = json!({"floatingip": {
+        "floating_network_id": ext, "floating_ip_address": "203.0.113.77", "description": "web",
+    }});
+    let one = s.life("/network/v2.0/floatingips", body, &[]).await;
+    let one = format!("/network/v2.0/floatingips/{one}");
+    for target in [json!(port), Value::Null] {
+        let body = json!({"floatingip": {"port_id": target}});
+        s.talk.say("PUT", &one, Some(body)).await;
+    }
+    s.talk.say("DELETE", &one, None).await;
+    s.done("floating_ip");
+}
+
+#[tokio::test]
+async fn security_groups() {
+    let mut s = scene(Person::Member).await;
+    let body = json!({"security_group": {"name": "web", "description": "sites"}});
+    let made = s
+        .talk
+        .say("POST", "/network/v2.0/security-groups", Some(body))
+        .await;
+    let group = id(&made);
+    let body = json!({"security_group_rule": {
+        "security_group_id": group, "direction": "ingress", "protocol": "tcp",
+        "port_range_min": 443, "port_range_max": 443, "remote_ip_prefix": "2001:db8::/32",
+    }});
+    let rules = "/network/v2.0/security-group-rules";
+    let made = s.talk.say("POST", rules, Some(body)).await;
+    let rule = id(&made);
+    s.talk.say("GET", &format!("{rules}/{rule}"), None).await;
+    s.talk
+        .say("GET", &format!("{rules}?security_group_id={group}"), None)
+        .await;
+    s.talk
+        .say(
+            "GET",
+            &format!("/network/v2.0/security-groups/{group}"),
+            None,
+        )
+        .await;
+    s.talk
+        .say("GET", "/network/v2.0/security-groups?name=default", None)
+        .await;
+    s.talk
+        .say(
+            "DELETE",
+            &format!("/network/v2.0/security-group-rules/{rule}"),
+            None,
+        )
+        .await;
+    s.talk
+        .say(
+            "DELETE",
+            &format!("/network/v2.0/security-groups/{group}"),
+            None,
+        )
+        .await;
+    s.done("security_group");
+}
