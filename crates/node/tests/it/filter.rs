@@ -369,10 +369,10 @@ fn nobody_owns_a_whole_subnet() {
     let a = world.port(network, "2001:db8:1::a");
     world.pass();
     let guest = world.guest(a);
-    for i in 0..40 {
-        let packet = format!("icmp6('2001:db8:1::1:{i:x}', 'ff02::1', 128, bytes(4))");
-        guest.send(&format!("ether('fa:16:3e:00:00:01', 0x86dd, {packet})"));
-    }
+    let packet = "icmp6(f'2001:db8:1::1:{i:x}', 'ff02::1', 128, bytes(4))";
+    guest.send_each(&format!(
+        "[ether('fa:16:3e:00:00:01', 0x86dd, {packet}) for i in range(40)]"
+    ));
     eventually("the limit", || {
         world.counter(network, "bridge", "full") == 8
     });

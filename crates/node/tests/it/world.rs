@@ -259,9 +259,14 @@ impl Guest {
 
     /// Sends one frame, written as a Python expression of bytes.
     pub(crate) fn send(&self, frame: &str) {
+        self.send_each(&format!("[{frame}]"));
+    }
+
+    /// Sends frames, one after another: a Python expression of several bytes.
+    pub(crate) fn send_each(&self, frames: &str) {
         let script = format!(
             "{FRAMES}\ns = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)\n\
-             s.bind(('eth0', 0))\ns.send({frame})"
+             s.bind(('eth0', 0))\nfor frame in {frames}: s.send(frame)"
         );
         let name = self.ns.name();
         let python = ["netns", "exec", name, "python3", "-c", &script];
