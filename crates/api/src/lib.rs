@@ -10,6 +10,7 @@ mod dialect;
 mod identity;
 mod image;
 mod json;
+mod metadata;
 mod microversion;
 mod network;
 mod page;

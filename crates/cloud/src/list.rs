@@ -1,7 +1,7 @@
 //! Lists as clients ask for them: filters, order, marker, limit.
 
-use model::{Error, Kind, Result};
-use store::{ColumnType, Order, Query, Row, Tx, Value, value_of};
+use model::{Caller, Error, Kind, Result, Scope};
+use store::{ColumnType, Field, Order, Query, Row, Tx, Value, value_of};
 
 /// The largest page, whatever a client asks for.
 pub const MAX_PAGE: u64 = 1000;
@@ -117,6 +117,22 @@ impl Page {
     pub fn take(&mut self, column: &str) -> Option<Vec<String>> {
         let place = self.filters.iter().position(|(name, _)| name == column)?;
         Some(self.filters.remove(place).1)
+    }
+}
+
+/// The project that a caller's list is of; `Null`, which no row has, without one.
+pub(crate) fn project_of(caller: &Caller) -> Value {
+    match &caller.scope {
+        Scope::Project(project) => project.to_value(),
+        _ => Value::Null,
+    }
+}
+
+/// A list of what is the caller's project's, or of `all` where the caller may see all.
+pub(crate) fn owned(query: Query, caller: &Caller, all: bool) -> Query {
+    match all && caller.is_admin() {
+        true => query,
+        false => query.seen_by("project_id", project_of(caller)),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Server groups: servers that are to share a node, or not to.
 
-use model::{Caller, Error, Kind, Result, Scope, ServerGroupId, ServerId};
-use store::{Field, Query, Tx, Value, row};
+use model::{Caller, Error, Kind, Result, ServerGroupId, ServerId};
+use store::{Field, Query, Tx, row};
 
 use crate::list::{self, Page};
 use crate::place::{Group, Policy};
@@ -36,13 +36,7 @@ impl Cloud {
     ) -> Result<Vec<ServerGroupView>> {
         let mut query = page.query::<row::ServerGroup>()?;
         query.limit = query.limit.map(|limit| limit + u64::from(offset));
-        if !(all_projects && caller.is_admin()) {
-            let project = match &caller.scope {
-                Scope::Project(project) => project.to_value(),
-                _ => Value::Null,
-            };
-            query = query.seen_by("project_id", project);
-        }
+        let query = list::owned(query, caller, all_projects);
         self.store().read(|tx| {
             let mut groups: Vec<row::ServerGroup> = list::run(tx, &query)?;
             groups.drain(..groups.len().min(offset as usize));

@@ -2,35 +2,22 @@
 
 use http::StatusCode;
 use model::{Error, Kind, Result};
-use serde::Deserialize;
-use serde_json::json;
 use store::row;
 
 use super::volumes::id;
 use crate::context::Context;
+use crate::metadata;
 use crate::reply::Reply;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Body {
-    metadata: row::Metadata,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct MetaBody {
-    meta: row::Metadata,
-}
 
 /// `GET /v3/volumes/{id}/metadata`
 pub(super) fn list(ctx: &Context) -> Result<Reply> {
     let view = ctx.cloud.get_volume(&ctx.caller, &id(ctx)?)?;
-    Ok(Reply::ok(&json!({"metadata": view.volume.metadata.0})))
+    Ok(metadata::all(&view.volume.metadata.0))
 }
 
 /// `POST /v3/volumes/{id}/metadata`
 pub(super) fn add(ctx: &Context) -> Result<Reply> {
-    let more = ctx.json::<Body>()?.metadata;
+    let more = metadata::given(ctx)?;
     change(ctx, |metadata| {
         metadata.extend(more.clone());
         Ok(())
@@ -39,7 +26,7 @@ pub(super) fn add(ctx: &Context) -> Result<Reply> {
 
 /// `PUT /v3/volumes/{id}/metadata`
 pub(super) fn replace(ctx: &Context) -> Result<Reply> {
-    let new = ctx.json::<Body>()?.metadata;
+    let new = metadata::given(ctx)?;
     change(ctx, |metadata| {
         metadata.clone_from(&new);
         Ok(())
@@ -49,27 +36,18 @@ pub(super) fn replace(ctx: &Context) -> Result<Reply> {
 /// `GET /v3/volumes/{id}/metadata/{key}`
 pub(super) fn show(ctx: &Context) -> Result<Reply> {
     let view = ctx.cloud.get_volume(&ctx.caller, &id(ctx)?)?;
-    let key = ctx.param("key");
-    let value = view.volume.metadata.0.get(key);
-    let value = value.ok_or_else(|| no_such(key))?;
-    Ok(Reply::ok(&json!({"meta": {key: value}})))
+    metadata::one(ctx, &view.volume.metadata.0)
 }
 
 /// `PUT /v3/volumes/{id}/metadata/{key}`
 pub(super) fn set(ctx: &Context) -> Result<Reply> {
-    let meta = ctx.json::<MetaBody>()?.meta;
-    let key = ctx.param("key");
-    ctx.cloud.get_volume(&ctx.caller, &id(ctx)?)?;
-    if meta.len() != 1 || !meta.contains_key(key) {
-        return Err(Error::invalid(format!(
-            "meta must hold just the key that the path names: {key}"
-        )));
-    }
+    let there = || ctx.cloud.get_volume(&ctx.caller, &id(ctx)?).map(drop);
+    let meta = metadata::given_one(ctx, there)?;
     change(ctx, |metadata| {
         metadata.extend(meta.clone());
         Ok(())
     })?;
-    Ok(Reply::ok(&json!({"meta": meta})))
+    metadata::one(ctx, &meta)
 }
 
 /// `DELETE /v3/volumes/{id}/metadata/{key}`
@@ -77,7 +55,8 @@ pub(super) fn delete(ctx: &Context) -> Result<Reply> {
     let key = ctx.param("key");
     change(ctx, |metadata| {
         let removed = metadata.remove(key);
-        removed.map(drop).ok_or_else(|| no_such(key))
+        let missing = || Error::not_found(Kind::Path, key);
+        removed.map(drop).ok_or_else(missing)
     })?;
     Ok(Reply::empty(StatusCode::OK))
 }
@@ -89,9 +68,5 @@ fn change(
     let view = ctx.cloud.update_volume(&ctx.caller, &id(ctx)?, |volume| {
         change(&mut volume.metadata.0)
     })?;
-    Ok(Reply::ok(&json!({"metadata": view.volume.metadata.0})))
-}
-
-fn no_such(key: &str) -> Error {
-    Error::not_found(Kind::Path, key)
+    Ok(metadata::all(&view.volume.metadata.0))
 }

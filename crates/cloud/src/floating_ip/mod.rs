@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use model::{
-    Caller, Error, FloatingIpId, Key, Kind, NetworkId, PortId, ProjectId, Result, Scope, SubnetId,
+    Caller, Error, FloatingIpId, Key, Kind, NetworkId, PortId, ProjectId, Result, SubnetId,
 };
 use store::{Field, Json, Query, Tx, Value, row};
 
@@ -66,14 +66,7 @@ impl Cloud {
 
     /// The floating IPs the caller may see.
     pub fn list_floating_ips(&self, caller: &Caller, page: &Page) -> Result<Vec<FloatingIpView>> {
-        let mut query = page.query::<row::FloatingIp>()?;
-        if !caller.is_admin() {
-            let project = match &caller.scope {
-                Scope::Project(project) => project.to_value(),
-                _ => Value::Null,
-            };
-            query = query.seen_by("project_id", project);
-        }
+        let query = list::owned(page.query::<row::FloatingIp>()?, caller, true);
         self.store().read(|tx| {
             let found = list::run(tx, &query)?;
             views(tx, found)

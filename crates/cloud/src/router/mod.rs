@@ -6,8 +6,8 @@ mod reach;
 
 use std::collections::HashMap;
 
-use model::{Caller, Error, Key, Kind, ProjectId, Result, Route, RouterId, Scope};
-use store::{Field, Json, Query, Tx, Value, row};
+use model::{Caller, Error, Key, Kind, ProjectId, Result, Route, RouterId};
+use store::{Json, Query, Tx, Value, row};
 
 use crate::list::{self, Page};
 use crate::quota::{self, Resource};
@@ -62,14 +62,7 @@ impl Cloud {
 
     /// The routers the caller may see.
     pub fn list_routers(&self, caller: &Caller, page: &Page) -> Result<Vec<RouterView>> {
-        let mut query = page.query::<row::Router>()?;
-        if !caller.is_admin() {
-            let project = match &caller.scope {
-                Scope::Project(project) => project.to_value(),
-                _ => Value::Null,
-            };
-            query = query.seen_by("project_id", project);
-        }
+        let query = list::owned(page.query::<row::Router>()?, caller, true);
         self.store().read(|tx| {
             let routers = list::run(tx, &query)?;
             views(tx, routers)

@@ -59,7 +59,7 @@ impl Cloud {
         caller: &Caller,
         page: &Page,
     ) -> Result<Vec<SecurityGroupView>> {
-        let query = scoped(caller, page.query::<row::SecurityGroup>()?);
+        let query = list::owned(page.query::<row::SecurityGroup>()?, caller, true);
         let found = self.store().read(|tx| listed(tx, &query))?;
         let Scope::Project(project) = &caller.scope else {
             return Ok(found);
@@ -304,12 +304,4 @@ fn listed(tx: &Tx<'_>, query: &Query) -> Result<Vec<SecurityGroupView>> {
 fn view(tx: &Tx<'_>, group: row::SecurityGroup) -> Result<SecurityGroupView> {
     let rules = tx.list(&Query::equal("security_group_id", group.id.to_value()))?;
     Ok(SecurityGroupView { group, rules })
-}
-
-fn scoped(caller: &Caller, query: Query) -> Query {
-    match &caller.scope {
-        _ if caller.is_admin() => query,
-        Scope::Project(project) => query.seen_by("project_id", project.to_value()),
-        _ => query.seen_by("project_id", Value::Null),
-    }
 }

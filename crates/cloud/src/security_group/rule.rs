@@ -6,7 +6,7 @@ use model::{
 use store::{Field, Query, Tx, row};
 
 use super::check::check_rule;
-use super::{scoped, visible};
+use super::visible;
 use crate::list::{self, Page};
 use crate::quota::{self, Resource};
 use crate::{Cloud, now_ms, port};
@@ -42,7 +42,7 @@ impl Cloud {
         if let Scope::Project(project) = &caller.scope {
             self.make_default_group(project)?;
         }
-        let query = scoped(caller, page.query::<row::Rule>()?);
+        let query = list::owned(page.query::<row::Rule>()?, caller, true);
         self.store().read(|tx| list::run(tx, &query))
     }
 

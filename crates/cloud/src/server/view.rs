@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use model::{Caller, Error, Kind, Mac, PortId, Result, Scope, ServerId, VolumeId};
+use model::{Caller, Error, Kind, Mac, PortId, Result, ServerId, VolumeId};
 use store::{Field, Query, Tx, Value, What, row};
 
 use super::tag::ServerTagFilter;
@@ -142,15 +142,8 @@ fn query(caller: &Caller, page: &Page, filter: &ServerFilter, all_projects: bool
     if page.order.is_empty() {
         page.order = vec![("created_ms".into(), store::Order::Descending)];
     }
-    let mut query = filter.narrow(page.query::<row::Server>()?);
-    if !(all_projects && caller.is_admin()) {
-        let project = match &caller.scope {
-            Scope::Project(project) => project.to_value(),
-            _ => Value::Null,
-        };
-        query = query.seen_by("project_id", project);
-    }
-    Ok(query)
+    let query = filter.narrow(page.query::<row::Server>()?);
+    Ok(list::owned(query, caller, all_projects))
 }
 
 /// Joins servers with what belongs to them, in one statement however many there are.

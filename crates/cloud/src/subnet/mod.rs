@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use model::{
-    AddressMode, Caller, Error, Key, Kind, Mac, NetworkId, ProjectId, RaMode, Result, Route, Scope,
+    AddressMode, Caller, Error, Key, Kind, Mac, NetworkId, ProjectId, RaMode, Result, Route,
     SubnetId,
 };
 use store::{Field, Query, Tx, Value, row};
@@ -84,10 +84,7 @@ impl Cloud {
             query = query.matching(condition, vec![Value::Text(V4_COLUMN.into())]);
         }
         if !caller.is_admin() {
-            let project = match &caller.scope {
-                Scope::Project(project) => project.to_value(),
-                _ => Value::Null,
-            };
+            let project = list::project_of(caller);
             query = query.seen_if(
                 "t.project_id = ? OR t.network_id IN (SELECT n.id FROM network n WHERE n.shared OR n.external)",
                 vec![project],

@@ -6,8 +6,8 @@ mod state;
 
 use std::collections::HashMap;
 
-use model::{Caller, Error, Kind, Result, Scope, VolumeId};
-use store::{Attached, Field, OfVolume, Query, Tx, Value, row};
+use model::{Caller, Error, Kind, Result, VolumeId};
+use store::{Attached, Field, OfVolume, Query, Tx, row};
 
 use crate::Cloud;
 use crate::list::{self, Page};
@@ -69,14 +69,7 @@ impl Cloud {
         if page.order.is_empty() {
             page.order = vec![("created_ms".into(), store::Order::Descending)];
         }
-        let mut query = page.query::<row::Volume>()?;
-        if !(all_projects && caller.is_admin()) {
-            let project = match &caller.scope {
-                Scope::Project(project) => project.to_value(),
-                _ => Value::Null,
-            };
-            query = query.seen_by("project_id", project);
-        }
+        let query = list::owned(page.query::<row::Volume>()?, caller, all_projects);
         self.store().read(|tx| {
             let volumes = list::run(tx, &query)?;
             views(tx, volumes)

@@ -4,43 +4,30 @@
 //! issued; a check asks the database what the user may do now, and remembers the answer until
 //! users, roles or projects change.
 
+mod scope;
+mod seal;
+
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use model::{Caller, DomainId, Error, ProjectId, Result, Scope, UserId};
-use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use model::{Caller, Error, ProjectId, Result, Scope, UserId};
 use serde::{Deserialize, Serialize};
-use store::{Query, Tx, Value, row};
+use store::{Value, row};
 
 use crate::password;
 use crate::{Cloud, now_ms};
 
+pub(crate) use scope::roles_of;
+pub use scope::token_roles;
+pub use seal::Secret;
+
+use scope::{domain_enabled, find_user, scope_enabled, scope_of};
+
 /// Beyond this many remembered tokens all are forgotten: a bound, not a policy.
 const REMEMBERED: usize = 10_000;
-
-/// The key that seals tokens: 32 octets.
-pub struct Secret(LessSafeKey);
-
-impl Secret {
-    /// # Errors
-    /// `Invalid` unless there are 32 octets.
-    pub fn new(octets: &[u8]) -> Result<Secret> {
-        let key = UnboundKey::new(&AES_256_GCM, octets)
-            .map_err(|_| Error::invalid("the token key must have 32 octets"))?;
-        Ok(Secret(LessSafeKey::new(key)))
-    }
-
-    /// New random octets for a key.
-    ///
-    /// # Errors
-    /// `Internal` when the system gives none.
-    pub fn random() -> Result<[u8; 32]> {
-        password::random()
-    }
-}
 
 /// What a token says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -133,7 +120,7 @@ impl Cloud {
             expires_ms,
             audit_id,
         };
-        let text = self.seal(&token)?;
+        let text = self.inner.secret.seal(&token)?;
         Ok((token, text))
     }
 
@@ -211,7 +198,8 @@ impl Cloud {
                 false => Err(unauthorized("The token has expired.")),
             };
         }
-        let token = self.unseal(text)?;
+        let wrong = || unauthorized("The request you have made requires authentication.");
+        let token = self.inner.secret.unseal(text).ok_or_else(wrong)?;
         let checked = Arc::new(self.check_now(token)?);
         self.inner
             .tokens
@@ -244,35 +232,6 @@ impl Cloud {
             Ok(Checked { token, roles })
         })
     }
-
-    fn seal(&self, token: &Token) -> Result<String> {
-        let nonce = password::random::<12>()?;
-        let mut data =
-            serde_json::to_vec(token).map_err(|e| Error::internal("writing a token", e))?;
-        self.inner
-            .secret
-            .0
-            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::empty(), &mut data)
-            .map_err(|e| Error::internal("sealing a token", e.to_string()))?;
-        Ok(URL_SAFE_NO_PAD.encode([&nonce[..], &data].concat()))
-    }
-
-    fn unseal(&self, text: &str) -> Result<Token> {
-        let open = || {
-            let data = URL_SAFE_NO_PAD.decode(text).ok()?;
-            let (nonce, sealed) = data.split_at_checked(12)?;
-            let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
-            let mut sealed = sealed.to_vec();
-            let plain = self
-                .inner
-                .secret
-                .0
-                .open_in_place(nonce, Aad::empty(), &mut sealed)
-                .ok()?;
-            serde_json::from_slice(plain).ok()
-        };
-        open().ok_or_else(|| unauthorized("The request you have made requires authentication."))
-    }
 }
 
 impl Cache {
@@ -289,139 +248,6 @@ impl Cache {
             map.clear();
         }
         map.insert(text, (epoch, checked));
-    }
-}
-
-/// The roles a user has in a scope, with those they imply: admin, manager, member, reader.
-pub(crate) fn roles_of(tx: &Tx<'_>, user: &UserId, scope: &Scope) -> Result<Vec<String>> {
-    let mut roles = match scope {
-        Scope::Project(id) => tx.role_names(user, "project", id.as_str())?,
-        Scope::Domain(id) => tx.role_names(user, "domain", id.as_str())?,
-        Scope::System => tx.role_names(user, "system", "all")?,
-        Scope::Unscoped => Vec::new(),
-    };
-    for (higher, implied) in [
-        ("admin", "manager"),
-        ("manager", "member"),
-        ("member", "reader"),
-    ] {
-        let has = |name: &str| roles.iter().any(|r| r == name);
-        if has(higher) && !has(implied) {
-            roles.push(implied.to_owned());
-        }
-    }
-    Ok(roles)
-}
-
-/// The roles a token's holder has in its scope, as rows; implied ones too.
-///
-/// # Errors
-/// `Internal` when the database fails.
-pub fn token_roles(tx: &Tx<'_>, token: &Token) -> Result<Vec<row::Role>> {
-    let names = roles_of(tx, &token.user, &token.scope)?;
-    tx.list(&Query::all().one_of("name", names.into_iter().map(Value::Text).collect()))
-}
-
-fn scope_of(tx: &Tx<'_>, user: &row::User, wish: &ScopeWish) -> Result<Option<Scope>> {
-    Ok(match wish {
-        ScopeWish::Unscoped => Some(Scope::Unscoped),
-        ScopeWish::System => Some(Scope::System),
-        ScopeWish::Default => Some(default_scope(tx, user)?),
-        ScopeWish::Domain { id, name } => {
-            let wanted = id.as_deref().or(name.as_deref());
-            let domain = match wanted {
-                Some(text) => find_domain(tx, text)?,
-                None => None,
-            };
-            domain.filter(|d| d.enabled).map(|d| Scope::Domain(d.id))
-        }
-        ScopeWish::Project { id, name, domain } => {
-            let project = find_project(tx, id.as_deref(), name.as_deref(), domain.as_deref())?;
-            let scope = project.map(|p| Scope::Project(p.id));
-            match scope {
-                Some(scope) if scope_enabled(tx, &scope)? => Some(scope),
-                _ => None,
-            }
-        }
-    })
-}
-
-fn default_scope(tx: &Tx<'_>, user: &row::User) -> Result<Scope> {
-    let Some(project) = &user.default_project_id else {
-        return Ok(Scope::Unscoped);
-    };
-    let scope = Scope::Project(project.clone());
-    let usable = scope_enabled(tx, &scope)? && !roles_of(tx, &user.id, &scope)?.is_empty();
-    Ok(if usable { scope } else { Scope::Unscoped })
-}
-
-fn scope_enabled(tx: &Tx<'_>, scope: &Scope) -> Result<bool> {
-    match scope {
-        Scope::Project(id) => {
-            let project: Option<row::Project> = tx.find(Value::Text(id.0.clone()))?;
-            match project {
-                Some(p) => Ok(p.enabled && domain_enabled(tx, &p.domain_id)?),
-                None => Ok(false),
-            }
-        }
-        Scope::Domain(id) => domain_enabled(tx, id),
-        Scope::System | Scope::Unscoped => Ok(true),
-    }
-}
-
-fn domain_enabled(tx: &Tx<'_>, id: &DomainId) -> Result<bool> {
-    Ok(tx
-        .find::<row::Domain>(Value::Text(id.0.clone()))?
-        .is_some_and(|d| d.enabled))
-}
-
-fn find_user(
-    tx: &Tx<'_>,
-    id: Option<&UserId>,
-    name: Option<&str>,
-    domain: Option<&str>,
-) -> Result<Option<row::User>> {
-    if let Some(id) = id {
-        return tx.find(Value::Text(id.0.clone()));
-    }
-    let (Some(name), Some(domain)) = (name, domain) else {
-        return Ok(None);
-    };
-    let Some(domain) = find_domain(tx, domain)? else {
-        return Ok(None);
-    };
-    let query = Query::equal("name", Value::Text(name.to_owned()))
-        .and("domain_id", Value::Text(domain.id.0));
-    Ok(tx.list(&query)?.pop())
-}
-
-fn find_project(
-    tx: &Tx<'_>,
-    id: Option<&str>,
-    name: Option<&str>,
-    domain: Option<&str>,
-) -> Result<Option<row::Project>> {
-    if let Some(id) = id {
-        return tx.find(Value::Text(id.to_owned()));
-    }
-    let (Some(name), Some(domain)) = (name, domain) else {
-        return Ok(None);
-    };
-    let Some(domain) = find_domain(tx, domain)? else {
-        return Ok(None);
-    };
-    let query = Query::equal("name", Value::Text(name.to_owned()))
-        .and("domain_id", Value::Text(domain.id.0));
-    Ok(tx.list(&query)?.pop())
-}
-
-/// By id, else by name.
-fn find_domain(tx: &Tx<'_>, text: &str) -> Result<Option<row::Domain>> {
-    match tx.find(Value::Text(text.to_owned()))? {
-        Some(found) => Ok(Some(found)),
-        None => Ok(tx
-            .list(&Query::equal("name", Value::Text(text.to_owned())))?
-            .pop()),
     }
 }
 

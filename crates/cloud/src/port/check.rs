@@ -1,0 +1,96 @@
+//! What a port may be asked to be, and by whom.
+
+use model::{Caller, Error, Result};
+use store::row;
+
+use super::FixedIp;
+use crate::list;
+
+/// Pairs of a port: a document must stay small enough for every node.
+const MAX_PAIRS: usize = 10;
+
+/// On a network of another project a port takes what it is given: with these it could pass for
+/// another's, or for the gateway.
+pub(crate) fn check_owner_only(
+    caller: &Caller,
+    network: &row::Network,
+    asked: &[(&str, bool)],
+) -> Result<()> {
+    match asked.iter().find(|(_, asked)| *asked) {
+        Some((what, _)) if !caller.sees(&network.project_id) => Err(Error::Forbidden(format!(
+            "only the owner of network {} can choose {what} on it",
+            network.id
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a wish names an address, rather than a subnet to take one from.
+pub(crate) fn names_address(wishes: Option<&[FixedIp]>) -> bool {
+    wishes.is_some_and(|wishes| wishes.iter().any(|wish| wish.address.is_some()))
+}
+
+/// Whether a device owner says that a router or a server has the port.
+pub(super) fn is_ours(device_owner: &str) -> bool {
+    device_owner.starts_with("network:") || device_owner.starts_with("compute:")
+}
+
+/// The refusal of a device owner that only the cloud writes.
+pub(super) fn set_by_the_cloud() -> Error {
+    Error::Forbidden(
+        "device_owner network:... and compute:..., and the device_id beside them, are set by the cloud itself"
+            .into(),
+    )
+}
+
+/// A port's device makes it part of that server or router, whoever's that is: no tenant writes it.
+pub(super) fn check_device(
+    caller: &Caller,
+    port: &row::Port,
+    id: Option<&str>,
+    owner: Option<&str>,
+) -> Result<()> {
+    let id = id.unwrap_or(&port.device_id);
+    let owner = owner.unwrap_or(&port.device_owner);
+    let same = id == port.device_id && owner == port.device_owner;
+    match same || caller.is_admin() || !(is_ours(owner) || is_ours(&port.device_owner)) {
+        true => Ok(()),
+        false => Err(set_by_the_cloud()),
+    }
+}
+
+/// # Errors
+/// `Invalid` or `Conflict` when no port can be like this.
+pub(super) fn check(port: &row::Port) -> Result<()> {
+    list::check_name("name", &port.name)?;
+    list::check_name("description", &port.description)?;
+    list::check_name("device_id", &port.device_id)?;
+    list::check_name("device_owner", &port.device_owner)?;
+    list::check_tags(&port.tags.0)?;
+    if !port.allowed_address_pairs.0.is_empty() && !port.port_security {
+        return Err(Error::conflict(
+            "Port security must be enabled in order to have allowed address pairs on a port.",
+        ));
+    }
+    if port.allowed_address_pairs.0.len() > MAX_PAIRS {
+        return Err(Error::invalid(format!(
+            "a port takes at most {MAX_PAIRS} allowed_address_pairs"
+        )));
+    }
+    for pair in &port.allowed_address_pairs.0 {
+        if pair.mac_address.is_some_and(|mac| mac != port.mac) {
+            return Err(Error::invalid(
+                "allowed_address_pairs with another mac_address are not available in this cloud yet",
+            ));
+        }
+        let parsed = pair.ip_address.parse::<ipnet::IpNet>().is_ok()
+            || pair.ip_address.parse::<std::net::IpAddr>().is_ok();
+        if !parsed {
+            return Err(Error::invalid(format!(
+                "'{}' is not a valid IP subnet or address",
+                pair.ip_address
+            )));
+        }
+    }
+    Ok(())
+}
