@@ -6,7 +6,7 @@ use crate::microversion::Microversion;
 use bytes::Bytes;
 use cloud::Cloud;
 use http::HeaderMap;
-use model::{Caller, Error, Kind, Result};
+use model::{Caller, Kind, Result};
 
 /// A request whose caller is known.
 pub(crate) struct Context {
@@ -47,8 +47,7 @@ impl Context {
     /// # Errors
     /// `NotFound`.
     pub(crate) fn id<T: FromStr>(&self, name: &str, kind: Kind) -> Result<T> {
-        let text = self.param(name);
-        text.parse().map_err(|_| Error::not_found(kind, text))
+        crate::json::named(kind, self.param(name))
     }
 
     /// The first value of a name in the query.

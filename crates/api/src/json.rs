@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use model::{Error, Result};
+use model::{Error, Kind, Result};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
@@ -129,6 +129,14 @@ pub(crate) fn parse<T: std::str::FromStr>(field: &str, text: &str) -> Result<T> 
             "Invalid input for {field}. Reason: '{text}' is not valid."
         ))
     })
+}
+
+/// An id of something that must be there.
+///
+/// # Errors
+/// `NotFound` for a text that can be no id: nothing has it.
+pub(crate) fn named<T: std::str::FromStr>(kind: Kind, text: &str) -> Result<T> {
+    text.parse().map_err(|_| Error::not_found(kind, text))
 }
 
 /// An address of either family, with or without brackets.

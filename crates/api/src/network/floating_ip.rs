@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{collection, single};
 use crate::context::Context;
-use crate::json::{address_column, ip, nullable, parse};
+use crate::json::{address_column, ip, named, nullable, parse};
 use crate::page::Names;
 use crate::reply::Reply;
 use crate::time;
@@ -93,9 +93,7 @@ pub(super) fn create(ctx: &Context) -> Result<Reply> {
     let subnet = wanted.subnet_id.as_deref();
     let address = wanted.floating_ip_address.as_deref();
     let new = NewFloatingIp {
-        network: network
-            .parse()
-            .map_err(|_| Error::not_found(Kind::Network, &network))?,
+        network: named(Kind::Network, &network)?,
         project: wanted.project_id.or(wanted.tenant_id).map(Into::into),
         description: wanted.description.unwrap_or_default(),
         subnet: subnet.map(|id| parse("subnet_id", id)).transpose()?,
@@ -144,9 +142,7 @@ fn target(port: Option<String>, fixed: Option<&str>) -> Result<Option<FloatingIp
             )),
         };
     };
-    let id: PortId = port
-        .parse()
-        .map_err(|_| Error::not_found(Kind::Port, &port))?;
+    let id: PortId = named(Kind::Port, &port)?;
     Ok(Some(FloatingIpTarget {
         port: id,
         address: fixed.map(|text| ip("fixed_ip_address", text)).transpose()?,

@@ -8,7 +8,7 @@ use store::row;
 
 use super::{collection, made, single, wanted};
 use crate::context::Context;
-use crate::json::{ip, parse, truth};
+use crate::json::{ip, named, parse, truth};
 use crate::page::Names;
 use crate::reply::Reply;
 use crate::time;
@@ -205,11 +205,7 @@ fn check(wanted: Fields) -> Result<NewPort> {
         .network_id
         .ok_or_else(|| Error::invalid("network_id is missing"))?;
     Ok(NewPort {
-        network: Some(
-            network
-                .parse()
-                .map_err(|_| Error::not_found(Kind::Network, &network))?,
-        ),
+        network: Some(named(Kind::Network, &network)?),
         project: wanted.project_id.or(wanted.tenant_id).map(Into::into),
         name: wanted.name.unwrap_or_default(),
         description: wanted.description.unwrap_or_default(),
@@ -231,10 +227,7 @@ fn check(wanted: Fields) -> Result<NewPort> {
 
 fn groups(ids: &[String]) -> Result<Vec<SecurityGroupId>> {
     ids.iter()
-        .map(|id| {
-            id.parse()
-                .map_err(|_| Error::not_found(Kind::SecurityGroup, id))
-        })
+        .map(|id| named(Kind::SecurityGroup, id))
         .collect()
 }
 

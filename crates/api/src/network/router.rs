@@ -9,7 +9,7 @@ use super::port::{FixedIpJson, fixed_ips};
 use super::subnet::{HostRoute, route_view, routes};
 use super::{collection, single};
 use crate::context::Context;
-use crate::json::{nullable, parse, truth};
+use crate::json::{named, nullable, parse, truth};
 use crate::page::Names;
 use crate::reply::Reply;
 use crate::time;
@@ -140,15 +140,8 @@ pub(super) fn add_interface(ctx: &Context) -> Result<Reply> {
     let id: RouterId = ctx.id("id", Kind::Router)?;
     let body: InterfaceBody = ctx.json()?;
     let by = match (body.subnet_id, body.port_id) {
-        (Some(subnet), None) => InterfaceBy::Subnet(
-            subnet
-                .parse()
-                .map_err(|_| Error::not_found(Kind::Subnet, &subnet))?,
-        ),
-        (None, Some(port)) => InterfaceBy::Port(
-            port.parse()
-                .map_err(|_| Error::not_found(Kind::Port, &port))?,
-        ),
+        (Some(subnet), None) => InterfaceBy::Subnet(named(Kind::Subnet, &subnet)?),
+        (None, Some(port)) => InterfaceBy::Port(named(Kind::Port, &port)?),
         (Some(_), Some(_)) => {
             return Err(Error::invalid(
                 "Bad router request: Cannot specify both subnet-id and port-id.",
@@ -199,9 +192,7 @@ fn gateway(info: GatewayJson) -> Result<Option<GatewayInfo>> {
         return Ok(None);
     };
     Ok(Some(GatewayInfo {
-        network: network
-            .parse()
-            .map_err(|_| Error::not_found(Kind::Network, &network))?,
+        network: named(Kind::Network, &network)?,
         fixed_ips: info.external_fixed_ips.map(fixed_ips).transpose()?,
         snat: info.enable_snat,
     }))

@@ -1,14 +1,14 @@
 //! Security groups and their rules.
 
 use cloud::{NewRule, NewSecurityGroup, SecurityGroupUpdate, SecurityGroupView};
-use model::{Error, Kind, Result, SecurityGroupId};
+use model::{Error, Kind, Result};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use store::row;
 
 use super::{collection, single};
 use crate::context::Context;
-use crate::json::{number, truth};
+use crate::json::{named, number, truth};
 use crate::page::Names;
 use crate::reply::Reply;
 use crate::time;
@@ -194,7 +194,7 @@ pub(super) fn create_rule(ctx: &Context) -> Result<Reply> {
         if v6 { "IPv6".into() } else { "IPv4".into() }
     });
     let new = NewRule {
-        group: group_id(&group)?,
+        group: named(Kind::SecurityGroup, &group)?,
         description: wanted.description.unwrap_or_default(),
         direction: wanted
             .direction
@@ -207,7 +207,7 @@ pub(super) fn create_rule(ctx: &Context) -> Result<Reply> {
         remote_group: wanted
             .remote_group_id
             .as_deref()
-            .map(group_id)
+            .map(|id| named(Kind::SecurityGroup, id))
             .transpose()?,
     };
     let rule = ctx.cloud.create_rule(&ctx.caller, &new)?;
@@ -223,11 +223,6 @@ pub(super) fn delete_rule(ctx: &Context) -> Result<Reply> {
     ctx.cloud
         .delete_rule(&ctx.caller, &ctx.id("id", Kind::SecurityGroupRule)?)?;
     Ok(Reply::no_content())
-}
-
-fn group_id(text: &str) -> Result<SecurityGroupId> {
-    text.parse()
-        .map_err(|_| Error::not_found(Kind::SecurityGroup, text))
 }
 
 fn view(view: &SecurityGroupView) -> Value {

@@ -11,7 +11,7 @@ use store::row;
 
 use super::{collection, made, single, wanted};
 use crate::context::Context;
-use crate::json::{address_column, ip, nullable, number, parse, truth};
+use crate::json::{address_column, ip, named, nullable, number, parse, truth};
 use crate::page::Names;
 use crate::reply::Reply;
 use crate::time;
@@ -203,9 +203,7 @@ fn check(wanted: Create) -> Result<NewSubnet> {
         .network_id
         .ok_or_else(|| Error::invalid("network_id is missing"))?;
     Ok(NewSubnet {
-        network: network
-            .parse()
-            .map_err(|_| Error::not_found(Kind::Network, &network))?,
+        network: named(Kind::Network, &network)?,
         project: wanted.project_id.or(wanted.tenant_id).map(Into::into),
         name: wanted.name.unwrap_or_default(),
         description: wanted.description.unwrap_or_default(),
