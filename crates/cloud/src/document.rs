@@ -193,7 +193,19 @@ fn port_document(tx: &Tx<'_>, row: row::Port) -> Result<Port> {
             .parse()
             .ok()
             .filter(|_| row.device_owner.starts_with("compute:")),
+        security_groups: group_names(tx, &view.security_groups)?,
     })
+}
+
+fn group_names(tx: &Tx<'_>, groups: &[SecurityGroupId]) -> Result<Vec<String>> {
+    let ids: Vec<Value> = groups.iter().map(Field::to_value).collect();
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows: Vec<row::SecurityGroup> = tx.list(&Query::all().one_of("id", ids))?;
+    let mut names: Vec<String> = rows.into_iter().map(|group| group.name).collect();
+    names.sort();
+    Ok(names)
 }
 
 fn parse_prefix(text: &str) -> Option<IpNet> {
@@ -294,6 +306,7 @@ fn attachments(tx: &Tx<'_>, server: &ServerId) -> Result<Vec<Attachment>> {
                 chap: held.chap.0,
                 root: held.root,
                 read_only: held.read_only,
+                device: held.device,
             });
         }
     }
@@ -327,5 +340,8 @@ fn server_document(tx: &Tx<'_>, row: row::Server) -> Result<Server> {
         created_ms: row.created_ms,
         attachments: attachments(tx, &row.id)?,
         config_drive: row.config_drive,
+        flavor: row.flavor.0.name,
+        reservation: row.reservation_id,
+        launch_index: row.launch_index,
     })
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Failure;
 use crate::dns::DnsConfig;
+use crate::metadata::MetadataConfig;
 
 /// `hextet.toml`. What is left out has the default that `init` writes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -33,6 +34,8 @@ pub(crate) struct Config {
     pub(crate) node: NodeConfig,
     #[serde(default, skip_serializing_if = "DnsConfig::is_default")]
     pub(crate) dns: DnsConfig,
+    #[serde(default, skip_serializing_if = "MetadataConfig::is_default")]
+    pub(crate) metadata: MetadataConfig,
     /// Limits of projects for which none were set: see `openstack quota show --default`. -1 is no
     /// limit.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

@@ -15,6 +15,7 @@ use crate::cli::Init;
 use crate::config::{Config, Hypervisor, NodeConfig, Places, host_of};
 use crate::dns::DnsConfig;
 use crate::files::{Readers, directory, write};
+use crate::metadata::MetadataConfig;
 
 /// Writes everything a cloud needs. The settings come last: while they are not there, `init` can be
 /// run again.
@@ -75,6 +76,7 @@ pub(crate) fn init(places: &Places, wish: &Init) -> Result<(), Failure> {
             ..NodeConfig::default()
         },
         dns: DnsConfig::default(),
+        metadata: MetadataConfig::default(),
         quota: BTreeMap::new(),
     };
     write(

@@ -8,6 +8,7 @@ mod dns;
 mod files;
 mod init;
 mod log;
+mod metadata;
 mod notify;
 mod purge;
 mod up;

@@ -218,6 +218,7 @@ pub(crate) fn node_settings(places: &Places, config: &Config) -> Result<NodeSett
             Some(directory) => std::path::absolute(directory)?,
             None => places.state.join("volumes"),
         },
+        vendor_data: Arc::new(config.metadata.vendor_data()?),
     })
 }
 

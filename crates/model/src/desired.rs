@@ -157,6 +157,9 @@ pub struct Port {
     pub rules: Vec<Rule>,
     /// The server it belongs to.
     pub server: Option<ServerId>,
+    /// Names of its security groups, for its guest to read.
+    #[serde(default)]
+    pub security_groups: Vec<String>,
 }
 
 /// One thing that is allowed.
@@ -240,6 +243,15 @@ pub struct Server {
     pub attachments: Vec<Attachment>,
     /// Whether it has a disk with its metadata.
     pub config_drive: bool,
+    /// The flavor's name.
+    #[serde(default)]
+    pub flavor: String,
+    /// The same for servers that one request made.
+    #[serde(default)]
+    pub reservation: String,
+    /// Its place among those.
+    #[serde(default)]
+    pub launch_index: u32,
 }
 
 /// A volume that a server is to have, and all that reaching it needs.
@@ -257,6 +269,9 @@ pub struct Attachment {
     /// The guest boots from it; it stands where the root disk would.
     pub root: bool,
     pub read_only: bool,
+    /// `/dev/vdb`: what clients call it.
+    #[serde(default)]
+    pub device: String,
 }
 
 /// Name and secret of one attachment (RFC 7143, section 12.1.3).

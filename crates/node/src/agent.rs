@@ -60,6 +60,8 @@ pub struct NodeSettings {
     pub upstreams: Vec<SocketAddrV6>,
     /// Where volumes are kept.
     pub volumes: PathBuf,
+    /// What every guest is told in its metadata; an object.
+    pub vendor_data: Arc<serde_json::Value>,
 }
 
 impl NodeSettings {
@@ -81,6 +83,7 @@ impl NodeSettings {
             base: self.base.clone(),
             fence: format!("hx{}-guests", self.short()),
             stop_timeout: Duration::from_secs(60),
+            vendor_data: self.vendor_data.clone(),
         }
     }
 
@@ -148,7 +151,7 @@ impl Agent {
             ns: settings.base.clone(),
             servers: settings.upstreams.clone(),
         };
-        let lan = Lan::start(inet4, upstreams)?;
+        let lan = Lan::start(inet4, upstreams, settings.vendor_data.clone())?;
         let link_settings = LinkSettings {
             short: settings.short(),
             base: settings.base.clone(),

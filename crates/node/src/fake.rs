@@ -247,6 +247,7 @@ mod tests {
             allowed_prefixes: Vec::new(),
             rules: Vec::new(),
             server: None,
+            security_groups: Vec::new(),
         }
     }
 
@@ -278,6 +279,9 @@ mod tests {
             created_ms: 7,
             attachments: Vec::new(),
             config_drive: false,
+            flavor: String::new(),
+            reservation: String::new(),
+            launch_index: 0,
         }
     }
 

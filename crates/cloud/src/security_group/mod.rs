@@ -140,6 +140,8 @@ impl Cloud {
             group.revision += 1;
             group.updated_ms = now_ms();
             tx.update(&group)?;
+            // Guests read its name in their metadata.
+            touch_members(tx, id)?;
             view(tx, group)
         })
     }

@@ -3,16 +3,18 @@
 //!
 //! Who asks is known by the mark of the accepted socket alone, which the network's filters set by
 //! the tap that the packet came from: no address, header or name can claim another guest's data.
-//! A mark that belongs to nobody is told 404, like every path that does not exist.
+//! A mark that belongs to nobody is told 404, like every path that does not exist. What one guest
+//! may ask is limited, whatever family it asks by (`limits`).
 
 mod connection;
+mod limits;
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::{Ipv6Addr, SocketAddrV4};
 use std::os::fd::AsRawFd;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use linux::inet4::Inet4;
 use linux::netns::Netns;
@@ -25,6 +27,9 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use connection::Caller;
 pub use connection::fresh_seed;
+pub use limits::MetadataCounts;
+use limits::{Bucket, Counters};
+use serde_json::Value;
 
 use crate::dhcp4::SERVICE;
 use crate::seats::{Seat, Seats};
@@ -40,6 +45,7 @@ pub(crate) struct Metadata {
     runtime: Handle,
     inet4: Inet4,
     pub(crate) instances: Arc<Instances>,
+    vendor_data: Arc<Value>,
     /// `None` once stopped.
     listeners: Mutex<Option<BTreeMap<Place, Listening>>>,
 }
@@ -49,7 +55,30 @@ type Place = (NetworkId, Family);
 
 /// Whom a mark belongs to.
 #[derive(Debug, Default)]
-pub(crate) struct Instances(RwLock<HashMap<(NetworkId, u32), Arc<Instance>>>);
+pub(crate) struct Instances(RwLock<HashMap<(NetworkId, u32), Known>>);
+
+/// A guest, and what it may still ask by one of its ports.
+#[derive(Clone, Debug)]
+struct Known {
+    instance: Arc<Instance>,
+    bucket: Arc<Mutex<Bucket>>,
+}
+
+impl Known {
+    fn take(&self, now: Instant) -> Result<(), Duration> {
+        let mut bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
+        bucket.take(now)
+    }
+}
+
+/// What every connection of a listener shares.
+#[derive(Debug)]
+struct Shared {
+    network: NetworkId,
+    instances: Arc<Instances>,
+    vendor_data: Arc<Value>,
+    counters: Counters,
+}
 
 #[derive(Debug)]
 struct Listening {
@@ -57,16 +86,18 @@ struct Listening {
     interface: String,
     index: u32,
     socket: Arc<TcpListener>,
+    shared: Arc<Shared>,
     task: AbortHandle,
 }
 
 impl Metadata {
-    pub(crate) fn new(runtime: Handle, inet4: Inet4) -> Metadata {
+    pub(crate) fn new(runtime: Handle, inet4: Inet4, vendor_data: Arc<Value>) -> Metadata {
         let instances = Arc::default();
         Metadata {
             runtime,
             inet4,
             instances,
+            vendor_data,
             listeners: Mutex::new(Some(BTreeMap::new())),
         }
     }
@@ -95,9 +126,13 @@ impl Metadata {
         let index = interface_index(&fd, interface)?;
         let _runtime = self.runtime.enter();
         let socket = Arc::new(TcpListener::from_std(fd.into())?);
-        let task = self
-            .runtime
-            .spawn(listen(socket.clone(), place.0, self.instances.clone()));
+        let shared = Arc::new(Shared {
+            network: place.0,
+            instances: self.instances.clone(),
+            vendor_data: self.vendor_data.clone(),
+            counters: Counters::default(),
+        });
+        let task = self.runtime.spawn(listen(socket.clone(), shared.clone()));
         let (task, interface) = (task.abort_handle(), interface.to_owned());
         listeners.insert(
             place,
@@ -106,6 +141,7 @@ impl Metadata {
                 interface,
                 index,
                 socket,
+                shared,
                 task,
             },
         );
@@ -132,6 +168,15 @@ impl Metadata {
             .flatten()
             .filter(|(_, listening)| listening.attached());
         there.map(|(place, _)| *place).collect()
+    }
+
+    pub(crate) fn counts(&self, place: Place) -> Option<MetadataCounts> {
+        let listeners = self
+            .listeners
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let there = listeners.as_ref()?.get(&place)?;
+        Some(there.shared.counters.read())
     }
 
     pub(crate) fn stop(&self) {
@@ -162,7 +207,9 @@ impl Drop for Listening {
 impl Instances {
     pub(crate) fn set(&self, network: NetworkId, mark: u32, instance: Arc<Instance>) {
         let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        all.insert((network, mark), instance);
+        let before = all.get(&(network, mark));
+        let bucket = before.map(|known| known.bucket.clone()).unwrap_or_default();
+        all.insert((network, mark), Known { instance, bucket });
     }
 
     pub(crate) fn remove(&self, network: NetworkId, mark: u32) {
@@ -172,14 +219,14 @@ impl Instances {
             .remove(&(network, mark));
     }
 
-    fn get(&self, caller: Caller) -> Option<Arc<Instance>> {
+    fn get(&self, caller: Caller) -> Option<Known> {
         let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
         all.get(&(caller.network, caller.mark)).cloned()
     }
 }
 
 /// Accepts a network's connections until it is aborted; they end with it.
-async fn listen(socket: Arc<TcpListener>, network: NetworkId, instances: Arc<Instances>) {
+async fn listen(socket: Arc<TcpListener>, shared: Arc<Shared>) {
     let mut connections = JoinSet::new();
     let seats = Seats::default();
     loop {
@@ -187,25 +234,29 @@ async fn listen(socket: Arc<TcpListener>, network: NetworkId, instances: Arc<Ins
         let stream = match socket.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
-                tracing::warn!(%error, %network, "accepting a metadata connection");
+                tracing::warn!(%error, network = %shared.network, "accepting a metadata connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
-        if let Some((caller, seat)) = admit(&stream, network, &seats) {
-            let instances = instances.clone();
+        if let Some((caller, seat)) = admit(&stream, &shared, &seats) {
+            let shared = shared.clone();
             connections.spawn(async move {
-                connection::serve(stream, caller, &instances).await;
+                connection::serve(stream, caller, &shared).await;
                 drop(seat);
             });
         }
     }
 }
 
-fn admit(stream: &TcpStream, network: NetworkId, seats: &Seats) -> Option<(Caller, Seat)> {
+fn admit(stream: &TcpStream, shared: &Shared, seats: &Seats) -> Option<(Caller, Seat)> {
     let mark = peer_mark(stream)
         .inspect_err(|error| tracing::warn!(%error, "SO_MARK"))
         .ok()?;
-    let seat = seats.take(mark)?;
-    Some((Caller { network, mark }, seat))
+    let seat = seats.take(mark);
+    if seat.is_none() {
+        shared.counters.limited();
+    }
+    let network = shared.network;
+    Some((Caller { network, mark }, seat?))
 }

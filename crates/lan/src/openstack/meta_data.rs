@@ -13,7 +13,7 @@ pub(super) fn render(server: &Server, version: &str, seed: &[u8; SEED_SIZE]) -> 
         "uuid": server.id.to_string(),
         "hostname": server.hostname,
         "name": server.name,
-        "launch_index": 0,
+        "launch_index": server.launch_index,
         "availability_zone": server.availability_zone,
         "meta": object(&server.metadata),
     });

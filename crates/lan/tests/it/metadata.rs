@@ -1,6 +1,6 @@
 //! Metadata over link-local addresses; who asks is known by a mark.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddrV6, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +28,7 @@ fn instance(hostname: &str) -> Arc<Instance> {
     Arc::new(Instance {
         server: serde_json::from_value(server).unwrap(),
         ports: Vec::new(),
+        floating: Vec::new(),
     })
 }
 
@@ -39,21 +40,28 @@ fn hostname(guest: &Guest) -> Option<String> {
     Some(document["hostname"].as_str()?.to_owned())
 }
 
-/// Sends bytes over one connection, and reads until the server closes it.
-fn raw(guest: &Guest, request: &str) -> String {
-    let exchange = |ns: &Netns| {
+fn connect(guest: &Guest) -> TcpStream {
+    let connected = |ns: &Netns| {
         ns.run(|| {
             let scope = nix::net::if_::if_nametoindex("eth0")?;
             let to = SocketAddrV6::new("fe80::a9fe:a9fe".parse().unwrap(), 80, 0, scope);
-            let mut stream = TcpStream::connect(to)?;
-            stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-            stream.write_all(request.as_bytes())?;
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer)?;
-            Ok(answer)
+            TcpStream::connect(to)
         })
     };
-    exchange(&guest.ns).unwrap()
+    connected(&guest.ns).unwrap()
+}
+
+/// Sends bytes over a connection, and reads until the server closes it.
+fn exchange(mut stream: &TcpStream, request: &str) -> io::Result<String> {
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    stream.write_all(request.as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+fn raw(guest: &Guest, request: &str) -> String {
+    exchange(&connect(guest), request).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -101,10 +109,10 @@ async fn both_http_versions_end_their_connections_rightly() {
     lan.serve_metadata(network, Family::Ipv6, &test.ns, "br0")
         .unwrap();
 
-    let old = raw(&guest, "GET / HTTP/1.0\r\n\r\n");
+    let old = raw(&guest, "GET /latest HTTP/1.0\r\n\r\n");
     assert!(old.starts_with("HTTP/1.0 200 OK\r\n"), "{old}");
     assert!(
-        old.contains("content-length: 9\r\n") && old.ends_with("\r\n\r\nopenstack"),
+        old.contains("content-length: 10\r\n") && old.ends_with("\r\n\r\nmeta-data/"),
         "{old}"
     );
 
@@ -153,6 +161,61 @@ async fn a_listener_closes_at_once_and_follows_its_bridge() {
     let guest = test.guest();
     guest.up_quietly();
     assert_eq!(hostname(&guest).as_deref(), Some("web"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_that_asks_too_often_is_told_so_and_the_others_are_not() {
+    let mut test = TestLan::new();
+    let (busy, calm) = (test.guest(), test.guest());
+    busy.up_quietly();
+    calm.up_quietly();
+    busy.mark(&test, 0x101);
+    calm.mark(&test, 0x102);
+    let (lan, network) = (test.lan(), NetworkId::random());
+    lan.set_instance(network, 0x101, instance("busy"));
+    lan.set_instance(network, 0x102, instance("calm"));
+    lan.serve_metadata(network, Family::Ipv6, &test.ns, "br0")
+        .unwrap();
+    let counts = || lan.metadata_counts(network, Family::Ipv6).unwrap();
+    let missing = raw(&busy, "GET /x HTTP/1.0\r\n\r\n");
+    assert!(missing.starts_with("HTTP/1.0 404 "), "{missing}");
+    assert_eq!((counts().requests, counts().refused), (1, 1));
+
+    let many = "GET /latest HTTP/1.1\r\nHost: h\r\n\r\n".repeat(99);
+    let many = raw(&busy, &format!("{many}GET /latest HTTP/1.0\r\n\r\n"));
+    let limited = many.matches("HTTP/1.1 429 Too Many Requests").count();
+    assert!(limited > 0 && many.contains("HTTP/1.1 200 OK"), "{many}");
+    assert!(many.contains("retry-after: 1\r\n"), "{many}");
+    assert_eq!(hostname(&calm).as_deref(), Some("calm"));
+    let counts = counts();
+    assert_eq!((counts.requests, counts.refused), (102, 1));
+    assert!(counts.limited >= limited as u64, "{counts:?}");
+    assert_eq!(lan.metadata_counts(network, Family::Ipv4), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_has_so_many_connections_and_no_more() {
+    let mut test = TestLan::new();
+    let guest = test.guest();
+    guest.up_quietly();
+    let (lan, network) = (test.lan(), NetworkId::random());
+    lan.set_instance(network, 0, instance("web"));
+    lan.serve_metadata(network, Family::Ipv6, &test.ns, "br0")
+        .unwrap();
+    let held: Vec<TcpStream> = (0..20).map(|_| connect(&guest)).collect();
+    let counts = || lan.metadata_counts(network, Family::Ipv6).unwrap();
+    wait("four to be closed", || counts().limited == 4);
+    assert_eq!(counts().requests, 0);
+    // Those that were there first are as good as ever.
+    let answer = exchange(held.first().unwrap(), "GET /latest HTTP/1.0\r\n\r\n");
+    assert!(answer.unwrap().starts_with("HTTP/1.0 200 "));
+    let closed = held.last().unwrap();
+    assert_eq!(
+        exchange(closed, "GET / HTTP/1.0\r\n\r\n").unwrap_or_default(),
+        ""
+    );
+    drop(held);
+    wait("a place to be free", || hostname(&guest).is_some());
 }
 
 #[tokio::test(flavor = "multi_thread")]

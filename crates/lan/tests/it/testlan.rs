@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddrV6;
 use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,7 @@ use lan::{Advert, Interval, Lan, Prefix, Upstreams};
 use linux::inet4::Inet4;
 use linux::netns::Netns;
 use model::Mac;
+use serde_json::json;
 
 /// The bridge's Ethernet address: what a router port's would be.
 pub(crate) const BRIDGE_MAC: &str = "fa:16:3e:00:00:01";
@@ -57,7 +59,8 @@ impl TestLan {
     pub(crate) fn lan_with(&self, servers: Vec<SocketAddrV6>) -> Lan {
         let ns = self.outside();
         let inet4 = Inet4::start(&self.name, std::slice::from_ref(&ns)).unwrap();
-        Lan::start(inet4, Upstreams { ns, servers }).unwrap()
+        let upstreams = Upstreams { ns, servers };
+        Lan::start(inet4, upstreams, Arc::new(json!({"of": "cloud"}))).unwrap()
     }
 
     /// A namespace that stands for the node's own.

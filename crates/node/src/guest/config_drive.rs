@@ -5,7 +5,9 @@ use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 
-use lan::{Instance, openstack};
+use lan::Instance;
+use lan::openstack::Tree;
+use serde_json::Value;
 
 use crate::image;
 
@@ -13,8 +15,18 @@ use crate::image;
 const LABEL: &str = "config-2";
 
 /// Makes it anew, for the next start of the guest: its path.
-pub(super) fn make(dir: &Path, instance: &Instance, uid: u32) -> io::Result<PathBuf> {
-    let files = openstack::config_drive(instance, &lan::fresh_seed()?);
+pub(super) fn make(
+    dir: &Path,
+    instance: &Instance,
+    vendor_data: &Value,
+    uid: u32,
+) -> io::Result<PathBuf> {
+    let tree = Tree {
+        instance,
+        vendor_data,
+        seed: &lan::fresh_seed()?,
+    };
+    let files = tree.config_drive();
     let content = disk::iso::write(LABEL, &files).map_err(io::Error::other)?;
     image::private_dir(dir)?;
     let (new, path) = (dir.join(".config.iso"), dir.join("config.iso"));

@@ -90,6 +90,8 @@ pub struct GuestSettings {
     pub fence: String,
     /// How long a guest may take to shut down when asked.
     pub stop_timeout: Duration,
+    /// What every guest is told in its metadata.
+    pub vendor_data: Arc<serde_json::Value>,
 }
 
 /// Opens a port's tap for QEMU. Called on a thread that may block.

@@ -159,6 +159,7 @@ mod tests {
             },
             root,
             read_only: false,
+            device: String::new(),
         }
     }
 

@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 use lan::{Advert, AdvertKey, Family, Instance, Interval, Lan, Leases, Preference, Prefix, Route};
-use model::{Key, Network, NetworkId, PortId, RaMode, Router, RouterPort, Server, Subnet};
+use model::{Key, Network, NetworkId, PortId, RaMode, Router, RouterPort, Subnet};
 
+use super::instance::instances;
 use super::kernel::Kernel;
 use super::layout::ipv4_prefixes;
 use super::leases::leases;
@@ -199,34 +200,6 @@ fn advert(mtu: u32, subnets: &[(&Subnet, RaMode)]) -> Advert {
     }
 }
 
-fn instances(
-    wanted: &Wanted,
-    marks: &BTreeMap<PortId, u32>,
-) -> BTreeMap<(NetworkId, u32), Arc<Instance>> {
-    let mut found = BTreeMap::new();
-    for server in wanted.servers.values() {
-        let instance = Arc::new(instance(wanted, server));
-        for (port, _) in &instance.ports {
-            if let Some(mark) = marks.get(&port.id) {
-                found.insert((port.network, *mark), instance.clone());
-            }
-        }
-    }
-    found
-}
-
-/// What a server's metadata is made of.
-pub(crate) fn instance(wanted: &Wanted, server: &Server) -> Instance {
-    let ports = server.ports.iter().filter_map(|id| {
-        let port = wanted.ports.get(id)?;
-        Some((port.clone(), wanted.networks.get(&port.network)?.clone()))
-    });
-    Instance {
-        server: server.clone(),
-        ports: ports.collect(),
-    }
-}
-
 /// Tells `lan` what to serve.
 pub(super) struct Heard {
     lan: Lan,
@@ -364,6 +337,7 @@ mod tests {
             allowed_prefixes: Vec::new(),
             rules: Vec::new(),
             server: None,
+            security_groups: Vec::new(),
         };
         Wanted {
             networks: [(network.id, network)].into(),

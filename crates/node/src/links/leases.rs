@@ -100,6 +100,7 @@ mod tests {
             allowed_prefixes: Vec::new(),
             rules: Vec::new(),
             server: None,
+            security_groups: Vec::new(),
         };
         let wanted = Wanted {
             ports: [(port.id, port)].into(),

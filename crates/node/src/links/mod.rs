@@ -15,6 +15,7 @@
 
 mod check;
 mod heard;
+mod instance;
 mod kernel;
 pub mod layout;
 mod leases;
@@ -22,7 +23,7 @@ mod marks;
 pub mod names;
 pub mod plan;
 
-pub(crate) use heard::instance;
+pub(crate) use instance::instance;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;

@@ -101,6 +101,7 @@ impl Place {
             chap,
             root: false,
             read_only: false,
+            device: String::new(),
         }
     }
 

@@ -110,18 +110,29 @@ fn a_guest_cannot_pretend() {
 fn metadata_knows_who_asks_by_ipv4() {
     let (mut world, network, [a, b]) = dual();
     let leg = leg(network, 1, "192.0.2.1/24", false);
-    world.router(vec![leg]);
+    let router = world.router(vec![leg]);
+    let floating = model::FloatingIp {
+        id: model::FloatingIpId::random(),
+        floating: "203.0.113.7".parse().unwrap(),
+        fixed: "192.0.2.11".parse().unwrap(),
+    };
+    let router = world.wanted.routers.get_mut(&router).unwrap();
+    router.floating_ips.push(floating);
     let servers = [a, b].map(|port| world.server(port));
     world.pass();
     // One knows the address to be on its link; the other sends to its router whatever it knows no
     // better way for.
     let routes = ["169.254.169.254 dev eth0", "default via 192.0.2.1"];
-    for ((port, server), route) in [a, b].into_iter().zip(servers).zip(routes) {
+    let public = ["", "203.0.113.7"];
+    for (((port, server), route), public) in [a, b].into_iter().zip(servers).zip(routes).zip(public)
+    {
         let guest = world.guest(port);
         guest.shell(&format!("ip route add {route}"));
         let url = "http://169.254.169.254/openstack/latest/meta_data.json";
         let said = guest.shell(&format!("curl -sm5 {url}"));
         assert!(said.contains(&server.to_string()), "{said}");
+        let url = "http://169.254.169.254/latest/meta-data/public-ipv4";
+        assert_eq!(guest.shell(&format!("curl -sm5 {url}")), public);
         assert!(guest.pings("169.254.169.254"));
         let before = world.counter(network, "inet", "filtered_input");
         let closed = guest.run("curl -sm1 http://169.254.169.254:81/");

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::process::{Command, Output};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
@@ -20,6 +21,7 @@ use model::{
 };
 use node::Wanted;
 use node::links::{LinkSettings, Links, Report, names};
+use serde_json::json;
 
 use crate::frames::FRAMES;
 
@@ -200,7 +202,8 @@ fn start(runtime: &tokio::runtime::Runtime, settings: &LinkSettings) -> Links {
         ns: settings.base.clone(),
         servers: Vec::new(),
     };
-    Links::new(settings.clone(), lan::Lan::start(inet4, upstreams).unwrap())
+    let lan = lan::Lan::start(inet4, upstreams, Arc::new(json!({}))).unwrap();
+    Links::new(settings.clone(), lan)
 }
 
 /// A namespace with a network card.
@@ -344,6 +347,7 @@ pub(crate) fn port(network: NetworkId, number: u8, address: &str) -> Port {
         allowed_prefixes: Vec::new(),
         rules: vec![allow(Direction::Egress)],
         server: None,
+        security_groups: Vec::new(),
     }
 }
 
@@ -411,5 +415,8 @@ fn server(id: ServerId, port: PortId) -> Server {
         created_ms: 0,
         attachments: Vec::new(),
         config_drive: false,
+        flavor: String::new(),
+        reservation: String::new(),
+        launch_index: 0,
     }
 }

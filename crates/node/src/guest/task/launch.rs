@@ -23,12 +23,18 @@ impl Guest {
         let (nics, open_tap) = (orders.nics.clone(), self.shared.open_tap.clone());
         let (dir, instance) = (self.dir.clone(), orders.instance.clone());
         let cgroup = self.shared.settings.cgroup.clone();
+        let vendor_data = self.shared.settings.vendor_data.clone();
         let started = blocking(move || {
             private_dir(&parts.run_dir)?;
             // One that boots from a volume has had no other preparation.
             variables::make(&dir, parts.hardware.firmware, parts.uid)?;
             let config_drive = match instance {
-                Some(instance) => Some(config_drive::make(&dir, &instance, parts.uid)?),
+                Some(instance) => Some(config_drive::make(
+                    &dir,
+                    &instance,
+                    &vendor_data,
+                    parts.uid,
+                )?),
                 None => None,
             };
             let taps = nics.into_iter().map(|nic| Ok((open_tap(nic.port)?, nic)));

@@ -61,6 +61,7 @@ impl Host {
             base: Netns::ensure(&namespace(&root)).unwrap(),
             fence: "hxtest-guests".into(),
             stop_timeout: Duration::from_secs(1),
+            vendor_data: std::sync::Arc::new(serde_json::json!({})),
         };
         Host { root, settings }
     }
@@ -148,6 +149,9 @@ impl Host {
             created_ms: 0,
             attachments: Vec::new(),
             config_drive: false,
+            flavor: String::new(),
+            reservation: String::new(),
+            launch_index: 0,
         }
     }
 
@@ -320,6 +324,7 @@ pub(crate) fn port(server: ServerId) -> Port {
         allowed_prefixes: Vec::new(),
         rules: Vec::new(),
         server: Some(server),
+        security_groups: Vec::new(),
     }
 }
 

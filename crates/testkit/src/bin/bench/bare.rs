@@ -60,7 +60,8 @@ impl Bare {
             ns: Netns::current()?,
             servers: Vec::new(),
         };
-        let lan = Lan::start(Inet4::start(ns.name(), &[])?, upstreams)?;
+        let vendor_data = std::sync::Arc::new(serde_json::json!({}));
+        let lan = Lan::start(Inet4::start(ns.name(), &[])?, upstreams, vendor_data)?;
         let key = AdvertKey {
             network: NetworkId::random(),
             router: Some(RouterId::random()),
