@@ -51,6 +51,7 @@ fn node(places: &Places, patience: Duration) -> Result<(), Failure> {
     let mut files = vec![
         places.state.join("node/documents.jsonl"),
         places.state.join("cache"),
+        places.run.join("filters"),
     ];
     match config.node.fakes()? {
         // They made nothing but their journals.

@@ -156,6 +156,7 @@ impl Agent {
             short: settings.short(),
             base: settings.base.clone(),
             physical: settings.physical.clone(),
+            filters: settings.run.join("filters"),
         };
         let make_links = move || Links::new(link_settings.clone(), lan.clone());
         let taps = make_links().taps();

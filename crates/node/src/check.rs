@@ -48,6 +48,7 @@ pub fn check(settings: &NodeSettings, expected: Expected, depth: Depth) -> Vec<F
         short: settings.short(),
         base: settings.base.clone(),
         physical: settings.physical.clone(),
+        filters: settings.run.join("filters"),
     };
     let mut found = Vec::new();
     let parts = [

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::net::{IpAddr, Ipv6Addr};
 
 use linux::netns::Netns;
 use linux::nft;
@@ -47,6 +48,13 @@ impl Learned {
         }
         found.retain(|_, addresses| !addresses.is_empty());
         Learned(found)
+    }
+
+    /// All of them.
+    pub(super) fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        let all = self.0.values().flatten();
+        let bits = all.filter_map(|text| u128::from_str_radix(text.strip_prefix("0x")?, 16).ok());
+        bits.map(|bits| IpAddr::V6(Ipv6Addr::from_bits(bits)))
     }
 
     /// Puts what was learned into a table that replaces the old one.

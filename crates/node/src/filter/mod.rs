@@ -7,6 +7,7 @@
 //! the tables, or we are new here, the whole is said again. Addresses that ports were the first to
 //! use are kept through both. Connections that went by what does not hold any more are ended.
 
+mod allowed;
 mod guard;
 mod learned;
 mod nat;
@@ -15,17 +16,18 @@ mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::net::IpAddr;
+use std::path::PathBuf;
 
 use ipnet::IpNet;
 use linux::netns::Netns;
 use linux::{conntrack, nft};
-use model::{AddressGroup, AddressGroupId, Network, Port, Router, RouterPort};
+use model::{AddressGroup, AddressGroupId, Network, NetworkId, Port, Router, RouterPort};
 
 pub use guard::{SERVICE, SERVICE_IPV4, SERVICE_ULA};
 pub use table::Table;
 
 use crate::links::names::Space;
+use allowed::{Allowed, Lost};
 use learned::Learned;
 
 /// What a network's tables are made of.
@@ -79,11 +81,12 @@ impl Tables {
 }
 
 /// What the kernel was last told, by namespace.
-#[derive(Default)]
 pub struct Filters {
+    /// Where it is written what networks let pass.
+    dir: PathBuf,
     applied: BTreeMap<Space, Applied>,
-    /// Addresses whose connections have yet to be ended.
-    lost: BTreeMap<Space, BTreeSet<IpAddr>>,
+    /// What may still have connections, by network.
+    allowed: BTreeMap<NetworkId, Allowed>,
     /// Routers whose stale connections have yet to be ended.
     stale: BTreeSet<Space>,
 }
@@ -94,18 +97,38 @@ struct Applied {
 }
 
 impl Filters {
+    /// Knows nothing yet. What networks let pass is written to files in `dir`.
+    pub fn new(dir: PathBuf) -> Filters {
+        let (applied, allowed, stale) = Default::default();
+        Filters {
+            dir,
+            applied,
+            allowed,
+            stale,
+        }
+    }
+
     /// Makes a network's tables so, and ends what they let pass no more.
     pub fn apply(&mut self, ns: &Netns, scene: &Scene<'_>) -> io::Result<()> {
-        let (space, tables) = (Space::Network(scene.network.id), Tables::of(scene));
-        let before = self.applied.get(&space);
-        let lost = before.map(|old| rules::lost(&old.tables.0, &tables.0, scene));
-        self.set(ns, space, tables)?;
-        let all = self.lost.entry(space).or_default();
-        all.extend(lost.unwrap_or_default());
-        if !all.is_empty() {
-            end(ns, all)?;
+        let (id, tables) = (scene.network.id, Tables::of(scene));
+        let new = Allowed::of(&tables.0);
+        let old = self.allowed.get(&id).cloned();
+        let old = old.or_else(|| Allowed::load(&self.dir, id));
+        let before = old.clone().unwrap_or_default();
+        let both = before.with(&new);
+        if old.as_ref() != Some(&both) {
+            both.save(&self.dir, id)?;
         }
-        self.lost.remove(&space);
+        self.allowed.insert(id, both);
+        self.set(ns, Space::Network(id), tables)?;
+        let lost = before.lost(&new, scene);
+        if lost != Lost::default() {
+            end(ns, lost)?;
+        }
+        if self.allowed.get(&id) != Some(&new) {
+            new.save(&self.dir, id)?;
+            self.allowed.insert(id, new);
+        }
         Ok(())
     }
 
@@ -130,7 +153,14 @@ impl Filters {
     /// Forgets namespaces that have gone.
     pub fn retain(&mut self, keep: impl Fn(Space) -> bool) {
         self.applied.retain(|space, _| keep(*space));
-        self.lost.retain(|space, _| keep(*space));
+        let dir = &self.dir;
+        self.allowed.retain(|id, _| {
+            let stays = keep(Space::Network(*id));
+            if !stays {
+                allowed::forget(dir, *id);
+            }
+            stays
+        });
         self.stale.retain(|space| keep(*space));
     }
 
@@ -159,9 +189,12 @@ impl Filters {
     }
 }
 
-/// Ends all connections of these addresses. Those that are allowed still go on: the next packet
-/// is judged anew.
-fn end(ns: &Netns, addresses: &BTreeSet<IpAddr>) -> io::Result<()> {
+/// Ends all connections of what is allowed no more, by assigned addresses and those that its ports
+/// were the first to use. What is allowed still goes on: the next packet is judged anew.
+fn end(ns: &Netns, lost: Lost) -> io::Result<()> {
+    let sets: Vec<String> = lost.taps.iter().map(|tap| format!("seen_{tap}")).collect();
+    let mut addresses = lost.addresses;
+    addresses.extend(Learned::of(ns, sets.iter())?.addresses());
     let concerned = |flow: &conntrack::Flow| addresses.iter().any(|address| flow.has(*address));
     conntrack::end(ns, concerned).map(drop)
 }

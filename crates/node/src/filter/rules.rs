@@ -202,39 +202,6 @@ fn add_group(table: &mut Table, scene: &Scene<'_>, id: AddressGroupId) {
     table.set(&set_name(id, 4), "type ipv4_addr", of(false));
 }
 
-/// Addresses of connections that may be allowed no more: of ports whose chains lost a rule, and
-/// of members that left a group.
-///
-/// A port's learned addresses are not among them; theirs end when they fall silent.
-pub(super) fn lost(old: &[Table], new: &[Table], scene: &Scene<'_>) -> BTreeSet<IpAddr> {
-    let mut lost = BTreeSet::new();
-    for (old, new) in old.iter().zip(new).filter(|(old, _)| old.family == "inet") {
-        for (port, _) in &scene.ports {
-            let tap = names::tap(port.id);
-            let chains = [format!("from_{tap}"), format!("to_{tap}")];
-            if chains.iter().any(|name| lost_rule(old, new, name)) {
-                lost.extend(&port.addresses);
-            }
-        }
-        for (name, set) in &old.sets {
-            let now = new.sets.get(name).map(|set| &set.elements);
-            let gone = set
-                .elements
-                .keys()
-                .filter(|key| !now.is_some_and(|now| now.contains_key(*key)));
-            lost.extend(gone.filter_map(|key| key.parse::<IpAddr>().ok()));
-        }
-    }
-    lost
-}
-
-fn lost_rule(old: &Table, new: &Table, chain: &str) -> bool {
-    let (Some(old), Some(new)) = (old.chains.get(chain), new.chains.get(chain)) else {
-        return false;
-    };
-    old.rules.iter().any(|rule| !new.rules.contains(rule))
-}
-
 fn set_name(id: AddressGroupId, version: u8) -> String {
     format!("group{version}_{}", id.0.simple())
 }

@@ -29,6 +29,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 
 use linux::netns::Netns;
 use linux::tap;
@@ -53,6 +54,8 @@ pub struct LinkSettings {
     pub base: Netns,
     /// The bridge in `base` for each physical network.
     pub physical: BTreeMap<String, String>,
+    /// Where it is written what filters let pass: `DIR/run/hextet/filters`.
+    pub filters: PathBuf,
 }
 
 /// Keeps links, filters and what is heard on them as wanted.
@@ -79,12 +82,11 @@ pub struct Report {
 impl Links {
     /// Touches nothing yet.
     pub fn new(settings: LinkSettings, lan: lan::Lan) -> Links {
-        let (filters, marks) = Default::default();
         Links {
+            filters: Filters::new(settings.filters.clone()),
             settings,
             heard: Heard::new(lan),
-            filters,
-            marks,
+            marks: BTreeMap::new(),
         }
     }
 
@@ -249,6 +251,7 @@ pub fn purge(short: &str, base: &Netns) -> io::Result<()> {
         short: short.to_owned(),
         base: base.clone(),
         physical: BTreeMap::new(),
+        filters: PathBuf::new(),
     };
     let mut kernel = Kernel::new(&settings);
     let seen = kernel.observe()?;

@@ -178,6 +178,60 @@ fn both_sides_must_allow() {
 }
 
 #[test]
+fn a_rule_that_goes_takes_connections_of_learned_addresses_and_of_earlier_lives() {
+    let mut world = World::new();
+    let network = world.network("2001:db8:1::/64");
+    let a = world.port(network, "2001:db8:1::a");
+    let b = world.port(network, "2001:db8:1::b");
+    let c = world.port(network, "2001:db8:1::c");
+    for port in [b, c] {
+        world.rule(port, echo());
+    }
+    world.pass();
+    let (first, second, _third) = (world.guest(a), world.guest(b), world.guest(c));
+    second.shell("ip -6 address add 2001:db8:1::bb/64 dev eth0 nodad");
+    let flows = |world: &World, to: &str| {
+        let all = linux::conntrack::flows(&world.netns(network)).unwrap();
+        let to = to.parse().unwrap();
+        all.iter().filter(|flow| flow.has(to)).count()
+    };
+    let own = ["2001:db8:1::b", "2001:db8:1::bb"];
+    let meet = |world: &World| {
+        for address in own.iter().chain(&["2001:db8:1::c"]) {
+            eventually("an answer", || first.pings(address));
+            assert!(flows(world, address) > 0);
+        }
+    };
+    // A privacy address of the guest's own choice; then a rule that went while we were away.
+    for away in [false, true] {
+        meet(&world);
+        let rule = world.wanted.ports.get_mut(&b).unwrap().rules.pop().unwrap();
+        if away {
+            world.restart();
+        }
+        world.pass();
+        assert_eq!(
+            own.map(|address| flows(&world, address)),
+            [0, 0],
+            "away: {away}"
+        );
+        assert!(
+            flows(&world, "2001:db8:1::c") > 0,
+            "what is allowed goes on"
+        );
+        world.rule(b, rule);
+        world.pass();
+    }
+    // A new life in which nothing went ends nothing.
+    meet(&world);
+    world.restart();
+    world.pass();
+    for address in own {
+        assert!(flows(&world, address) > 0);
+    }
+}
+
+#[test]
 fn tcp_by_port_range() {
     let mut world = World::new();
     let network = world.network("2001:db8:1::/64");

@@ -17,6 +17,7 @@ fn settings() -> LinkSettings {
         short: "ab12".into(),
         base: Netns::current().unwrap(),
         physical: BTreeMap::from([("physnet".into(), "br-ext".into())]),
+        filters: "/nowhere".into(),
     }
 }
 

@@ -50,6 +50,7 @@ impl World {
             short: short.clone(),
             base: base.clone(),
             physical: BTreeMap::from([("physnet".into(), "br-ext".into())]),
+            filters: std::env::temp_dir().join(format!("hxt{short}-filters")),
         };
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let links = start(&runtime, &settings);
@@ -188,6 +189,7 @@ impl World {
 impl Drop for World {
     fn drop(&mut self) {
         let _ = node::links::purge(&self.short, &self.base);
+        let _ = std::fs::remove_dir_all(&self.settings.filters);
         for name in Netns::list(&format!("hxt{}-", self.short)).unwrap_or_default() {
             let _ = Netns::remove(&name);
         }

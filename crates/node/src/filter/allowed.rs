@@ -1,0 +1,109 @@
+//! What each network's tables let pass, in a file that outlives us: connections that went by what
+//! is allowed no more are ended after a crash, too.
+//!
+//! The file is never behind the kernel: what comes is written before it is applied, and what goes
+//! is struck out once its connections have ended. It is not synced: connections do not survive what
+//! takes the page cache.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use model::NetworkId;
+
+use super::Scene;
+use super::table::Table;
+use crate::image::private_dir;
+use crate::links::names;
+
+/// Rules by their chain, and members by their group's set.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub(super) struct Allowed(BTreeMap<String, BTreeSet<String>>);
+
+/// What is allowed no more.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Lost {
+    /// Ports whose chains lost a rule, by their taps.
+    pub taps: BTreeSet<String>,
+    /// Their assigned addresses, and those of members that left a group.
+    pub addresses: BTreeSet<IpAddr>,
+}
+
+impl Allowed {
+    /// Of a network's tables.
+    pub(super) fn of(tables: &[Table]) -> Allowed {
+        let inet = tables.iter().filter(|table| table.family == "inet");
+        let mut all = BTreeMap::new();
+        for table in inet {
+            for (name, chain) in table.chains.iter().filter(|(_, c)| c.hook.is_none()) {
+                all.insert(name.clone(), chain.rules.iter().cloned().collect());
+            }
+            for (name, set) in table.sets.iter().filter(|(n, _)| n.starts_with("group")) {
+                all.insert(name.clone(), set.elements.keys().cloned().collect());
+            }
+        }
+        Allowed(all)
+    }
+
+    /// This and the other.
+    pub(super) fn with(&self, other: &Allowed) -> Allowed {
+        let mut all = self.clone();
+        for (name, rules) in &other.0 {
+            all.0
+                .entry(name.clone())
+                .or_default()
+                .extend(rules.iter().cloned());
+        }
+        all
+    }
+
+    /// What `new` does not allow any more.
+    pub(super) fn lost(&self, new: &Allowed, scene: &Scene<'_>) -> Lost {
+        let mut lost = Lost::default();
+        for (port, _) in &scene.ports {
+            let tap = names::tap(port.id);
+            let lost_rule = |name: String| {
+                let (Some(old), Some(new)) = (self.0.get(&name), new.0.get(&name)) else {
+                    return false;
+                };
+                !old.is_subset(new)
+            };
+            if lost_rule(format!("from_{tap}")) || lost_rule(format!("to_{tap}")) {
+                lost.addresses.extend(&port.addresses);
+                lost.taps.insert(tap);
+            }
+        }
+        for (name, members) in self.0.iter().filter(|(n, _)| n.starts_with("group")) {
+            let now = new.0.get(name);
+            let gone = members
+                .iter()
+                .filter(|m| !now.is_some_and(|now| now.contains(*m)));
+            lost.addresses
+                .extend(gone.filter_map(|member| member.parse::<IpAddr>().ok()));
+        }
+        lost
+    }
+
+    /// What an earlier life of ours wrote; `None` when there is nothing that can be read.
+    pub(super) fn load(dir: &Path, network: NetworkId) -> Option<Allowed> {
+        serde_json::from_slice(&fs::read(path(dir, network)).ok()?).ok()
+    }
+
+    pub(super) fn save(&self, dir: &Path, network: NetworkId) -> io::Result<()> {
+        private_dir(dir)?;
+        let new = dir.join(format!(".{network}"));
+        fs::write(&new, serde_json::to_vec(self)?)?;
+        fs::rename(new, path(dir, network))
+    }
+}
+
+/// Forgets a network.
+pub(super) fn forget(dir: &Path, network: NetworkId) {
+    let _ = fs::remove_file(path(dir, network));
+}
+
+fn path(dir: &Path, network: NetworkId) -> PathBuf {
+    dir.join(format!("{network}.json"))
+}
