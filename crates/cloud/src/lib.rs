@@ -39,6 +39,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use store::Store;
 
+pub use store::Depth;
+
 pub use assignment::Target;
 pub use audit::{Audit, audit};
 pub use flavor::NewFlavor;

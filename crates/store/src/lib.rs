@@ -25,7 +25,7 @@ pub use db::{Found, Store, Tx};
 pub use field::{Column, ColumnType, Field, Json, Value};
 pub use of_assignment::OfAssignment;
 pub use of_port::OfPort;
-pub use of_server::{OfServer, What};
+pub use of_server::{Depth, OfServer, Start, What};
 pub use of_volume::{Attached, OfVolume};
 pub use query::{Order, Query, value_of};
 pub use rows::Row;

@@ -2,10 +2,10 @@
 
 use std::net::IpAddr;
 
-use model::{Mac, PortId, Result, ServerId, VolumeId};
+use model::{Boot, Mac, PortId, Result, ServerId, UserData, VolumeId, VolumeSeen};
 
 use crate::db::{Found, Tx};
-use crate::field::Field;
+use crate::field::{Field, Json};
 
 /// One thing that belongs to a server.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,9 +36,27 @@ pub enum What {
         place: u64,
         id: VolumeId,
         delete_on_termination: bool,
+        /// Of a server in error: the trouble that the volume's node has with it.
+        failure: Option<String>,
     },
     /// The name of the node it is on.
     Node(String),
+    /// What its node starts it with.
+    Start(Box<Start>),
+}
+
+/// What a server's node starts it with, as far as an administrator is shown it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Start {
+    pub boot: Boot,
+    pub user_data: Option<UserData>,
+}
+
+/// How much of servers is read: what they are started with is long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    Usual,
+    WithStart,
 }
 
 /// Each part gives: kind, server, name or volume, port, MAC, address, place, flag.
@@ -56,19 +74,31 @@ const PARTS: &str = "
       JOIN security_group g ON g.id = m.security_group_id
      WHERE substr(p.device_owner, 1, 8) = 'compute:'
     UNION ALL
-    SELECT 'volume', t.server_id, t.volume_id, NULL, NULL, NULL, t.place, t.delete_on_termination
-      FROM wanted w JOIN attachment t ON t.server_id = w.id
+    SELECT 'volume', t.server_id, t.volume_id, CASE WHEN s.status = 'ERROR' THEN v.seen END,
+           NULL, NULL, t.place, t.delete_on_termination
+      FROM wanted w JOIN server s ON s.id = w.id JOIN attachment t ON t.server_id = w.id
+      JOIN volume v ON v.id = t.volume_id
     UNION ALL
     SELECT 'node', s.id, h.name, NULL, NULL, NULL, 0, 0
       FROM wanted w JOIN server s ON s.id = w.id JOIN node h ON h.id = s.node_id";
+
+const START: &str = "
+    UNION ALL
+    SELECT 'start', s.id, s.boot, s.user_data, NULL, NULL, 0, 0
+      FROM wanted w JOIN server s ON s.id = w.id";
 
 impl Tx<'_> {
     /// What belongs to these servers, in no special order.
     pub fn of_servers<'a>(
         &self,
         servers: impl Iterator<Item = &'a ServerId>,
+        depth: Depth,
     ) -> Result<Vec<OfServer>> {
-        self.select_wanted(PARTS, servers.map(Field::to_value).collect(), read)
+        let ids = servers.map(Field::to_value).collect();
+        match depth {
+            Depth::Usual => self.select_wanted(PARTS, ids, read),
+            Depth::WithStart => self.select_wanted(&format!("{PARTS}{START}"), ids, read),
+        }
     }
 }
 
@@ -78,10 +108,15 @@ fn read(found: Found<'_>) -> Result<OfServer> {
     let what = match kind.as_str() {
         "group" => What::SecurityGroup(name()?),
         "node" => What::Node(name()?),
+        "start" => What::Start(Box::new(Start {
+            boot: Json::from_column(found.column(2)?)?.0,
+            user_data: Json::from_column(found.column(3)?)?.0,
+        })),
         "volume" => What::Volume {
             place: Field::from_column(found.column(6)?)?,
             id: Field::from_column(found.column(2)?)?,
             delete_on_termination: Field::from_column(found.column(7)?)?,
+            failure: failure(found)?,
         },
         _ => What::Address {
             network: name()?,
@@ -96,4 +131,9 @@ fn read(found: Found<'_>) -> Result<OfServer> {
         server: Field::from_column(found.column(1)?)?,
         what,
     })
+}
+
+fn failure(found: Found<'_>) -> Result<Option<String>> {
+    let seen: Option<Json<Option<VolumeSeen>>> = Field::from_column(found.column(3)?)?;
+    Ok(seen.and_then(|seen| seen.0).and_then(|seen| seen.failure))
 }

@@ -321,6 +321,34 @@ rows! {
         /// Its place among those.
         launch_index: u32,
     }
+    /// A server as it is shown: without what only its node needs.
+    ShownServer in "server" as Server {
+        id: ServerId,
+        project_id: ProjectId,
+        user_id: UserId,
+        name: String,
+        description: Option<String>,
+        node_id: Option<NodeId>,
+        flavor_id: FlavorId,
+        image_id: Option<ImageId>,
+        key_name: Option<String>,
+        config_drive: bool,
+        metadata: Json<Metadata>,
+        access_v4: Option<IpAddr>,
+        access_v6: Option<IpAddr>,
+        availability_zone: String,
+        power: Json<model::Power>,
+        seen: Json<Option<GuestSeen>>,
+        fault: Option<String>,
+        status: String,
+        task_state: Option<String>,
+        created_ms: i64,
+        updated_ms: i64,
+        locked: bool,
+        tags: String,
+        reservation_id: String,
+        launch_index: u32,
+    }
     /// A server in a list of names.
     ServerName in "server" as Server {
         id: ServerId,

@@ -2,14 +2,16 @@
 
 use std::net::IpAddr;
 
-use cloud::{NamePattern, Page, SecurityGroupView, ServerFilter, ServerTagFilter, ServerUpdate};
+use cloud::{
+    Depth, NamePattern, Page, SecurityGroupView, ServerFilter, ServerTagFilter, ServerUpdate,
+};
 use model::{Error, Kind, Result, ServerId};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use store::row;
 
 use super::server_create::{self, CreateBody, access};
-use super::server_view::{by_network, links, view};
+use super::server_view::{by_network, links, shows_start, view};
 use crate::context::Context;
 use crate::json::nullable;
 use crate::page::Names;
@@ -91,9 +93,13 @@ pub(super) fn detail(ctx: &Context) -> Result<Reply> {
         return Ok(none());
     };
     let (page, filter) = (&asked.page, &asked.filter);
+    let depth = match shows_start(ctx) {
+        true => Depth::WithStart,
+        false => Depth::Usual,
+    };
     let servers = ctx
         .cloud
-        .list_servers(&ctx.caller, page, filter, asked.all_projects)?;
+        .list_servers(&ctx.caller, page, filter, asked.all_projects, depth)?;
     let entries = servers.iter().map(|s| (s.server.id, view(ctx, s)));
     Ok(listed(ctx, page, entries.collect()))
 }

@@ -57,7 +57,7 @@ pub(super) fn view(ctx: &Context, view: &ServerView) -> Value {
         "tenant_id": server.project_id, "user_id": server.user_id,
         "created": time::seconds(server.created_ms), "updated": time::seconds(server.updated_ms),
         "hostId": host_id(server), "accessIPv4": address_or_none(server.access_v4), "accessIPv6": address_or_none(server.access_v6),
-        "flavor": {"id": server.flavor.0.id, "links": bookmark(ctx, "flavors", &server.flavor.0.id)},
+        "flavor": {"id": server.flavor_id, "links": bookmark(ctx, "flavors", server.flavor_id.as_str())},
         "image": image(ctx, server), "links": links(ctx, "servers", &id),
         "metadata": server.metadata.0, "key_name": server.key_name, "config_drive": if server.config_drive { "True" } else { "" },
         "addresses": by_network(view, false),
@@ -96,12 +96,17 @@ pub(super) fn view(ctx: &Context, view: &ServerView) -> Value {
     body
 }
 
+/// Whether a request is shown what servers are started with.
+pub(super) fn shows_start(ctx: &Context) -> bool {
+    ctx.since(3) && ctx.caller.is_admin()
+}
+
 /// What each microversion after 2.1 added to a server.
 fn later(ctx: &Context, view: &ServerView, body: &mut Value) {
     let server = &view.server;
     let admin = ctx.caller.is_admin();
-    if ctx.since(3) && admin {
-        let boot = &server.boot.0;
+    if let Some(start) = view.start.as_ref().filter(|_| shows_start(ctx)) {
+        let boot = &start.boot;
         let image = |file: &Option<ImageFile>| {
             let id = file.as_ref().map(|file| file.id.to_string());
             json!(id.unwrap_or_default())
@@ -113,7 +118,7 @@ fn later(ctx: &Context, view: &ServerView, body: &mut Value) {
             ("kernel_id", image(&boot.kernel)),
             ("ramdisk_id", image(&boot.ramdisk)),
             ("root_device_name", json!("/dev/vda")),
-            ("user_data", json!(server.user_data.0)),
+            ("user_data", json!(start.user_data)),
         ] {
             body[format!("OS-EXT-SRV-ATTR:{name}")] = value;
         }
@@ -145,7 +150,7 @@ fn bookmark(ctx: &Context, kind: &str, id: &str) -> Value {
     json!([{"rel": "bookmark", "href": format!("{}/compute/{kind}/{id}", ctx.cloud.settings().url)}])
 }
 
-fn image(ctx: &Context, server: &row::Server) -> Value {
+fn image(ctx: &Context, server: &row::ShownServer) -> Value {
     match server.image_id {
         Some(id) => json!({"id": id, "links": bookmark(ctx, "images", &id.to_string())}),
         None => json!(""),
@@ -153,7 +158,7 @@ fn image(ctx: &Context, server: &row::Server) -> Value {
 }
 
 /// The same for a project's servers on one node, and telling neither.
-fn host_id(server: &row::Server) -> String {
+fn host_id(server: &row::ShownServer) -> String {
     match server.node_id {
         Some(node) => cloud::host_id(&server.project_id, node),
         None => String::new(),
@@ -161,7 +166,7 @@ fn host_id(server: &row::Server) -> String {
 }
 
 /// The compute API's numbers: 0 no state, 1 running, 4 shut down.
-fn power_state(server: &row::Server) -> u8 {
+fn power_state(server: &row::ShownServer) -> u8 {
     match (server.seen.0.as_ref().map(|s| s.power), server.power.0) {
         (Some(PowerSeen::Running), _) => 1,
         (Some(PowerSeen::Stopped), _) => 4,

@@ -15,7 +15,7 @@ mod view;
 use std::net::IpAddr;
 
 use model::{Caller, Error, Kind, NodeId, ProjectId, Result, ServerId};
-use store::{Query, Tx, Value, row};
+use store::{Depth, Query, Tx, Value, row};
 
 use crate::{Cloud, image, list};
 
@@ -31,7 +31,6 @@ pub use view::{NamePattern, ServerAddress, ServerFilter, ServerView};
 pub(crate) use boot::image_file;
 pub(crate) use state::{find_again, lose, set_status, stop_waiting};
 use state::{remove, save};
-use view::views;
 
 /// What to change; of what can be absent, `Some(None)` takes it away.
 #[derive(Clone, Debug, Default)]
@@ -63,9 +62,7 @@ impl Cloud {
             server.access_v4 = update.access_v4.unwrap_or(server.access_v4);
             server.access_v6 = update.access_v6.unwrap_or(server.access_v6);
             save(tx, &mut server)?;
-            views(tx, vec![server])?
-                .pop()
-                .ok_or_else(|| Error::not_found(Kind::Server, id))
+            view::find(tx, caller, id, Depth::WithStart)
         })
     }
 

@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use model::{Caller, Error, Kind, Mac, PortId, Result, ServerId, VolumeId};
-use store::{Field, Query, Tx, Value, What, row};
+use store::{Depth, Field, Query, Start, Tx, Value, What, row};
 
 use super::tag::ServerTagFilter;
 use super::{ports_of, visible};
+use crate::Cloud;
 use crate::list::{self, Page};
 use crate::port::{self, PortView};
-use crate::{Cloud, attachment};
 
 /// What a list of servers can ask for beside columns.
 #[derive(Clone, Debug, Default)]
@@ -66,7 +66,9 @@ impl ServerFilter {
 /// A server with what belongs to it.
 #[derive(Clone, Debug)]
 pub struct ServerView {
-    pub server: row::Server,
+    pub server: row::ShownServer,
+    /// `None` where it was not asked for.
+    pub start: Option<Box<Start>>,
     /// In the order of its network cards; a port's own before those that stand for them.
     pub addresses: Vec<ServerAddress>,
     /// Names of its ports' security groups, sorted.
@@ -93,12 +95,8 @@ pub struct ServerAddress {
 impl Cloud {
     /// A server the caller may see.
     pub fn get_server(&self, caller: &Caller, id: &ServerId) -> Result<ServerView> {
-        self.store().read(|tx| {
-            let server = visible(tx, caller, id)?;
-            views(tx, vec![server])?
-                .pop()
-                .ok_or_else(|| Error::not_found(Kind::Server, id))
-        })
+        self.store()
+            .read(|tx| find(tx, caller, id, Depth::WithStart))
     }
 
     /// A server's ports, in the order in which the guest sees them.
@@ -116,11 +114,12 @@ impl Cloud {
         page: &Page,
         filter: &ServerFilter,
         all_projects: bool,
+        depth: Depth,
     ) -> Result<Vec<ServerView>> {
         let query = query(caller, page, filter, all_projects)?;
         self.store().read(|tx| {
             let servers = list::run(tx, &query)?;
-            views(tx, servers)
+            views(tx, servers, depth)
         })
     }
 
@@ -146,44 +145,51 @@ fn query(caller: &Caller, page: &Page, filter: &ServerFilter, all_projects: bool
     Ok(list::owned(query, caller, all_projects))
 }
 
+/// A server the caller may see.
+pub(super) fn find(
+    tx: &Tx<'_>,
+    caller: &Caller,
+    id: &ServerId,
+    depth: Depth,
+) -> Result<ServerView> {
+    let server: row::ShownServer = tx.get(id)?;
+    let server = list::seen(caller.sees(&server.project_id), server, Kind::Server, id)?;
+    views(tx, vec![server], depth)?
+        .pop()
+        .ok_or_else(|| Error::not_found(Kind::Server, id))
+}
+
 /// Joins servers with what belongs to them, in one statement however many there are.
-pub(super) fn views(tx: &Tx<'_>, servers: Vec<row::Server>) -> Result<Vec<ServerView>> {
+fn views(tx: &Tx<'_>, servers: Vec<row::ShownServer>, depth: Depth) -> Result<Vec<ServerView>> {
     let mut parts: HashMap<ServerId, Vec<What>> = HashMap::new();
-    for one in tx.of_servers(servers.iter().map(|s| &s.id))? {
+    for one in tx.of_servers(servers.iter().map(|s| &s.id), depth)? {
         parts.entry(one.server).or_default().push(one.what);
     }
-    let join = |server: row::Server| {
+    let join = |server: row::ShownServer| {
         let parts = parts.remove(&server.id).unwrap_or_default();
-        let fault = fault(tx, &server)?;
-        Ok(ServerView {
-            fault,
-            ..view(server, parts)
-        })
+        view(server, parts)
     };
-    servers.into_iter().map(join).collect()
+    Ok(servers.into_iter().map(join).collect())
 }
 
 /// A server's node sees that a volume cannot be reached; why that is, the volume's node knows.
-fn fault(tx: &Tx<'_>, server: &row::Server) -> Result<Option<String>> {
+/// `failures` are what those say.
+fn fault(server: &row::ShownServer, failures: Vec<String>) -> Option<String> {
     if server.status != "ERROR" {
-        return Ok(None);
+        return None;
     }
     let guest = server.seen.0.as_ref();
-    let own = server.fault.clone();
-    let own = own.or_else(|| guest.and_then(|guest| guest.failure.clone()));
-    let mut parts: Vec<String> = own.into_iter().collect();
-    for attachment in attachment::of_server(tx, &server.id)? {
-        let volume: row::Volume = tx.get(&attachment.volume_id)?;
-        let seen = volume.seen.0.filter(|_| server.fault.is_none());
-        let failure = seen.and_then(|seen| seen.failure);
-        parts.extend(failure.map(|why| format!("volume {}: {why}", volume.id)));
+    let seen = guest.and_then(|guest| guest.failure.clone());
+    let mut parts: Vec<String> = server.fault.clone().or(seen).into_iter().collect();
+    if server.fault.is_none() {
+        parts.extend(failures);
     }
-    Ok(Some(parts.join("; ")).filter(|text| !text.is_empty()))
+    Some(parts.join("; ")).filter(|text| !text.is_empty())
 }
 
-fn view(server: row::Server, parts: Vec<What>) -> ServerView {
+fn view(server: row::ShownServer, parts: Vec<What>) -> ServerView {
     let (mut addresses, mut volumes) = (Vec::new(), Vec::new());
-    let (mut security_groups, mut node_name) = (Vec::new(), None);
+    let (mut security_groups, mut node_name, mut start) = (Vec::new(), None, None);
     for part in parts {
         match part {
             What::Address {
@@ -208,20 +214,28 @@ fn view(server: row::Server, parts: Vec<What>) -> ServerView {
                 place,
                 id,
                 delete_on_termination,
-            } => volumes.push((place, (id, delete_on_termination))),
+                failure,
+            } => {
+                let failure = failure.map(|why| format!("volume {id}: {why}"));
+                volumes.push((place, (id, delete_on_termination), failure));
+            }
             What::Node(name) => node_name = Some(name),
+            What::Start(one) => start = Some(one),
         }
     }
     addresses.sort_by_key(|(index, a)| (*index, a.port, a.floating, a.address));
-    volumes.sort_by_key(|(place, _)| *place);
+    volumes.sort_by_key(|(place, ..)| *place);
     security_groups.sort();
     security_groups.dedup();
+    let failures = volumes.iter_mut().filter_map(|(_, _, why)| why.take());
+    let fault = fault(&server, failures.collect());
     ServerView {
         server,
+        start,
         addresses: addresses.into_iter().map(|(_, held)| held).collect(),
         security_groups,
         node_name,
-        volumes: volumes.into_iter().map(|(_, volume)| volume).collect(),
-        fault: None,
+        volumes: volumes.into_iter().map(|(_, volume, _)| volume).collect(),
+        fault,
     }
 }

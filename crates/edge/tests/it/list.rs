@@ -49,6 +49,9 @@ async fn fill_up(world: &World) {
         let path = format!("/compute/v2.1/servers/{server}/os-volume_attachments");
         member.post(&path, attach).await.expect(200);
         world.node.boot_finishes(&server).await;
+        if n > 0 {
+            world.node.fails(&server, "it does").await;
+        }
         let domain = json!({"domain": {"name": format!("more-{n}")}});
         let domain = post(admin, "/identity/v3/domains", domain).await;
         let (user, role) = (
