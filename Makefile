@@ -54,7 +54,7 @@ fuzz: export CARGO_TARGET_DIR := $(abspath $(TARGET))/fuzz
 fuzz:
 	cargo +nightly fuzz build
 	set -e; for target in $$(cargo +nightly fuzz list); do \
-	    mkdir -p fuzz/corpus/$$target; \
+	    mkdir -p fuzz/corpus/$$target fuzz/seeds/$$target; \
 	    cargo +nightly fuzz run $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
 	        -max_total_time=$(SECONDS) -print_final_stats=1; \
 	done
