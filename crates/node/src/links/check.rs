@@ -21,7 +21,7 @@ const TABLES: [&str; 2] = ["table bridge hextet", "table inet hextet"];
 ///
 /// # Errors
 /// When the node's own namespace cannot be read.
-pub(crate) fn check(settings: &LinkSettings, wanted: &Wanted) -> io::Result<Vec<Finding>> {
+pub fn check(settings: &LinkSettings, wanted: &Wanted) -> io::Result<Vec<Finding>> {
     let mut kernel = Kernel::new(settings);
     let seen = kernel.observe()?;
     let design = layout::design(wanted, settings, &seen.bridges);

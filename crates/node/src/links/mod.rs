@@ -43,7 +43,7 @@ use layout::{Design, Layout};
 use names::Space;
 use plan::{Step, plan};
 
-pub(crate) use check::check;
+pub use check::check;
 
 /// What the node's settings say of its links.
 #[derive(Clone, Debug)]
