@@ -5,12 +5,12 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use model::{
     AddressGroup, AddressGroupId, Attachment, Change, Desired, Direction, Key, Network, NodeId,
-    Peer, Port, PortId, Protocol, Result, Router, RouterPort, Rule, SecurityGroupId, Server,
-    ServerId, Subnet, Volume,
+    Peer, Port, PortId, PortName, Protocol, Result, Router, RouterPort, Rule, SecurityGroupId,
+    Server, ServerId, Subnet, Volume,
 };
 use store::{Field, Query, Tx, Value, row};
 
-use crate::{attachment, floating_ip, port, router, server, subnet, volume};
+use crate::{attachment, floating_ip, port, resolver, router, server, subnet, volume};
 
 /// What a node should hear about a key: its document, or a tombstone when there is none for it.
 pub(crate) fn change(tx: &Tx<'_>, node: NodeId, key: Key) -> Result<Change> {
@@ -34,6 +34,11 @@ pub(crate) fn change(tx: &Tx<'_>, node: NodeId, key: Key) -> Result<Change> {
                 .transpose()?
                 .map(Desired::Port)
         }
+        Key::PortName(id) => tx
+            .find(id.to_value())?
+            .map(|p| name_document(tx, p))
+            .transpose()?
+            .map(Desired::PortName),
         Key::Volume(id) => {
             let here = tx.find::<row::Volume>(id.to_value())?;
             let here = here.filter(|v| v.node_id == Some(node) && !v.deleting);
@@ -67,7 +72,9 @@ pub(crate) fn waits(tx: &Tx<'_>, node: NodeId, key: Key) -> Result<bool> {
             Some(server) => (server.node_id, server.deleting),
             None => return Ok(false),
         },
-        Key::Network(_) | Key::Router(_) | Key::AddressGroup(_) => return Ok(false),
+        Key::Network(_) | Key::Router(_) | Key::AddressGroup(_) | Key::PortName(_) => {
+            return Ok(false);
+        }
     };
     Ok(of == Some(node) && leaves)
 }
@@ -92,7 +99,10 @@ pub(crate) fn all_keys(tx: &Tx<'_>, node: NodeId) -> Result<Vec<Key>> {
             .map(|g| Key::AddressGroup(AddressGroupId(g.id.0))),
     );
     let here = Query::equal("node_id", node.to_value());
-    keys.extend(tx.list::<row::Port>(&here)?.iter().map(|p| Key::Port(p.id)));
+    let ports = tx.list::<row::Port>(&Query::all())?;
+    keys.extend(ports.iter().map(|p| Key::PortName(p.id)));
+    let ports = ports.iter().filter(|p| p.node_id == Some(node));
+    keys.extend(ports.map(|p| Key::Port(p.id)));
     // Before servers: who logs in must be known first.
     keys.extend(
         tx.list::<row::Volume>(&here)?
@@ -109,15 +119,28 @@ pub(crate) fn all_keys(tx: &Tx<'_>, node: NodeId) -> Result<Vec<Key>> {
 
 fn network_document(tx: &Tx<'_>, network: row::Network) -> Result<Network> {
     let subnets = port::subnets_of(tx, &network.id)?;
+    let resolver = resolver::addresses(tx, &network.id)?;
+    let dns_domain = match network.dns_domain.is_empty() {
+        true => tx.dns_domain()?,
+        false => network.dns_domain,
+    };
+    let subnets = subnets.into_iter().map(|s| subnet_document(s, &resolver));
     Ok(Network {
         id: network.id,
         mtu: network.mtu,
         physical_network: network.physical_network,
-        subnets: subnets.into_iter().map(subnet_document).collect(),
+        subnets: subnets.collect(),
+        dns_domain,
+        resolver: resolver.iter().map(|held| held.address).collect(),
     })
 }
 
-fn subnet_document(s: row::Subnet) -> Subnet {
+/// A subnet that names no resolver has its network's.
+fn subnet_document(mut s: row::Subnet, resolver: &[row::Allocation]) -> Subnet {
+    if s.dns_nameservers.0.is_empty() {
+        let own = resolver.iter().filter(|held| held.subnet_id == s.id);
+        s.dns_nameservers.0 = own.map(|held| held.address).collect();
+    }
     Subnet {
         prefix: subnet::net(&s),
         id: s.id,
@@ -206,6 +229,17 @@ fn group_names(tx: &Tx<'_>, groups: &[SecurityGroupId]) -> Result<Vec<String>> {
     let mut names: Vec<String> = rows.into_iter().map(|group| group.name).collect();
     names.sort();
     Ok(names)
+}
+
+fn name_document(tx: &Tx<'_>, row: row::Port) -> Result<PortName> {
+    let held: Vec<row::Allocation> = tx.list(&Query::equal("port_id", row.id.to_value()))?;
+    Ok(PortName {
+        id: row.id,
+        network: row.network_id,
+        dns_name: row.dns_name,
+        dns_domain: row.dns_domain,
+        addresses: held.iter().map(|held| held.address).collect(),
+    })
 }
 
 fn parse_prefix(text: &str) -> Option<IpNet> {

@@ -6,6 +6,7 @@
 mod assignment;
 mod attachment;
 mod audit;
+mod dns;
 mod document;
 mod domain;
 mod flavor;
@@ -20,6 +21,7 @@ mod place;
 mod port;
 mod project;
 mod quota;
+mod resolver;
 mod role;
 mod router;
 mod security_group;

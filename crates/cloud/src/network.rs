@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use model::{Caller, Error, Key, Kind, NetworkId, ProjectId, Result, Scope};
 use store::{Field, Json, Query, Tx, Value, row};
 
+use crate::dns::check_domain;
 use crate::list::{self, Page};
 use crate::quota::{self, Resource};
 use crate::token::owner_of;
-use crate::{Cloud, now_ms};
+use crate::{Cloud, now_ms, resolver};
 
 /// The least MTU an IPv6 link may have (RFC 8200, section 5).
 const LEAST_MTU: u32 = 1280;
@@ -29,6 +30,7 @@ pub struct NewNetwork {
     pub physical_network: Option<String>,
     pub port_security: Option<bool>,
     pub tags: Vec<String>,
+    pub dns_domain: String,
 }
 
 /// What to change.
@@ -41,6 +43,7 @@ pub struct NetworkUpdate {
     pub external: Option<bool>,
     pub mtu: Option<u32>,
     pub port_security: Option<bool>,
+    pub dns_domain: Option<String>,
 }
 
 impl Cloud {
@@ -131,6 +134,7 @@ impl Cloud {
             network.external = update.external.unwrap_or(network.external);
             network.mtu = update.mtu.unwrap_or(network.mtu);
             network.port_security = update.port_security.unwrap_or(network.port_security);
+            network.dns_domain = update.dns_domain.clone().unwrap_or(network.dns_domain);
             network.revision += 1;
             network.updated_ms = now_ms();
             check(&network)?;
@@ -155,6 +159,7 @@ impl Cloud {
         caller.require_member()?;
         self.store().write(|tx| {
             owned(tx, caller, id)?;
+            resolver::remove(tx, id)?;
             if tx.exists::<row::Port>(Query::equal("network_id", id.to_value()))? {
                 return Err(Error::conflict(format!(
                     "Unable to complete operation on network {id}. There are one or more ports still in use on the network."
@@ -198,6 +203,7 @@ fn create(
         revision: 1,
         created_ms: now,
         updated_ms: now,
+        dns_domain: new.dns_domain.clone(),
     };
     check(&network)?;
     if let Some(name) = &network.physical_network {
@@ -270,6 +276,7 @@ fn check(network: &row::Network) -> Result<()> {
     list::check_name("name", &network.name)?;
     list::check_name("description", &network.description)?;
     list::check_tags(&network.tags.0)?;
+    check_domain("dns_domain", &network.dns_domain)?;
     if let Some(name) = &network.physical_network {
         list::check_required_name("provider:physical_network", name)?;
     }

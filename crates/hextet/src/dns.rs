@@ -10,13 +10,24 @@ const RESOLV_CONF: &str = "/etc/resolv.conf";
 const PORT: u16 = 53;
 
 /// `[dns]`
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct DnsConfig {
     /// Resolvers that are asked for all names but this cloud's, with brackets and port or without.
     /// Those of IPv6 in `/etc/resolv.conf` when left out; `[]` is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) upstreams: Option<Vec<String>>,
+    /// What names end in on networks that have no `dns_domain` of their own.
+    pub(crate) dns_domain: String,
+}
+
+impl Default for DnsConfig {
+    fn default() -> DnsConfig {
+        DnsConfig {
+            upstreams: None,
+            dns_domain: model::dns::DEFAULT_DOMAIN.into(),
+        }
+    }
 }
 
 impl DnsConfig {

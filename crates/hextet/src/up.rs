@@ -184,6 +184,8 @@ fn open(places: &Places, config: &Config) -> Result<Cloud, Failure> {
     let cloud = Cloud::new(store, settings, Secret::new(&key)?);
     let quota = cloud.use_quota_settings(&config.quota);
     quota.map_err(|e| format!("{}, [quota]: {e}", places.config().display()))?;
+    let domain = cloud.use_dns_domain(&config.dns.dns_domain);
+    domain.map_err(|e| format!("{}, [dns]: {e}", places.config().display()))?;
     cloud.recover_images()?;
     Ok(cloud)
 }

@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddrV6};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use crate::dns::DEFAULT_DOMAIN;
 use crate::{
     AddressGroupId, AttachmentId, FloatingIpId, ImageId, Mac, NetworkId, PortId, ProjectId,
     RouterId, ServerId, SubnetId, UserData, VolumeId,
@@ -20,6 +21,8 @@ pub enum Key {
     Router(RouterId),
     AddressGroup(AddressGroupId),
     Port(PortId),
+    /// What a port is called, for every node.
+    PortName(PortId),
     Volume(VolumeId),
     Server(ServerId),
 }
@@ -32,6 +35,7 @@ pub enum Desired {
     Router(Router),
     AddressGroup(AddressGroup),
     Port(Port),
+    PortName(PortName),
     Volume(Volume),
     Server(Box<Server>),
 }
@@ -44,6 +48,7 @@ impl Desired {
             Desired::Router(d) => Key::Router(d.id),
             Desired::AddressGroup(d) => Key::AddressGroup(d.id),
             Desired::Port(d) => Key::Port(d.id),
+            Desired::PortName(d) => Key::PortName(d.id),
             Desired::Volume(d) => Key::Volume(d.id),
             Desired::Server(d) => Key::Server(d.id),
         }
@@ -66,6 +71,16 @@ pub struct Network {
     /// A flat provider network: the name that the node's settings map to a bridge.
     pub physical_network: Option<String>,
     pub subnets: Vec<Subnet>,
+    /// What names of its ports end in, with the dot at its end.
+    #[serde(default = "default_domain")]
+    pub dns_domain: String,
+    /// Where guests ask for names: at most one address in each subnet.
+    #[serde(default)]
+    pub resolver: Vec<IpAddr>,
+}
+
+fn default_domain() -> String {
+    DEFAULT_DOMAIN.into()
 }
 
 /// A subnet of either family.
@@ -160,6 +175,18 @@ pub struct Port {
     /// Names of its security groups, for its guest to read.
     #[serde(default)]
     pub security_groups: Vec<String>,
+}
+
+/// What a port is called in its network, wherever it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortName {
+    pub id: PortId,
+    pub network: NetworkId,
+    /// Empty: it is called by its addresses.
+    pub dns_name: String,
+    /// The domain of its name; empty: its network's.
+    pub dns_domain: String,
+    pub addresses: Vec<IpAddr>,
 }
 
 /// One thing that is allowed.

@@ -5,6 +5,7 @@
 mod address;
 mod caller;
 mod desired;
+pub mod dns;
 mod error;
 mod finding;
 mod id;
@@ -18,8 +19,9 @@ pub use address::{ip_from_bits, ip_to_bits};
 pub use caller::{Caller, Scope};
 pub use desired::{
     AddressGroup, AddressMode, Attachment, Boot, Change, Chap, Clock, Desired, Direction, DiskBus,
-    Firmware, FloatingIp, Hardware, ImageFile, Key, MachineType, Network, Peer, Port, Power,
-    Protocol, RaMode, Reboot, Route, Router, RouterPort, Rule, Server, Subnet, VifModel, Volume,
+    Firmware, FloatingIp, Hardware, ImageFile, Key, MachineType, Network, Peer, Port, PortName,
+    Power, Protocol, RaMode, Reboot, Route, Router, RouterPort, Rule, Server, Subnet, VifModel,
+    Volume,
 };
 pub use error::{BoxError, Error, Kind, Result};
 pub use finding::Finding;

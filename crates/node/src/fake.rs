@@ -232,6 +232,8 @@ mod tests {
             id: NetworkId::random(),
             mtu: 1500,
             physical_network: None,
+            dns_domain: "openstacklocal.".into(),
+            resolver: Vec::new(),
             subnets: Vec::new(),
         }
     }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use model::{
-    AddressGroup, AddressGroupId, Change, Desired, Key, Network, NetworkId, Port, PortId, Router,
-    RouterId, Server, ServerId, Volume, VolumeId,
+    AddressGroup, AddressGroupId, Change, Desired, Key, Network, NetworkId, Port, PortId, PortName,
+    Router, RouterId, Server, ServerId, Volume, VolumeId,
 };
 
 /// The documents in force.
@@ -15,6 +15,8 @@ pub struct Wanted {
     pub groups: BTreeMap<AddressGroupId, AddressGroup>,
     /// Only ports bound to this node.
     pub ports: BTreeMap<PortId, Port>,
+    /// Of all ports, wherever they are.
+    pub names: BTreeMap<PortId, PortName>,
     /// Only volumes kept here.
     pub volumes: BTreeMap<VolumeId, Volume>,
     /// Only servers placed on this node.
@@ -29,6 +31,7 @@ impl Wanted {
             Key::Router(id) => self.routers.contains_key(&id),
             Key::AddressGroup(id) => self.groups.contains_key(&id),
             Key::Port(id) => self.ports.contains_key(&id),
+            Key::PortName(id) => self.names.contains_key(&id),
             Key::Volume(id) => self.volumes.contains_key(&id),
             Key::Server(id) => self.servers.contains_key(&id),
         }
@@ -41,12 +44,14 @@ impl Wanted {
             (Some(Desired::Router(d)), _) => drop(self.routers.insert(d.id, d)),
             (Some(Desired::AddressGroup(d)), _) => drop(self.groups.insert(d.id, d)),
             (Some(Desired::Port(d)), _) => drop(self.ports.insert(d.id, d)),
+            (Some(Desired::PortName(d)), _) => drop(self.names.insert(d.id, d)),
             (Some(Desired::Volume(d)), _) => drop(self.volumes.insert(d.id, d)),
             (Some(Desired::Server(d)), _) => drop(self.servers.insert(d.id, *d)),
             (None, Key::Network(id)) => drop(self.networks.remove(&id)),
             (None, Key::Router(id)) => drop(self.routers.remove(&id)),
             (None, Key::AddressGroup(id)) => drop(self.groups.remove(&id)),
             (None, Key::Port(id)) => drop(self.ports.remove(&id)),
+            (None, Key::PortName(id)) => drop(self.names.remove(&id)),
             (None, Key::Volume(id)) => drop(self.volumes.remove(&id)),
             (None, Key::Server(id)) => drop(self.servers.remove(&id)),
         }

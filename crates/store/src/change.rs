@@ -59,6 +59,7 @@ fn key_text(key: Key) -> (&'static str, String) {
         Key::Router(id) => ("router", id.to_string()),
         Key::AddressGroup(id) => ("address_group", id.to_string()),
         Key::Port(id) => ("port", id.to_string()),
+        Key::PortName(id) => ("port_name", id.to_string()),
         Key::Volume(id) => ("volume", id.to_string()),
         Key::Server(id) => ("server", id.to_string()),
     }
@@ -74,6 +75,7 @@ fn parse_key(kind: &str, id: &str) -> Result<Key> {
         "router" => parse::<RouterId>(id).map(Key::Router),
         "address_group" => parse::<AddressGroupId>(id).map(Key::AddressGroup),
         "port" => parse::<PortId>(id).map(Key::Port),
+        "port_name" => parse::<PortId>(id).map(Key::PortName),
         "volume" => parse::<VolumeId>(id).map(Key::Volume),
         "server" => parse::<ServerId>(id).map(Key::Server),
         other => Err(Error::internal(

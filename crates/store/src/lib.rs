@@ -8,6 +8,7 @@ mod address;
 mod change;
 mod check;
 mod db;
+mod dns_domain;
 mod field;
 mod of_assignment;
 mod of_port;

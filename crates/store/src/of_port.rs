@@ -11,6 +11,8 @@ use crate::row;
 pub enum OfPort {
     Address(row::Allocation),
     SecurityGroup(PortId, SecurityGroupId),
+    /// Its network's domain.
+    Domain(PortId, String),
 }
 
 const PARTS: &str = "
@@ -18,7 +20,11 @@ const PARTS: &str = "
       FROM wanted w JOIN allocation a ON a.port_id = w.id
     UNION ALL
     SELECT 'group', m.port_id, m.security_group_id, NULL, NULL, NULL
-      FROM wanted w JOIN membership m ON m.port_id = w.id";
+      FROM wanted w JOIN membership m ON m.port_id = w.id
+    UNION ALL
+    SELECT 'domain', p.id, coalesce(nullif(n.dns_domain, ''), d.value), NULL, NULL, NULL
+      FROM wanted w JOIN port p ON p.id = w.id JOIN network n ON n.id = p.network_id
+      JOIN meta d ON d.name = 'dns_domain'";
 
 impl Tx<'_> {
     /// What belongs to these ports, in no special order.
@@ -44,9 +50,16 @@ impl Tx<'_> {
 
 fn read(found: Found<'_>) -> Result<OfPort> {
     let port_id = PortId::from_column(found.column(1)?)?;
-    if String::from_column(found.column(0)?)? == "group" {
-        let group = SecurityGroupId::from_column(found.column(2)?)?;
-        return Ok(OfPort::SecurityGroup(port_id, group));
+    match String::from_column(found.column(0)?)?.as_str() {
+        "group" => {
+            let group = SecurityGroupId::from_column(found.column(2)?)?;
+            return Ok(OfPort::SecurityGroup(port_id, group));
+        }
+        "domain" => {
+            let domain = String::from_column(found.column(2)?)?;
+            return Ok(OfPort::Domain(port_id, domain));
+        }
+        _ => {}
     }
     Ok(OfPort::Address(row::Allocation {
         id: Field::from_column(found.column(2)?)?,

@@ -132,6 +132,8 @@ rows! {
         revision: u64,
         created_ms: i64,
         updated_ms: i64,
+        /// The domain of its ports' names, with the dot at its end; empty: the cloud's.
+        dns_domain: String,
     }
     /// A subnet.
     Subnet in "subnet" as Subnet {
@@ -183,6 +185,10 @@ rows! {
         revision: u64,
         created_ms: i64,
         updated_ms: i64,
+        /// In lower case; empty: it is called by its addresses.
+        dns_name: String,
+        /// The domain of its name; empty: its network's.
+        dns_domain: String,
     }
     /// An address that a port holds.
     Allocation in "allocation" as Port {
@@ -236,6 +242,9 @@ rows! {
         revision: u64,
         created_ms: i64,
         updated_ms: i64,
+        /// Both for the user alone: nobody answers for them.
+        dns_name: String,
+        dns_domain: String,
     }
     /// A security group.
     SecurityGroup in "security_group" as SecurityGroup {

@@ -7,6 +7,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/0001.sql"),
     include_str!("schema/0002.sql"),
     include_str!("schema/0003.sql"),
+    include_str!("schema/0004.sql"),
 ];
 
 /// Brings the schema up to date.
@@ -84,6 +85,28 @@ mod tests {
         let ids = statement.query_map([], |row| row.get(0)).unwrap();
         let ids: Vec<String> = ids.map(Result::unwrap).collect();
         assert_eq!(ids, ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn nodes_hear_of_the_names_of_ports_of_the_third_schema() {
+        let mut old = Connection::open_in_memory().unwrap();
+        migrate_by(&mut old, &MIGRATIONS[..3]).unwrap();
+        old.execute_batch(
+            r#"INSERT INTO "network" VALUES ('n', 'p', '', '', 1, 0, 0, 1500, 'local', NULL, 1, '[]', 1, 1, 1);
+               INSERT INTO "port" VALUES ('a', 'n', 'p', '', '', 1, 'fa:16:3e:00:00:01', '', '', 0, 0,
+                   NULL, 0, 'DOWN', 1, '[]', '[]', 1, 1, 1);
+               UPDATE meta SET value = '41' WHERE name = 'generation';"#,
+        )
+        .unwrap();
+        migrate(&mut old).unwrap();
+        let read = |sql: &str| -> String { old.query_row(sql, [], |row| row.get(0)).unwrap() };
+        let told = "SELECT kind || id || generation FROM change";
+        assert_eq!(read(told), "port_namea42");
+        assert_eq!(
+            read("SELECT value FROM meta WHERE name = 'generation'"),
+            "42"
+        );
+        assert_eq!(read(r#"SELECT dns_name || dns_domain FROM "port""#), "");
     }
 
     #[test]

@@ -24,6 +24,8 @@ const NAMES: Names = &[
     ("tenant_id", "project_id"),
     ("status", "status"),
     ("created_at", "created_ms"),
+    ("dns_name", "dns_name"),
+    ("dns_domain", "dns_domain"),
 ];
 
 #[derive(Deserialize)]
@@ -44,6 +46,8 @@ struct Create {
     port_id: Option<String>,
     fixed_ip_address: Option<String>,
     tags: Option<Vec<String>>,
+    dns_name: Option<String>,
+    dns_domain: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -102,6 +106,8 @@ pub(super) fn create(ctx: &Context) -> Result<Reply> {
             .transpose()?,
         target: target(wanted.port_id, wanted.fixed_ip_address.as_deref())?,
         tags: wanted.tags.unwrap_or_default(),
+        dns_name: wanted.dns_name.unwrap_or_default().to_ascii_lowercase(),
+        dns_domain: wanted.dns_domain.unwrap_or_default().to_ascii_lowercase(),
     };
     let made = ctx.cloud.create_floating_ip(&ctx.caller, &new)?;
     Ok(Reply::created(&single(ctx, "floatingip", view(&made))))
@@ -165,6 +171,7 @@ fn view(view: &FloatingIpView) -> Value {
         "floating_ip_address": floating.address.to_string(),
         "fixed_ip_address": floating.fixed_address.map(|a| a.to_string()),
         "port_id": floating.port_id, "router_id": floating.router_id, "port_details": details,
+        "dns_name": floating.dns_name, "dns_domain": floating.dns_domain,
         "tags": floating.tags.0, "revision_number": floating.revision,
         "created_at": time::seconds(floating.created_ms), "updated_at": time::seconds(floating.updated_ms),
     })

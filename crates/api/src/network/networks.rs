@@ -27,6 +27,7 @@ const NAMES: Names = &[
     ("provider:physical_network", "physical_network"),
     ("port_security_enabled", "port_security"),
     ("created_at", "created_ms"),
+    ("dns_domain", "dns_domain"),
 ];
 
 #[derive(Deserialize)]
@@ -59,6 +60,7 @@ struct Fields {
     #[serde(default, deserialize_with = "truth")]
     port_security_enabled: Option<bool>,
     tags: Option<Vec<String>>,
+    dns_domain: Option<String>,
     /// There is one zone, so every hint is followed.
     #[serde(rename = "availability_zone_hints")]
     _zones: Option<Vec<String>>,
@@ -116,6 +118,7 @@ pub(super) fn update(ctx: &Context) -> Result<Reply> {
         external: wanted.external,
         mtu: wanted.mtu,
         port_security: wanted.port_security_enabled,
+        dns_domain: wanted.dns_domain.map(|d| d.to_ascii_lowercase()),
     };
     let (network, subnets) =
         ctx.cloud
@@ -156,6 +159,7 @@ fn check(wanted: Fields) -> Result<NewNetwork> {
         physical_network: wanted.physical_network,
         port_security: wanted.port_security_enabled,
         tags: wanted.tags.unwrap_or_default(),
+        dns_domain: wanted.dns_domain.unwrap_or_default().to_ascii_lowercase(),
     })
 }
 
@@ -169,7 +173,7 @@ fn view(ctx: &Context, network: &row::Network, subnets: &[row::Subnet]) -> Value
         "port_security_enabled": network.port_security, "subnets": subnets, "tags": network.tags.0,
         "ipv4_address_scope": null, "ipv6_address_scope": null,
         "availability_zone_hints": [], "availability_zones": ["nova"],
-        "revision_number": network.revision,
+        "dns_domain": network.dns_domain, "revision_number": network.revision,
         "created_at": time::seconds(network.created_ms), "updated_at": time::seconds(network.updated_ms),
     });
     if network.external {

@@ -27,6 +27,8 @@ const NAMES: Names = &[
     ("status", "status"),
     ("binding:host_id", "node_id"),
     ("created_at", "created_ms"),
+    ("dns_name", "dns_name"),
+    ("dns_domain", "dns_domain"),
 ];
 
 /// Each is one condition of the statement.
@@ -63,6 +65,8 @@ struct Fields {
     #[serde(rename = "binding:profile")]
     _profile: Option<Value>,
     tags: Option<Vec<String>>,
+    dns_name: Option<String>,
+    dns_domain: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -162,6 +166,8 @@ pub(super) fn update(ctx: &Context) -> Result<Reply> {
         allowed_address_pairs: wanted.allowed_address_pairs.map(pairs).transpose()?,
         device_id: wanted.device_id,
         device_owner: wanted.device_owner,
+        dns_name: wanted.dns_name.map(|n| n.to_ascii_lowercase()),
+        dns_domain: wanted.dns_domain.map(|d| d.to_ascii_lowercase()),
     };
     let port = ctx
         .cloud
@@ -222,6 +228,8 @@ fn check(wanted: Fields) -> Result<NewPort> {
         device_id: wanted.device_id.unwrap_or_default(),
         device_owner: wanted.device_owner.unwrap_or_default(),
         tags: wanted.tags.unwrap_or_default(),
+        dns_name: wanted.dns_name.unwrap_or_default().to_ascii_lowercase(),
+        dns_domain: wanted.dns_domain.unwrap_or_default().to_ascii_lowercase(),
     })
 }
 
@@ -259,6 +267,12 @@ fn view(ctx: &Context, view: &PortView) -> Value {
         .iter()
         .map(|p| json!({"ip_address": p.ip_address, "mac_address": p.mac_address.unwrap_or(port.mac).to_string()}))
         .collect();
+    let names: Vec<Value> = view
+        .names()
+        .map(|(address, name)| {
+            json!({"ip_address": address.to_string(), "hostname": name.hostname, "fqdn": name.fqdn})
+        })
+        .collect();
     let mut body = json!({
         "id": port.id, "name": port.name, "description": port.description,
         "network_id": port.network_id, "project_id": port.project_id, "tenant_id": port.project_id,
@@ -267,7 +281,8 @@ fn view(ctx: &Context, view: &PortView) -> Value {
         "port_security_enabled": port.port_security, "allowed_address_pairs": pairs,
         "device_id": port.device_id, "device_owner": port.device_owner,
         "binding:vnic_type": "normal", "tags": port.tags.0,
-        "extra_dhcp_opts": [], "dns_name": "", "revision_number": port.revision,
+        "extra_dhcp_opts": [], "revision_number": port.revision,
+        "dns_name": port.dns_name, "dns_domain": port.dns_domain, "dns_assignment": names,
         "created_at": time::seconds(port.created_ms), "updated_at": time::seconds(port.updated_ms),
     });
     if ctx.caller.is_admin() {

@@ -200,6 +200,7 @@ fn untold(tx: &Tx<'_>, rows: &Rows) -> Result<Vec<Finding>> {
         .iter()
         .filter(|p| p.node_id.is_some())
         .map(|p| Key::Port(p.id));
+    let names = rows.ports.iter().map(|p| Key::PortName(p.id));
     let servers = rows
         .servers
         .iter()
@@ -213,6 +214,7 @@ fn untold(tx: &Tx<'_>, rows: &Rows) -> Result<Vec<Finding>> {
     let documents = networks
         .chain(routers)
         .chain(ports)
+        .chain(names)
         .chain(volumes)
         .chain(servers);
     let untold = documents.filter(|key| !told.contains(key)).map(|key| {

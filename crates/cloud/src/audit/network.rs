@@ -8,7 +8,7 @@ use model::{Finding, NetworkId, PortId, RouterId, SubnetId};
 use store::row;
 
 use super::{Rows, contradiction};
-use crate::router;
+use crate::{resolver, router};
 
 /// What contradicts itself.
 pub(super) fn findings(rows: &Rows) -> Vec<Finding> {
@@ -17,6 +17,48 @@ pub(super) fn findings(rows: &Rows) -> Vec<Finding> {
     found.extend(gateways(rows));
     found.extend(floating(rows));
     found.extend(rules(rows));
+    found.extend(resolvers(rows));
+    found
+}
+
+/// Networks with a subnet that hands out addresses have one resolver's port, and others none.
+fn resolvers(rows: &Rows) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for network in &rows.networks {
+        let theirs = rows.subnets.iter().filter(|s| s.network_id == network.id);
+        let served: BTreeSet<SubnetId> = theirs.filter(|s| s.enable_dhcp).map(|s| s.id).collect();
+        let ports: Vec<PortId> = rows
+            .ports
+            .iter()
+            .filter(|p| p.network_id == network.id && p.device_owner == resolver::OWNER)
+            .map(|p| p.id)
+            .collect();
+        if ports.len() != usize::from(!served.is_empty()) {
+            found.push(contradiction(
+                format!(
+                    "network {} has {} ports of a resolver, and {} subnets with enable_dhcp",
+                    network.id,
+                    ports.len(),
+                    served.len()
+                ),
+                "guests there have nobody, or two, to ask for names",
+            ));
+        }
+        let held = rows
+            .allocations
+            .iter()
+            .filter(|a| ports.contains(&a.port_id));
+        let astray = held.filter(|a| !served.contains(&a.subnet_id));
+        found.extend(astray.map(|a| {
+            contradiction(
+                format!(
+                    "the resolver of network {} has address {} in a subnet without enable_dhcp",
+                    network.id, a.address
+                ),
+                "the subnet cannot be deleted, and the address is given to nobody",
+            )
+        }));
+    }
     found
 }
 

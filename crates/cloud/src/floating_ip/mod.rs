@@ -14,7 +14,7 @@ use crate::list::{self, Page};
 use crate::port::{self, FixedIp, NewPort};
 use crate::quota::{self, Resource};
 use crate::token::owner_of;
-use crate::{Cloud, network, now_ms};
+use crate::{Cloud, dns, network, now_ms};
 
 use association::associate;
 pub(crate) use association::{check_gateway_unused, check_subnet_unused, of_router, release};
@@ -33,6 +33,8 @@ pub struct NewFloatingIp {
     pub address: Option<IpAddr>,
     pub target: Option<FloatingIpTarget>,
     pub tags: Vec<String>,
+    pub dns_name: String,
+    pub dns_domain: String,
 }
 
 /// What a floating IP is to stand for.
@@ -85,6 +87,7 @@ impl Cloud {
         caller.require_member()?;
         list::check_name("description", &new.description)?;
         list::check_tags(&new.tags)?;
+        dns::check_floating(&new.dns_name, &new.dns_domain)?;
         let project = owner_of(caller, new.project.as_ref())?;
         self.store().write(|tx| {
             let network = external(tx, caller, &new.network)?;
@@ -194,6 +197,8 @@ fn insert(
         revision: 1,
         created_ms: now,
         updated_ms: now,
+        dns_name: new.dns_name.clone(),
+        dns_domain: new.dns_domain.clone(),
     };
     quota::check(tx, &made.project_id, Resource::FloatingIp, 1)?;
     tx.insert(&made)?;

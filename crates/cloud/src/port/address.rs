@@ -151,6 +151,26 @@ fn this(tx: &Tx<'_>, port: &row::Port, s: &row::Subnet, address: IpAddr) -> Resu
     }
 }
 
+/// An address for the network's own resolver: of IPv4 the last one, because those that users pick
+/// themselves are mostly among the first. `None` when there is none left.
+pub(crate) fn service_address(
+    tx: &Tx<'_>,
+    port: &row::Port,
+    s: &row::Subnet,
+) -> Result<Option<IpAddr>> {
+    if s.prefix.is_ipv6() {
+        let address = free(tx, port, s)?;
+        let held = address.map(|a| subnet::holder(tx, &s.id, a)).transpose()?;
+        let usable = held.flatten().is_none() && address != s.gateway;
+        return Ok(address.filter(|_| usable));
+    }
+    let held = tx.addresses_held(&s.id)?;
+    let held: std::collections::HashSet<u128> = held.into_iter().map(ip_to_bits).collect();
+    let pools = s.pools.0.iter().rev();
+    let mut all = pools.flat_map(|(a, b)| (ip_to_bits(*a)..=ip_to_bits(*b)).rev());
+    Ok(all.find(|n| !held.contains(n)).map(ip_from_bits))
+}
+
 /// An address of the subnet that nobody holds.
 fn free(tx: &Tx<'_>, port: &row::Port, s: &row::Subnet) -> Result<Option<IpAddr>> {
     let router = port.device_owner.starts_with("network:router");

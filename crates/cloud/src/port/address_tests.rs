@@ -58,6 +58,7 @@ fn scene(tx: &mut Tx<'_>, cidrs: &[String], gateway: u8) -> Result<Vec<row::Subn
         revision: 1,
         created_ms: 0,
         updated_ms: 0,
+        dns_domain: String::new(),
     };
     tx.insert(&network)?;
     let mut subnets = Vec::new();
@@ -109,6 +110,8 @@ fn one_more(tx: &mut Tx<'_>, subnets: &[row::Subnet], number: usize) -> Result<O
         revision: 1,
         created_ms: 0,
         updated_ms: 0,
+        dns_name: String::new(),
+        dns_domain: String::new(),
     };
     tx.insert(&port)?;
     match allocate(tx, &port, subnets, None) {

@@ -1,10 +1,11 @@
 //! What a port may be asked to be, and by whom.
 
 use model::{Caller, Error, Result};
-use store::row;
+use store::{Tx, row};
 
 use super::FixedIp;
-use crate::list;
+use crate::dns::{check_domain, check_name};
+use crate::{list, resolver};
 
 /// Pairs of a port: a document must stay small enough for every node.
 const MAX_PAIRS: usize = 10;
@@ -52,6 +53,7 @@ pub(super) fn check_device(
 ) -> Result<()> {
     let id = id.unwrap_or(&port.device_id);
     let owner = owner.unwrap_or(&port.device_owner);
+    resolver::check_owner(&port.device_owner, owner)?;
     let same = id == port.device_id && owner == port.device_owner;
     match same || caller.is_admin() || !(is_ours(owner) || is_ours(&port.device_owner)) {
         true => Ok(()),
@@ -61,7 +63,11 @@ pub(super) fn check_device(
 
 /// # Errors
 /// `Invalid` or `Conflict` when no port can be like this.
-pub(super) fn check(port: &row::Port) -> Result<()> {
+pub(super) fn check(tx: &Tx<'_>, port: &row::Port) -> Result<()> {
+    if !port.dns_name.is_empty() {
+        check_name(&port.dns_name, &tx.dns_domain()?)?;
+    }
+    check_domain("dns_domain", &port.dns_domain)?;
     list::check_name("name", &port.name)?;
     list::check_name("description", &port.description)?;
     list::check_name("device_id", &port.device_id)?;

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::quota::{self, Resource};
 use crate::token::owner_of;
-use crate::{network, now_ms, password, security_group};
+use crate::{network, now_ms, password, resolver, security_group};
 
 /// How often a random MAC is drawn before giving up.
 const DRAWS: usize = 32;
@@ -26,6 +26,7 @@ pub(super) fn create(tx: &mut Tx<'_>, caller: &Caller, new: &NewPort) -> Result<
             "only its owner can make ports on network {id}; reach it through a router"
         )));
     }
+    resolver::check_owner("", &new.device_owner)?;
     if is_ours(&new.device_owner) && !caller.is_admin() {
         return Err(set_by_the_cloud());
     }
@@ -47,6 +48,7 @@ pub(super) fn create(tx: &mut Tx<'_>, caller: &Caller, new: &NewPort) -> Result<
                 "an address of fixed_ips",
                 names_address(new.fixed_ips.as_deref()),
             ),
+            ("dns_domain", !new.dns_domain.is_empty()),
         ],
     )?;
     insert(tx, caller, &network, new)
@@ -94,8 +96,10 @@ pub(crate) fn insert_for(
         revision: 1,
         created_ms: now,
         updated_ms: now,
+        dns_name: new.dns_name.clone(),
+        dns_domain: new.dns_domain.clone(),
     };
-    check(&port)?;
+    check(tx, &port)?;
     tx.insert(&port)?;
     let subnets = subnets_of(tx, &network.id)?;
     allocate(tx, &port, &subnets, new.fixed_ips.as_deref())?;
@@ -117,7 +121,8 @@ pub(crate) fn insert_for(
     view(tx, port)
 }
 
-fn free_mac(tx: &Tx<'_>, network: &NetworkId, wanted: Option<Mac>) -> Result<Mac> {
+/// A MAC that no port of the network has: the wanted one, or one that is drawn.
+pub(crate) fn free_mac(tx: &Tx<'_>, network: &NetworkId, wanted: Option<Mac>) -> Result<Mac> {
     let taken = |mac: Mac| {
         tx.exists::<row::Port>(
             Query::equal("network_id", network.to_value()).and("mac", mac.to_value()),

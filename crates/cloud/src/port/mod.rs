@@ -9,16 +9,16 @@ use std::net::IpAddr;
 
 use model::{
     AddressGroupId, Caller, Error, Key, Mac, NetworkId, PortId, ProjectId, Result, SecurityGroupId,
-    SubnetId,
+    SubnetId, dns,
 };
 use store::{Field, Query, Tx, Value, row};
 
 use crate::list::{self, Page};
-use crate::{Cloud, floating_ip, now_ms, security_group};
+use crate::{Cloud, floating_ip, now_ms, resolver, security_group};
 
-pub(crate) use address::allocate;
+pub(crate) use address::{allocate, service_address};
 pub(crate) use check::{check_owner_only, names_address};
-pub(crate) use create::{insert, insert_for};
+pub(crate) use create::{free_mac, insert, insert_for};
 pub(crate) use view::{groups_of, subnets_of, view, views, visible};
 
 use check::{check, check_device};
@@ -47,6 +47,8 @@ pub struct NewPort {
     pub device_id: String,
     pub device_owner: String,
     pub tags: Vec<String>,
+    pub dns_name: String,
+    pub dns_domain: String,
 }
 
 /// What to change.
@@ -61,6 +63,8 @@ pub struct PortUpdate {
     pub allowed_address_pairs: Option<Vec<row::AddressPair>>,
     pub device_id: Option<String>,
     pub device_owner: Option<String>,
+    pub dns_name: Option<String>,
+    pub dns_domain: Option<String>,
 }
 
 /// A port with what hangs on it.
@@ -69,6 +73,18 @@ pub struct PortView {
     pub port: row::Port,
     pub addresses: Vec<row::Allocation>,
     pub security_groups: Vec<SecurityGroupId>,
+    /// The domain of names in its network.
+    pub network_domain: String,
+}
+
+impl PortView {
+    /// What each of its addresses is called.
+    pub fn names(&self) -> impl Iterator<Item = (IpAddr, dns::Assignment)> {
+        let name = &self.port.dns_name;
+        let domain = dns::domain_of(name, &self.port.dns_domain, &self.network_domain);
+        let addresses = self.addresses.iter().map(|held| held.address);
+        addresses.map(move |address| (address, dns::assignment(name, domain, address)))
+    }
 }
 
 impl Cloud {
@@ -147,7 +163,7 @@ impl Cloud {
             change(&mut port, update);
             port.revision += 1;
             port.updated_ms = now_ms();
-            check(&port)?;
+            check(tx, &port)?;
             if let Some(groups) = &update.security_groups {
                 if !port.port_security && !groups.is_empty() {
                     return Err(Error::conflict(
@@ -176,13 +192,14 @@ impl Cloud {
     /// Removes a port.
     ///
     /// # Errors
-    /// `Conflict` for a router's port or a floating IP's: it goes with these.
+    /// `Conflict` for a router's port, a floating IP's or a resolver's: it goes with these.
     pub fn delete_port(&self, caller: &Caller, id: &PortId) -> Result<()> {
         caller.require_member()?;
         self.store().write(|tx| {
             let port = visible(tx, caller, id)?;
             let service = port.device_owner.as_str();
-            if service.starts_with("network:router") || service == floating_ip::OWNER {
+            let own = [floating_ip::OWNER, resolver::OWNER];
+            if service.starts_with("network:router") || own.contains(&service) {
                 return Err(Error::conflict(format!(
                     "Port {id} cannot be deleted directly via the port API: has device owner {}.",
                     port.device_owner
@@ -214,11 +231,18 @@ fn check_update(tx: &Tx<'_>, caller: &Caller, port: &row::Port, update: &PortUpd
             "an address of fixed_ips",
             names_address(update.fixed_ips.as_deref()),
         ),
+        (
+            "dns_domain",
+            update
+                .dns_domain
+                .as_ref()
+                .is_some_and(|d| *d != port.dns_domain),
+        ),
     ];
     check_owner_only(caller, &network, &asked)?;
     if update.fixed_ips.is_some() && port.device_owner.starts_with("network:") {
         return Err(Error::conflict(format!(
-            "Port {} is a router's or a floating IP's: its addresses change with these",
+            "Port {} is a router's, a floating IP's or the network's resolver's: its addresses change with these",
             port.id
         )));
     }
@@ -240,6 +264,8 @@ fn change(port: &mut row::Port, update: &PortUpdate) {
     put(&mut port.allowed_address_pairs.0, pairs);
     put(&mut port.device_id, update.device_id.as_ref());
     put(&mut port.device_owner, update.device_owner.as_ref());
+    put(&mut port.dns_name, update.dns_name.as_ref());
+    put(&mut port.dns_domain, update.dns_domain.as_ref());
 }
 
 /// Gives a port these addresses instead of those it has. Floating IPs that stand for what it loses
@@ -274,6 +300,7 @@ pub(crate) fn touch(tx: &mut Tx<'_>, id: &PortId) -> Result<()> {
 
 fn touch_row(tx: &mut Tx<'_>, port: &row::Port) -> Result<()> {
     tx.touch(Key::Port(port.id))?;
+    tx.touch(Key::PortName(port.id))?;
     if port.device_owner.starts_with("network:router")
         && let Ok(router) = port.device_id.parse()
     {

@@ -20,9 +20,11 @@ pub(crate) fn view(tx: &Tx<'_>, port: row::Port) -> Result<PortView> {
 pub(crate) fn views(tx: &Tx<'_>, ports: Vec<row::Port>) -> Result<Vec<PortView>> {
     let mut addresses: HashMap<PortId, Vec<row::Allocation>> = HashMap::new();
     let mut groups: HashMap<PortId, Vec<SecurityGroupId>> = HashMap::new();
+    let mut domains: HashMap<PortId, String> = HashMap::new();
     for part in tx.of_ports(ports.iter().map(|p| &p.id))? {
         match part {
             OfPort::Address(held) => addresses.entry(held.port_id).or_default().push(held),
+            OfPort::Domain(port, domain) => drop(domains.insert(port, domain)),
             OfPort::SecurityGroup(port, group) => groups.entry(port).or_default().push(group),
         }
     }
@@ -34,6 +36,7 @@ pub(crate) fn views(tx: &Tx<'_>, ports: Vec<row::Port>) -> Result<Vec<PortView>>
     let join = |port: row::Port| PortView {
         addresses: addresses.remove(&port.id).unwrap_or_default(),
         security_groups: groups.remove(&port.id).unwrap_or_default(),
+        network_domain: domains.remove(&port.id).unwrap_or_default(),
         port,
     };
     Ok(ports.into_iter().map(join).collect())

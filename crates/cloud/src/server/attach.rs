@@ -168,6 +168,7 @@ pub(super) fn release(tx: &mut Tx<'_>, mut port: row::Port) -> Result<()> {
     port.device_owner = String::new();
     port.node_id = None;
     port.detaching = false;
+    port.dns_name = String::new();
     port.status = "DOWN".into();
     tx.update(&port)?;
     port::touch(tx, &port.id)

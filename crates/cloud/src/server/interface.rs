@@ -6,6 +6,7 @@ use model::{Caller, Error, NetworkId, PortId, ProjectId, Result, SecurityGroupId
 use store::{Field, Query, Tx, Value, row};
 
 use super::create::NewServer;
+use super::hostname;
 use crate::port::{self, FixedIp, NewPort};
 use crate::{network, security_group};
 
@@ -75,6 +76,7 @@ fn bind(
     port.device_owner = format!("compute:{}", server.availability_zone);
     port.device_index = index;
     port.node_id = server.node_id;
+    port.dns_name = hostname(&server.name, &server.id);
     tx.update(&port)?;
     port::touch(tx, &port.id)?;
     Ok(port)
@@ -158,8 +160,15 @@ fn given_port(
             "Port {id} is not usable for this project's servers."
         )));
     }
-    match port.device_id.is_empty() {
+    if !port.device_id.is_empty() {
+        return Err(Error::conflict(format!("Port {id} is still in use.")));
+    }
+    let hostname = hostname(&server.name, &server.id);
+    match port.dns_name.is_empty() || port.dns_name == hostname {
         true => Ok(port),
-        false => Err(Error::conflict(format!("Port {id} is still in use."))),
+        false => Err(Error::invalid(format!(
+            "Port {id} not usable for instance {}. Value {} assigned to dns_name attribute does not match instance's hostname {hostname}",
+            server.id, port.dns_name
+        ))),
     }
 }

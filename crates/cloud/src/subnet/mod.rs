@@ -15,7 +15,7 @@ use crate::list::{self, Page};
 use crate::network;
 use crate::quota::{self, Resource};
 use crate::token::owner_of;
-use crate::{Cloud, now_ms, router};
+use crate::{Cloud, now_ms, resolver, router};
 
 pub(crate) use rules::is_host;
 pub(crate) use rules::place;
@@ -144,6 +144,7 @@ impl Cloud {
             check_modes(&subnet)?;
             check(&subnet)?;
             tx.update(&subnet)?;
+            resolver::settle(tx, &subnet.network_id)?;
             tx.touch(Key::Network(subnet.network_id))?;
             touch_routers(tx, &subnet.network_id)?;
             Ok(subnet)
@@ -158,6 +159,7 @@ impl Cloud {
         caller.require_member()?;
         self.store().write(|tx| {
             let subnet = owned(tx, caller, id)?;
+            resolver::leave(tx, &subnet.network_id, id)?;
             let held: Vec<row::Allocation> = tx.list(&Query::equal("subnet_id", id.to_value()))?;
             for allocation in &held {
                 let port: row::Port = tx.get(&allocation.port_id)?;
@@ -172,6 +174,7 @@ impl Cloud {
                 crate::port::touch(tx, &allocation.port_id)?;
             }
             tx.delete::<row::Subnet>(id)?;
+            resolver::settle(tx, &subnet.network_id)?;
             tx.touch(Key::Network(subnet.network_id))
         })
     }
@@ -187,6 +190,7 @@ fn create(tx: &mut Tx<'_>, caller: &Caller, new: &NewSubnet) -> Result<row::Subn
     quota::check(tx, &subnet.project_id, Resource::Subnet, 1)?;
     tx.insert(&subnet)?;
     tx.touch(Key::Network(network.id))?;
+    resolver::settle(tx, &network.id)?;
     if is_auto(&subnet) {
         give_to_ports(tx, &subnet)?;
     }

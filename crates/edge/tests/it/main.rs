@@ -5,6 +5,7 @@ mod address_group;
 mod attach;
 mod attachment;
 mod body;
+mod dns;
 mod dual;
 mod fields;
 mod floating_ip;

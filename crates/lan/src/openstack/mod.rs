@@ -204,6 +204,8 @@ pub(crate) mod tests {
             id: network,
             mtu: 1430,
             physical_network: None,
+            dns_domain: "openstacklocal.".into(),
+            resolver: Vec::new(),
             subnets,
         };
         Instance {

@@ -309,6 +309,8 @@ mod tests {
             id: NetworkId::random(),
             mtu: 1400,
             physical_network: None,
+            dns_domain: "openstacklocal.".into(),
+            resolver: Vec::new(),
             subnets: vec![subnet(1, first), subnet(2, second)],
         };
         let leg = RouterPort {

@@ -81,6 +81,8 @@ mod tests {
             id: NetworkId::random(),
             mtu: 1400,
             physical_network: None,
+            dns_domain: "openstacklocal.".into(),
+            resolver: Vec::new(),
             subnets: vec![subnet],
         }
     }

@@ -394,6 +394,8 @@ async fn a_network_card_comes_and_goes() {
         id: port.network,
         mtu: 1430,
         physical_network: None,
+        dns_domain: "openstacklocal.".into(),
+        resolver: Vec::new(),
         subnets: vec![],
     };
     let networks = [&first, &second]

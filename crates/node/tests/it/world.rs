@@ -329,6 +329,8 @@ pub(crate) fn network(prefix: &str) -> Network {
         id: NetworkId::random(),
         mtu: 1400,
         physical_network: None,
+        dns_domain: "openstacklocal.".into(),
+        resolver: Vec::new(),
         subnets: vec![subnet(prefix.parse().unwrap())],
     }
 }
