@@ -33,6 +33,7 @@ fuzz_target!(|path: &str| {
         instance: &INSTANCE,
         vendor_data: &VENDOR_DATA,
         seed: &[7; SEED_SIZE],
+        password: "",
     };
     let found = tree.find(path);
     let again = tree.find(&format!("/{path}//"));

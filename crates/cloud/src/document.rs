@@ -377,5 +377,6 @@ fn server_document(tx: &Tx<'_>, row: row::Server) -> Result<Server> {
         flavor: row.flavor.0.name,
         reservation: row.reservation_id,
         launch_index: row.launch_index,
+        password: row.password.0,
     })
 }

@@ -25,13 +25,12 @@ use linux::inet4::Inet4;
 use linux::netns::Netns;
 use model::{NetworkId, RouterId};
 use nix::sys::stat::fstat;
-use serde_json::Value;
 
 pub use advert::{Advert, Interval, Prefix, Route};
 pub use advertiser::Counts;
 pub use dhcp4::{DhcpCounts, Lease, Leases};
 pub use dns::{Decision, DnsCounts, Upstreams, Zone};
-pub use metadata::{MetadataCounts, fresh_seed};
+pub use metadata::{MetadataCounts, MetadataSettings, Passwords, fresh_seed};
 pub use openstack::Instance;
 pub use wire::nd::Preference;
 
@@ -67,16 +66,20 @@ struct Inner {
 impl Lan {
     /// Starts, with nothing to serve yet. Metadata and names are served on the current tokio runtime,
     /// and on IPv4 by sockets that `inet4` opens; names of others are asked of `upstreams`.
-    /// `vendor_data` is an object that every guest is told.
+    /// `metadata` is what guests are told beside their own documents.
     ///
     /// # Panics
     /// Outside a tokio runtime.
-    pub fn start(inet4: Inet4, upstreams: Upstreams, vendor_data: Arc<Value>) -> io::Result<Lan> {
+    pub fn start(
+        inet4: Inet4,
+        upstreams: Upstreams,
+        metadata: MetadataSettings,
+    ) -> io::Result<Lan> {
         let links = links::Speaker::start()?;
         let dhcp4 = dhcp4::Server::start()?;
         let runtime = tokio::runtime::Handle::current();
         let dns = dns::Dns::start(runtime.clone(), inet4.clone(), upstreams)?;
-        let metadata = metadata::Metadata::new(runtime, inet4, vendor_data);
+        let metadata = metadata::Metadata::new(runtime, inet4, metadata);
         Ok(Lan {
             inner: Arc::new(Inner {
                 links,

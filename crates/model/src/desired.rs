@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::dns::DEFAULT_DOMAIN;
 use crate::{
-    AddressGroupId, AttachmentId, FloatingIpId, ImageId, Mac, NetworkId, PortId, ProjectId,
-    RouterId, ServerId, SubnetId, UserData, VolumeId,
+    AddressGroupId, AttachmentId, FloatingIpId, ImageId, Mac, NetworkId, Password, PortId,
+    ProjectId, RouterId, ServerId, SubnetId, UserData, VolumeId,
 };
 
 /// Names one document.
@@ -279,6 +279,9 @@ pub struct Server {
     /// Its place among those.
     #[serde(default)]
     pub launch_index: u32,
+    /// What its guest has told.
+    #[serde(default)]
+    pub password: Password,
 }
 
 /// A volume that a server is to have, and all that reaching it needs.

@@ -10,6 +10,7 @@ mod error;
 mod finding;
 mod id;
 mod observed;
+mod password;
 mod status;
 mod text;
 mod user_data;
@@ -33,6 +34,7 @@ pub use id::{
 pub use observed::{
     AttachmentSeen, Ended, GuestEnd, GuestSeen, NodeFacts, PortSeen, PowerSeen, Seen, VolumeSeen,
 };
+pub use password::{PASSWORD_MAX, Password, PasswordSeen};
 pub use status::{Status, TaskState, Wish, status};
 pub use text::{host_in_url, parse_host_port, parse_ip};
 pub use user_data::UserData;

@@ -4,7 +4,7 @@ use std::net::SocketAddrV6;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AttachmentId, NodeId, PortId, ServerId, VolumeId};
+use crate::{AttachmentId, NodeId, PasswordSeen, PortId, ServerId, VolumeId};
 
 /// One thing a node saw change.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -16,6 +16,8 @@ pub enum Seen {
     Port(PortSeen),
     /// The port's tap and filters are gone from this node.
     PortGone(PortId),
+    /// A guest told the password that it made.
+    Password(PasswordSeen),
     Volume(VolumeSeen),
     /// The volume's target and data are gone from this node.
     VolumeGone(VolumeId),

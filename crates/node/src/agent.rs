@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use lan::{Lan, Upstreams};
+use lan::{Lan, MetadataSettings, Upstreams};
 use link::{Answer, FromNode, Question, ToNode};
 use linux::inet4::Inet4;
 use linux::netns::Netns;
@@ -26,6 +26,7 @@ use crate::guest::{GuestSettings, Guests, TGTD_GROUP};
 use crate::image::{CacheSettings, ImageCache, ImageSource};
 use crate::links::{LinkSettings, Links, Report};
 use crate::memory::Memory;
+use crate::passwords::Passwords;
 use crate::volumes::Volumes;
 use crate::{Wanted, facts, fault};
 
@@ -117,6 +118,7 @@ struct Inner {
     settings: NodeSettings,
     guests: Guests,
     volumes: Volumes,
+    passwords: Arc<Passwords>,
     state: Arc<Mutex<State>>,
     wake: Notify,
     /// Whether a controller has told its whole picture in this life of ours.
@@ -151,7 +153,13 @@ impl Agent {
             ns: settings.base.clone(),
             servers: settings.upstreams.clone(),
         };
-        let lan = Lan::start(inet4, upstreams, settings.vendor_data.clone())?;
+        let (seen, reports) = mpsc::unbounded_channel();
+        let passwords = Arc::new(Passwords::open(dir.join("passwords"), seen.clone())?);
+        let metadata = MetadataSettings {
+            vendor_data: settings.vendor_data.clone(),
+            passwords: passwords.clone(),
+        };
+        let lan = Lan::start(inet4, upstreams, metadata)?;
         let link_settings = LinkSettings {
             short: settings.short(),
             base: settings.base.clone(),
@@ -167,7 +175,6 @@ impl Agent {
             // The one below the guests'.
             uid: UID_BASE - 1,
         });
-        let (seen, reports) = mpsc::unbounded_channel();
         let state = State {
             memory,
             ending: BTreeSet::new(),
@@ -193,6 +200,7 @@ impl Agent {
             settings,
             guests,
             volumes,
+            passwords,
             state,
             wake: Notify::new(),
             heard: watch::Sender::new(false),
@@ -224,6 +232,7 @@ impl Agent {
         let _ = out.send(FromNode::Hello { facts, generation });
         let _ = out.send(told(self.inner.guests.seen()));
         let _ = out.send(told(self.inner.volumes.seen()));
+        let _ = out.send(told(self.inner.passwords.seen()));
         *lock(&self.inner.controller) = Some(out.clone());
         {
             let mut state = lock(&self.inner.state);
@@ -355,6 +364,8 @@ impl Agent {
                         }
                         failures.clone_from(&report.failures);
                     }
+                    // Guests are told of the documents' passwords by now.
+                    self.inner.passwords.settle(&wanted, heard);
                     self.tell_blocked(&report, &wanted);
                     self.pass_guests(heard, &wanted, &report.up);
                     self.tell(report.up, &wanted, generation);

@@ -284,6 +284,7 @@ mod tests {
             flavor: String::new(),
             reservation: String::new(),
             launch_index: 0,
+            password: Default::default(),
         }
     }
 

@@ -11,6 +11,7 @@ pub mod image;
 mod journal;
 pub mod links;
 mod memory;
+mod passwords;
 pub mod volumes;
 mod wanted;
 

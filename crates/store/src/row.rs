@@ -329,6 +329,8 @@ rows! {
         reservation_id: String,
         /// Its place among those.
         launch_index: u32,
+        /// What its guest has told.
+        password: Json<model::Password>,
     }
     /// A server as it is shown: without what only its node needs.
     ShownServer in "server" as Server {

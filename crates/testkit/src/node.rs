@@ -10,8 +10,8 @@ use cloud::Cloud;
 use link::{Answer, FromNode, Question, ToNode};
 use model::{
     AddressGroup, AddressGroupId, AttachmentId, AttachmentSeen, Change, Desired, GuestSeen, Key,
-    Network, NetworkId, NodeFacts, NodeId, Port, PortId, PortSeen, PowerSeen, Router, RouterId,
-    Seen, Server, ServerId, Volume, VolumeSeen,
+    Network, NetworkId, NodeFacts, NodeId, PasswordSeen, Port, PortId, PortSeen, PowerSeen, Router,
+    RouterId, Seen, Server, ServerId, Volume, VolumeSeen,
 };
 use tokio::io::{AsyncRead, DuplexStream, ReadHalf, WriteHalf};
 use tokio::sync::{Mutex as AsyncMutex, watch};
@@ -313,6 +313,17 @@ impl FakeNode {
         };
         change(&mut seen);
         self.sees(vec![Seen::Volume(seen)]).await;
+    }
+
+    /// A guest tells its password, knowing the one of this epoch.
+    pub async fn tells_password(&self, id: &str, epoch: u64, text: &str) {
+        let (server, text) = (id.parse().unwrap(), text.to_owned());
+        let seen = PasswordSeen {
+            server,
+            epoch,
+            text,
+        };
+        self.sees(vec![Seen::Password(seen)]).await;
     }
 
     /// A port's tap and filters are in place.

@@ -13,6 +13,7 @@ mod keypair;
 mod limits;
 mod metadata;
 mod node;
+mod password;
 mod quota;
 mod server;
 mod server_create;
@@ -261,6 +262,16 @@ pub(crate) const ROUTES: Lines = &[
         Method::GET,
         "/v2.1/servers/{id}/os-security-groups",
         Look(server::security_groups),
+    ),
+    (
+        Method::GET,
+        "/v2.1/servers/{id}/os-server-password",
+        Look(password::show),
+    ),
+    (
+        Method::DELETE,
+        "/v2.1/servers/{id}/os-server-password",
+        Plain(password::clear),
     ),
     (Method::GET, "/v2.1/os-availability-zone", Look(node::zones)),
     (

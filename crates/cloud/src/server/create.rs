@@ -142,6 +142,7 @@ impl Cloud {
             group_id: new.hints.group,
             reservation_id: reservation.unwrap_or_else(|| format!("r-{}", id.short())),
             launch_index: n,
+            password: Json(Default::default()),
         };
         set_status(&mut server);
         tx.insert(&server)?;

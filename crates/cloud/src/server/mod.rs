@@ -8,6 +8,7 @@ mod hardware;
 mod interface;
 pub(crate) mod log;
 mod metadata;
+mod password;
 mod state;
 mod tag;
 mod view;

@@ -4,7 +4,7 @@ use model::{Caller, Error, Key, NodeId, PortId, Power, Reboot, Result, Seen, Ser
 use store::{Field, Tx, row};
 
 use super::attach::{port_gone, release};
-use super::{log, ports_of, unlocked};
+use super::{log, password, ports_of, unlocked};
 use crate::{Cloud, attachment, now_ms, volume};
 
 /// What a client asks of a server's power.
@@ -166,6 +166,7 @@ fn take_in(tx: &mut Tx<'_>, node: NodeId, seen: &Seen) -> Result<()> {
             set_port_status(tx, node, id, "DOWN")?;
             port_gone(tx, node, id)
         }
+        Seen::Password(seen) => password::take_in(tx, node, seen),
         Seen::Volume(seen) => volume::take_in(tx, node, seen),
         Seen::VolumeGone(id) => volume::take_out(tx, node, id),
     }
@@ -207,7 +208,7 @@ pub(crate) fn find_again(tx: &mut Tx<'_>, mut server: row::Server) -> Result<()>
     Ok(())
 }
 
-fn server_on(tx: &Tx<'_>, node: NodeId, id: &ServerId) -> Result<Option<row::Server>> {
+pub(super) fn server_on(tx: &Tx<'_>, node: NodeId, id: &ServerId) -> Result<Option<row::Server>> {
     let server: Option<row::Server> = tx.find(id.to_value())?;
     Ok(server.filter(|s| s.node_id == Some(node)))
 }

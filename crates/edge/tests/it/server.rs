@@ -382,3 +382,33 @@ async fn the_console_is_asked_of_the_node() {
     s.node.disconnect().await;
     assert_eq!(act(&s.member, &id, ask).await, 409, "its node is away");
 }
+
+#[tokio::test]
+async fn a_guest_tells_a_password_and_its_user_clears_it() {
+    let s = scene().await;
+    let id = s.server().await;
+    s.node.boot_finishes(&id).await;
+    let path = format!("/compute/v2.1/servers/{id}/os-server-password");
+    let shown = async || s.member.get(&path).await.expect(200)["password"].clone();
+    assert_eq!(shown().await, "");
+    s.node.tells_password(&id, 0, "first").await;
+    assert_eq!(shown().await, "first");
+    let told = s.node.wanted_server(&id).await.unwrap().password;
+    assert_eq!((told.text.as_deref(), told.epoch), (Some("first"), 1));
+
+    // A second one, and word of the first that comes again, change nothing.
+    s.node.tells_password(&id, 0, "first").await;
+    s.node.tells_password(&id, 1, "second").await;
+    assert_eq!(shown().await, "first");
+
+    for _ in 0..2 {
+        s.member.delete(&path).await.expect(204);
+    }
+    assert_eq!(shown().await, "");
+    let told = s.node.wanted_server(&id).await.unwrap().password;
+    assert_eq!((told.text, told.epoch), (None, 2));
+    s.node.tells_password(&id, 0, "first").await;
+    assert_eq!(shown().await, "", "it was cleared since");
+    s.node.tells_password(&id, 2, "second").await;
+    assert_eq!(shown().await, "second");
+}

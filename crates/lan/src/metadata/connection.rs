@@ -17,8 +17,8 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use model::NetworkId;
 use tokio::net::TcpStream;
 
-use super::Shared;
-use crate::openstack::{Document, SEED_SIZE, Tree};
+use super::{Shared, password};
+use crate::openstack::{Document, SEED_SIZE, Tree, is_password};
 
 /// For the request's head, and for the pause before the next one.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -43,14 +43,14 @@ pub(super) async fn serve(stream: TcpStream, caller: Caller, shared: &Shared) {
     let requests = AtomicUsize::new(0);
     let service = service_fn(|request: Request<Incoming>| {
         let count = requests.fetch_add(1, Ordering::Relaxed) + 1;
-        let mut answer = answer(&request, caller, shared);
-        shared.counters.answered(answer.status());
-        if count >= REQUESTS_MAX {
-            answer
-                .headers_mut()
-                .insert(CONNECTION, HeaderValue::from_static("close"));
+        async move {
+            let mut answer = answer(request, caller, shared).await;
+            shared.counters.answered(answer.status());
+            if count >= REQUESTS_MAX {
+                answer = closing(answer);
+            }
+            Ok::<_, Infallible>(answer)
         }
-        async { Ok::<_, Infallible>(answer) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -65,7 +65,10 @@ pub(super) async fn serve(stream: TcpStream, caller: Caller, shared: &Shared) {
     }
 }
 
-fn answer<B: Body>(request: &Request<B>, caller: Caller, shared: &Shared) -> Answer {
+async fn answer<B: Body>(request: Request<B>, caller: Caller, shared: &Shared) -> Answer
+where
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     let Some(known) = shared.instances.get(caller) else {
         tracing::debug!(?caller, "metadata was asked for by nobody we know");
         return closing(plain(StatusCode::NOT_FOUND));
@@ -73,11 +76,24 @@ fn answer<B: Body>(request: &Request<B>, caller: Caller, shared: &Shared) -> Ans
     if let Err(wait) = known.take(Instant::now()) {
         return later(wait);
     }
+    let writable = is_password(request.uri().path());
+    if writable && *request.method() == Method::POST {
+        let server = &known.instance.server;
+        return match password::post(request, server, shared).await {
+            StatusCode::OK => of(StatusCode::OK, "text/plain; charset=utf-8", Vec::new()),
+            refused => closing(plain(refused)),
+        };
+    }
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let mut answer = plain(StatusCode::METHOD_NOT_ALLOWED);
+        let allowed = if writable {
+            "GET, HEAD, POST"
+        } else {
+            "GET, HEAD"
+        };
         answer
             .headers_mut()
-            .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            .insert(ALLOW, HeaderValue::from_static(allowed));
         return closing(answer);
     }
     // Nothing here has a use for a body: none is read, and the connection does not outlive it.
@@ -91,10 +107,12 @@ fn answer<B: Body>(request: &Request<B>, caller: Caller, shared: &Shared) -> Ans
             return plain(StatusCode::INTERNAL_SERVER_ERROR);
         }
     };
+    let password = shared.passwords.get(&known.instance.server);
     let tree = Tree {
         instance: &known.instance,
         vendor_data: &shared.vendor_data,
         seed: &seed,
+        password: password.as_deref().unwrap_or_default(),
     };
     match tree.find(request.uri().path()) {
         Some(Document { content_type, body }) => of(StatusCode::OK, content_type, body),
@@ -143,95 +161,4 @@ fn of(status: StatusCode, content_type: &'static str, body: Vec<u8>) -> Answer {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use http_body_util::{BodyExt, Empty};
-
-    use super::*;
-    use crate::openstack::tests::sample;
-
-    fn known() -> (Caller, Shared) {
-        let network = NetworkId::random();
-        let shared = Shared {
-            network,
-            instances: Arc::default(),
-            vendor_data: Arc::new(serde_json::json!({})),
-            counters: Default::default(),
-        };
-        shared.instances.set(network, 7, Arc::new(sample()));
-        (Caller { network, mark: 7 }, shared)
-    }
-
-    fn ask<B: Body>(method: Method, caller: Caller, shared: &Shared, body: B) -> Answer {
-        let request = Request::builder()
-            .method(method)
-            .uri("/openstack/latest/user_data");
-        answer(&request.body(body).unwrap(), caller, shared)
-    }
-
-    fn status<B: Body>(method: Method, caller: Caller, shared: &Shared, body: B) -> u16 {
-        ask(method, caller, shared, body).status().as_u16()
-    }
-
-    #[test]
-    fn only_a_known_mark_of_the_same_network_is_answered() {
-        let (caller, shared) = known();
-        let ask = |caller| status(Method::GET, caller, &shared, Empty::<Bytes>::new());
-        assert_eq!(ask(caller), 200);
-        assert_eq!(ask(Caller { mark: 8, ..caller }), 404);
-        assert_eq!(
-            ask(Caller {
-                network: NetworkId::random(),
-                ..caller
-            }),
-            404
-        );
-        shared.instances.remove(caller.network, 7);
-        assert_eq!(ask(caller), 404);
-    }
-
-    #[test]
-    fn other_methods_and_bodies_are_refused() {
-        let (caller, shared) = known();
-        let ask = |method| status(method, caller, &shared, Empty::<Bytes>::new());
-        assert_eq!(ask(Method::HEAD), 200);
-        assert_eq!(ask(Method::POST), 405);
-        assert_eq!(
-            status(Method::GET, caller, &shared, Full::new(Bytes::from("x"))),
-            413
-        );
-    }
-
-    #[test]
-    fn who_asks_too_often_is_told_when_to_come_again() {
-        let (caller, shared) = known();
-        let other = Caller { mark: 9, ..caller };
-        shared.instances.set(caller.network, 9, Arc::new(sample()));
-        let ask = |caller| ask(Method::GET, caller, &shared, Empty::<Bytes>::new());
-        let limited = std::iter::repeat_with(|| ask(caller))
-            .find(|answer| answer.status() == StatusCode::TOO_MANY_REQUESTS);
-        assert_eq!(limited.unwrap().headers()[RETRY_AFTER], "1");
-        assert_eq!(ask(other).status(), 200, "another port is not concerned");
-        // What the guest is told may change; what it has asked stays asked.
-        shared.instances.set(caller.network, 7, Arc::new(sample()));
-        let after = (0..3).map(|_| ask(caller).status().as_u16());
-        assert!(after.into_iter().any(|status| status == 429));
-    }
-
-    #[tokio::test]
-    async fn the_seed_differs_each_time() {
-        let (caller, shared) = known();
-        let mut seen = Vec::new();
-        for _ in 0..2 {
-            let request = Request::builder().uri("/openstack/latest/meta_data.json");
-            let request = request.body(Empty::<Bytes>::new()).unwrap();
-            let answer = answer(&request, caller, &shared);
-            assert_eq!(answer.headers()[CONTENT_TYPE], "application/json");
-            let body = answer.into_body().collect().await.unwrap().to_bytes();
-            let document: serde_json::Value = serde_json::from_slice(&body).unwrap();
-            seen.push(document["random_seed"].as_str().unwrap().to_owned());
-        }
-        assert_ne!(seen[0], seen[1]);
-    }
-}
+mod tests;

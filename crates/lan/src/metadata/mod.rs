@@ -8,6 +8,7 @@
 
 mod connection;
 mod limits;
+mod password;
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -29,6 +30,7 @@ use connection::Caller;
 pub use connection::fresh_seed;
 pub use limits::MetadataCounts;
 use limits::{Bucket, Counters};
+pub use password::Passwords;
 use serde_json::Value;
 
 use crate::dhcp4::SERVICE;
@@ -46,8 +48,27 @@ pub(crate) struct Metadata {
     inet4: Inet4,
     pub(crate) instances: Arc<Instances>,
     vendor_data: Arc<Value>,
+    passwords: Arc<dyn Passwords>,
     /// `None` once stopped.
     listeners: Mutex<Option<BTreeMap<Place, Listening>>>,
+}
+
+/// What guests are told beside their own documents, and what becomes of what they tell.
+#[derive(Clone, Debug)]
+pub struct MetadataSettings {
+    /// An object that every guest is told.
+    pub vendor_data: Arc<Value>,
+    pub passwords: Arc<dyn Passwords>,
+}
+
+impl Default for MetadataSettings {
+    /// Nothing is told, and what guests tell is kept as long as the process lives.
+    fn default() -> MetadataSettings {
+        MetadataSettings {
+            vendor_data: Arc::new(Value::Object(Default::default())),
+            passwords: Arc::new(Mutex::new(BTreeMap::new())),
+        }
+    }
 }
 
 /// Where a listener is.
@@ -77,6 +98,7 @@ struct Shared {
     network: NetworkId,
     instances: Arc<Instances>,
     vendor_data: Arc<Value>,
+    passwords: Arc<dyn Passwords>,
     counters: Counters,
 }
 
@@ -91,13 +113,14 @@ struct Listening {
 }
 
 impl Metadata {
-    pub(crate) fn new(runtime: Handle, inet4: Inet4, vendor_data: Arc<Value>) -> Metadata {
+    pub(crate) fn new(runtime: Handle, inet4: Inet4, settings: MetadataSettings) -> Metadata {
         let instances = Arc::default();
         Metadata {
             runtime,
             inet4,
             instances,
-            vendor_data,
+            vendor_data: settings.vendor_data,
+            passwords: settings.passwords,
             listeners: Mutex::new(Some(BTreeMap::new())),
         }
     }
@@ -130,6 +153,7 @@ impl Metadata {
             network: place.0,
             instances: self.instances.clone(),
             vendor_data: self.vendor_data.clone(),
+            passwords: self.passwords.clone(),
             counters: Counters::default(),
         });
         let task = self.runtime.spawn(listen(socket.clone(), shared.clone()));

@@ -194,6 +194,27 @@ async fn a_guest_that_asks_too_often_is_told_so_and_the_others_are_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_guest_tells_its_password_once() {
+    let mut test = TestLan::new();
+    let guest = test.guest();
+    guest.up_quietly();
+    let (lan, network) = (test.lan(), NetworkId::random());
+    lan.set_instance(network, 0, instance("web"));
+    lan.serve_metadata(network, Family::Ipv6, &test.ns, "br0")
+        .unwrap();
+    let path = format!("'{URL}/openstack/latest/password'");
+    let post = |text: &str| {
+        guest.sh(&format!(
+            "curl -sgm5 -w '%{{http_code}}' -d '{text}' {path}"
+        ))
+    };
+    assert!(post(&"x".repeat(1021)).ends_with("400"));
+    assert_eq!(post("secret"), "200");
+    assert!(post("other").ends_with("409"));
+    assert_eq!(guest.sh(&format!("curl -sgm5 {path}")), "secret");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_guest_has_so_many_connections_and_no_more() {
     let mut test = TestLan::new();
     let guest = test.guest();

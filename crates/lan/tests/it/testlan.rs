@@ -3,7 +3,6 @@
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddrV6;
 use std::process::{Command, Output, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -11,7 +10,6 @@ use lan::{Advert, Interval, Lan, Prefix, Upstreams};
 use linux::inet4::Inet4;
 use linux::netns::Netns;
 use model::Mac;
-use serde_json::json;
 
 /// The bridge's Ethernet address: what a router port's would be.
 pub(crate) const BRIDGE_MAC: &str = "fa:16:3e:00:00:01";
@@ -60,7 +58,7 @@ impl TestLan {
         let ns = self.outside();
         let inet4 = Inet4::start(&self.name, std::slice::from_ref(&ns)).unwrap();
         let upstreams = Upstreams { ns, servers };
-        Lan::start(inet4, upstreams, Arc::new(json!({"of": "cloud"}))).unwrap()
+        Lan::start(inet4, upstreams, Default::default()).unwrap()
     }
 
     /// A namespace that stands for the node's own.

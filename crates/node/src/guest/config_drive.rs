@@ -25,6 +25,7 @@ pub(super) fn make(
         instance,
         vendor_data,
         seed: &lan::fresh_seed()?,
+        password: "",
     };
     let files = tree.config_drive();
     let content = disk::iso::write(LABEL, &files).map_err(io::Error::other)?;

@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::process::{Command, Output};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
@@ -21,7 +20,6 @@ use model::{
 };
 use node::Wanted;
 use node::links::{LinkSettings, Links, Report, names};
-use serde_json::json;
 
 use crate::frames::FRAMES;
 
@@ -215,7 +213,7 @@ fn start(runtime: &tokio::runtime::Runtime, settings: &LinkSettings) -> Links {
         ns: settings.base.clone(),
         servers: Vec::new(),
     };
-    let lan = lan::Lan::start(inet4, upstreams, Arc::new(json!({}))).unwrap();
+    let lan = lan::Lan::start(inet4, upstreams, Default::default()).unwrap();
     Links::new(settings.clone(), lan)
 }
 
@@ -433,5 +431,6 @@ fn server(id: ServerId, port: PortId) -> Server {
         flavor: String::new(),
         reservation: String::new(),
         launch_index: 0,
+        password: Default::default(),
     }
 }

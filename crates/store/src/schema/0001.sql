@@ -177,7 +177,8 @@ CREATE TABLE "server" (
     deleting BOOLEAN NOT NULL, waiting BOOLEAN NOT NULL, seen TEXT NOT NULL, fault TEXT, status TEXT NOT NULL,
     task_state TEXT, created_ms BIGINT NOT NULL, updated_ms BIGINT NOT NULL,
     locked BOOLEAN NOT NULL, tags TEXT NOT NULL, group_id TEXT, reservation_id TEXT NOT NULL,
-    launch_index BIGINT NOT NULL
+    launch_index BIGINT NOT NULL,
+    password TEXT NOT NULL
 );
 CREATE INDEX server_project ON "server" (project_id, created_ms, id);
 -- What a project uses is added up from this index alone.

@@ -152,6 +152,7 @@ impl Host {
             flavor: String::new(),
             reservation: String::new(),
             launch_index: 0,
+            password: Default::default(),
         }
     }
 

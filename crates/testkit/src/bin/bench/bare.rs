@@ -60,8 +60,7 @@ impl Bare {
             ns: Netns::current()?,
             servers: Vec::new(),
         };
-        let vendor_data = std::sync::Arc::new(serde_json::json!({}));
-        let lan = Lan::start(Inet4::start(ns.name(), &[])?, upstreams, vendor_data)?;
+        let lan = Lan::start(Inet4::start(ns.name(), &[])?, upstreams, Default::default())?;
         let key = AdvertKey {
             network: NetworkId::random(),
             router: Some(RouterId::random()),
