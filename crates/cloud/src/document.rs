@@ -4,9 +4,9 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use model::{
-    AddressGroup, AddressGroupId, Attachment, Change, Desired, Direction, Key, Network, NodeId,
-    Peer, Port, PortId, PortName, Protocol, Result, Router, RouterPort, Rule, SecurityGroupId,
-    Server, ServerId, Subnet, Volume,
+    AddressGroup, AddressGroupId, Attachment, Change, Desired, DhcpOption, Direction, Key, Network,
+    NodeId, Peer, Port, PortId, PortName, Protocol, Result, Router, RouterPort, Rule,
+    SecurityGroupId, Server, ServerId, Subnet, Volume,
 };
 use store::{Field, Query, Tx, Value, row};
 
@@ -132,6 +132,7 @@ fn network_document(tx: &Tx<'_>, network: row::Network) -> Result<Network> {
         subnets: subnets.collect(),
         dns_domain,
         resolver: resolver.iter().map(|held| held.address).collect(),
+        retired: network.retired.0,
     })
 }
 
@@ -150,6 +151,8 @@ fn subnet_document(mut s: row::Subnet, resolver: &[row::Allocation]) -> Subnet {
         address_mode: s.address_mode.0,
         dns_nameservers: s.dns_nameservers.0,
         host_routes: s.host_routes.0,
+        lifetimes: s.lifetimes.0,
+        pref64: s.pref64.0,
     }
 }
 
@@ -168,6 +171,7 @@ fn router_document(tx: &Tx<'_>, router: row::Router) -> Result<Router> {
                 mac: leg.mac,
                 addresses,
                 external: owner == router::GATEWAY,
+                advertising: leg.advertising.0,
             });
         }
     }
@@ -216,6 +220,8 @@ fn port_document(tx: &Tx<'_>, row: row::Port) -> Result<Port> {
             .parse()
             .ok()
             .filter(|_| row.device_owner.starts_with("compute:")),
+        delegated: row.delegated.0,
+        dhcp_options: dhcp_options(&row.dhcp_options.0),
         security_groups: group_names(tx, &view.security_groups)?,
     })
 }
@@ -240,6 +246,14 @@ fn name_document(tx: &Tx<'_>, row: row::Port) -> Result<PortName> {
         dns_domain: row.dns_domain,
         addresses: held.iter().map(|held| held.address).collect(),
     })
+}
+
+/// What cannot be read says nothing.
+fn dhcp_options(options: &[row::ExtraDhcpOption]) -> Vec<DhcpOption> {
+    let documents = options.iter().map(port::dhcp_option);
+    documents
+        .filter_map(|option| option.ok().flatten())
+        .collect()
 }
 
 fn parse_prefix(text: &str) -> Option<IpNet> {

@@ -53,7 +53,7 @@ pub use list::{MAX_PAGE, Page, TagFilter};
 pub use network::{NetworkUpdate, NewNetwork};
 pub use node::Given;
 pub use place::{Policy, ZONE};
-pub use port::{FixedIp, NewPort, PortUpdate, PortView};
+pub use port::{AdvertisingUpdate, FixedIp, NewPort, PortUpdate, PortView};
 pub use project::{NewProject, ProjectUpdate};
 pub use quota::{Below, Limits, Quota, Resource, Service, UNLIMITED};
 pub use router::{GatewayInfo, InterfaceBy, NewRouter, RouterUpdate, RouterView};

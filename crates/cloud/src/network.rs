@@ -204,6 +204,7 @@ fn create(
         created_ms: now,
         updated_ms: now,
         dns_domain: new.dns_domain.clone(),
+        retired: Json::default(),
     };
     check(&network)?;
     if let Some(name) = &network.physical_network {

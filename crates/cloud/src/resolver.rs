@@ -120,6 +120,9 @@ fn insert(tx: &mut Tx<'_>, network: &NetworkId) -> Result<row::Port> {
         updated_ms: now,
         dns_name: String::new(),
         dns_domain: String::new(),
+        advertising: Json::default(),
+        delegated: Json::default(),
+        dhcp_options: Json::default(),
     };
     tx.insert(&port)?;
     Ok(port)

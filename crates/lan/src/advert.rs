@@ -7,8 +7,8 @@ use std::time::Duration;
 use ipnet::Ipv6Net;
 use model::Mac;
 use wire::nd::{
-    Dnssl, DomainName, Mtu, NdOption, Preference, PrefixInfo, Rdnss, RouteInfo, RouterAdvert,
-    SourceLinkAddress,
+    Dnssl, DomainName, Mtu, NdOption, Pref64, Preference, PrefixInfo, Rdnss, RouteInfo,
+    RouterAdvert, SourceLinkAddress,
 };
 
 /// What is advertised on a link, and how often.
@@ -20,6 +20,8 @@ pub struct Advert {
     pub mtu: u32,
     /// 0: not a default router.
     pub router_lifetime_s: u16,
+    /// Among several default routers (RFC 4191).
+    pub preference: Preference,
     /// Addresses are to be had by DHCPv6.
     pub managed: bool,
     /// Other settings are to be had by DHCPv6.
@@ -28,6 +30,8 @@ pub struct Advert {
     pub rdnss: Vec<Ipv6Addr>,
     pub dnssl: Vec<String>,
     pub routes: Vec<Route>,
+    /// Where a translator to IPv4 is (RFC 8781): prefixes of 96, 64, 56, 48, 40 or 32 bits.
+    pub pref64: Vec<Ipv6Net>,
     pub interval: Interval,
 }
 
@@ -39,6 +43,9 @@ pub struct Prefix {
     pub on_link: bool,
     pub valid_s: u32,
     pub preferred_s: u32,
+    /// When it ends, in milliseconds since 1970: until then both lifetimes count down (RFC 9096,
+    /// section 3.3). `None`: not in sight.
+    pub ends_ms: Option<i64>,
 }
 
 /// A route by this router (RFC 4191).
@@ -81,7 +88,7 @@ impl Advert {
     ///
     /// # Errors
     /// `InvalidInput` when it says what may not be said.
-    pub(crate) fn messages(&self) -> io::Result<Vec<Vec<u8>>> {
+    pub(crate) fn messages(&self, now_ms: i64) -> io::Result<Vec<Vec<u8>>> {
         self.check()?;
         let common = [
             NdOption::SourceLinkAddress(SourceLinkAddress(self.mac.0)),
@@ -89,7 +96,7 @@ impl Advert {
         ];
         let mut packs = vec![common.to_vec()];
         let mut filled = emitted(&packs[0]);
-        for option in self.options()? {
+        for option in self.options(now_ms)? {
             let length = emitted(std::slice::from_ref(&option));
             if filled + length > OPTIONS_MAX {
                 packs.push(common.to_vec());
@@ -122,7 +129,7 @@ impl Advert {
             hop_limit: HOP_LIMIT,
             managed: self.managed,
             other: self.other,
-            preference: Preference::Medium,
+            preference: self.said_preference(),
             router_lifetime_s: self.router_lifetime_s,
             reachable_ms: 0,
             retransmit_ms: 0,
@@ -133,15 +140,31 @@ impl Advert {
         message
     }
 
+    /// What is no default router says medium (RFC 4191, section 2.2).
+    fn said_preference(&self) -> Preference {
+        match self.router_lifetime_s {
+            0 => Preference::Medium,
+            _ => self.preference,
+        }
+    }
+
+    /// Whether what it says depends on when it is said.
+    pub(crate) fn counts_down(&self) -> bool {
+        self.prefixes.iter().any(|prefix| prefix.ends_ms.is_some())
+    }
+
     /// The options that may be spread over messages.
-    fn options(&self) -> io::Result<Vec<NdOption>> {
+    fn options(&self, now_ms: i64) -> io::Result<Vec<NdOption>> {
         let prefixes = self.prefixes.iter().map(|p| {
+            let left_s = p.ends_ms.map_or(u32::MAX, |end| {
+                u32::try_from((end - now_ms).max(0) / 1000).unwrap_or(u32::MAX)
+            });
             NdOption::Prefix(PrefixInfo {
                 prefix: p.prefix.trunc(),
                 on_link: p.on_link,
                 autonomous: p.autonomous,
-                valid_s: p.valid_s,
-                preferred_s: p.preferred_s,
+                valid_s: p.valid_s.min(left_s),
+                preferred_s: p.preferred_s.min(left_s),
             })
         });
         let routes = self.routes.iter().map(|r| {
@@ -167,7 +190,16 @@ impl Advert {
                 domains: domains.to_vec(),
             })
         });
-        Ok(prefixes.chain(routes).chain(rdnss).chain(dnssl).collect())
+        // Its default is the same (RFC 8781, section 4.1), in units of 8 s.
+        let pref64 = self.pref64.iter().map(|prefix| {
+            let option = Pref64::new(*prefix, lifetime_s);
+            option
+                .map(NdOption::Pref64)
+                .ok_or_else(|| invalid(format!("{prefix} is no prefix for a translator to IPv4")))
+        });
+        let pref64 = pref64.collect::<io::Result<Vec<_>>>()?;
+        let options = prefixes.chain(routes).chain(rdnss).chain(dnssl);
+        Ok(options.chain(pref64).collect())
     }
 
     fn domains(&self) -> io::Result<Vec<DomainName>> {
@@ -222,6 +254,7 @@ impl Advert {
             mac,
             mtu: 1430,
             router_lifetime_s: 1800,
+            preference: Preference::Medium,
             managed: false,
             other: false,
             prefixes: vec![Prefix {
@@ -230,10 +263,12 @@ impl Advert {
                 on_link: true,
                 valid_s: 2_592_000,
                 preferred_s: 604_800,
+                ends_ms: None,
             }],
             rdnss: vec!["2001:db8::53".parse().unwrap()],
             dnssl: vec!["cloud.example".to_owned()],
             routes: Vec::new(),
+            pref64: Vec::new(),
             interval: Interval::default(),
         }
     }
@@ -256,7 +291,7 @@ mod tests {
             })
             .unwrap()
         };
-        advert.messages().unwrap().iter().map(parse).collect()
+        advert.messages(0).unwrap().iter().map(parse).collect()
     }
 
     #[test]
@@ -282,7 +317,7 @@ mod tests {
         advert.dnssl = vec![["a".repeat(60).as_str(); 4].join("."); 9];
         let said = said(&advert);
         assert!(said.len() > 4);
-        assert!(advert.messages().unwrap().iter().all(|m| m.len() <= 1240));
+        assert!(advert.messages(0).unwrap().iter().all(|m| m.len() <= 1240));
         let linked = |a: &RouterAdvert| matches!(a.options[0], NdOption::SourceLinkAddress(_));
         assert!(said.iter().all(linked));
         let options = said.iter().flat_map(|a| &a.options);
@@ -316,17 +351,52 @@ mod tests {
     }
 
     #[test]
+    fn a_prefix_that_ends_counts_down() {
+        let mut advert = Advert::sample();
+        advert.prefixes[0].preferred_s = 0;
+        advert.prefixes[0].ends_ms = Some(7_200_000);
+        let at = |now_ms| {
+            let options = advert.options(now_ms).unwrap();
+            let valid = options.iter().find_map(|o| match o {
+                NdOption::Prefix(prefix) => Some((prefix.valid_s, prefix.preferred_s)),
+                _ => None,
+            });
+            valid.unwrap()
+        };
+        assert_eq!(at(0), (7200, 0));
+        assert_eq!(at(7_100_500), (99, 0));
+        assert_eq!(at(8_000_000), (0, 0));
+    }
+
+    #[test]
+    fn only_a_default_router_is_preferred() {
+        let mut advert = Advert::sample();
+        advert.preference = Preference::High;
+        advert.pref64 = vec!["64:ff9b::/96".parse().unwrap()];
+        let router = &said(&advert)[0];
+        assert_eq!(router.preference, Preference::High);
+        assert!(
+            router
+                .options
+                .iter()
+                .any(|o| matches!(o, NdOption::Pref64(p) if p.lifetime_s() == 1800))
+        );
+        assert_eq!(said(&advert.farewell())[0].preference, Preference::Medium);
+    }
+
+    #[test]
     fn nonsense_is_refused() {
         let refused = |change: fn(&mut Advert)| {
             let mut advert = Advert::sample();
             change(&mut advert);
-            advert.messages().unwrap_err().to_string()
+            advert.messages(0).unwrap_err().to_string()
         };
         assert!(refused(|a| a.source = Ipv6Addr::LOCALHOST).contains("link-local"));
         assert!(refused(|a| a.mtu = 1279).contains("1279"));
         assert!(refused(|a| a.dnssl.push("a b".into())).contains("'a b'"));
         assert!(refused(|a| a.interval.max = Duration::ZERO).contains("interval"));
         assert!(refused(|a| a.interval.max = Duration::MAX).contains("interval"));
+        assert!(refused(|a| a.pref64.push("64:ff9b::/95".parse().unwrap())).contains("/95"));
         assert!(refused(|a| a.prefixes[0].valid_s = 1).contains("2001:db8:1::/64"));
     }
 }

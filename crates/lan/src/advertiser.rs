@@ -24,6 +24,7 @@ use wire::nd::{HOP_LIMIT, RouterSolicit};
 use wire::{MacBytes, Malformed};
 
 use crate::advert::Advert;
+use crate::links::{Frame, Speaker};
 
 /// Between the first advertisements. RFC 4861, section 10, allows up to 16 s; but a link that has
 /// just come up may lose the very first, and who missed it should not wait that long.
@@ -31,13 +32,6 @@ const INITIAL_INTERVAL: Duration = MIN_DELAY_BETWEEN_RAS;
 /// Constants of RFC 4861, section 10.
 const MAX_INITIAL_RTR_ADVERTISEMENTS: u32 = 3;
 const MIN_DELAY_BETWEEN_RAS: Duration = Duration::from_secs(3);
-
-/// A packet to send, in a frame to `to`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Frame {
-    pub(crate) to: MacBytes,
-    pub(crate) packet: Vec<u8>,
-}
 
 /// What happened on a link.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,14 +56,23 @@ pub(crate) struct Advertiser {
     last_multicast: Option<Instant>,
     due: Instant,
     dice: Dice,
+    /// A moment on both clocks: when it began, and that in milliseconds since 1970.
+    began: (Instant, i64),
     pub(crate) counts: Counts,
 }
 
 impl Advertiser {
-    /// Is due at once. The seed makes its timing differ from that of others.
-    pub(crate) fn new(now: Instant, advert: Advert, seed: u64) -> std::io::Result<Advertiser> {
+    /// Is due at once. `now_ms` is now since 1970; the seed makes its timing differ from that of
+    /// others.
+    pub(crate) fn new(
+        now: Instant,
+        now_ms: i64,
+        advert: Advert,
+        seed: u64,
+    ) -> std::io::Result<Advertiser> {
         Ok(Advertiser {
-            messages: advert.messages()?,
+            messages: advert.messages(now_ms)?,
+            began: (now, now_ms),
             advert,
             initial_left: MAX_INITIAL_RTR_ADVERTISEMENTS,
             last_multicast: None,
@@ -79,17 +82,12 @@ impl Advertiser {
         })
     }
 
-    /// When [`Advertiser::on_timer`] is to be called next.
-    pub(crate) fn due(&self) -> Instant {
-        self.due
-    }
-
     /// Advertises something else from now on, as if it had begun anew (RFC 4861, section 6.2.4).
     pub(crate) fn change(&mut self, now: Instant, advert: Advert) -> std::io::Result<()> {
         if advert == self.advert {
             return Ok(());
         }
-        self.messages = advert.messages()?;
+        self.messages = advert.messages(self.unix_ms(now))?;
         self.advert = advert;
         self.initial_left = MAX_INITIAL_RTR_ADVERTISEMENTS;
         self.due = self
@@ -98,37 +96,11 @@ impl Advertiser {
         Ok(())
     }
 
-    /// Answers a solicitation that came in a frame from `from`.
-    pub(crate) fn on_packet(&mut self, from: MacBytes, packet: &[u8]) -> Vec<Frame> {
-        match asker(from, packet) {
-            Ok(to) => {
-                self.counts.solicitations += 1;
-                self.frames(from, to)
-            }
-            Err(Malformed(part)) => {
-                self.counts.malformed += 1;
-                tracing::trace!(part, "dropped a solicitation");
-                Vec::new()
-            }
-        }
-    }
-
-    /// Sends what is due to everyone.
-    pub(crate) fn on_timer(&mut self, now: Instant) -> Vec<Frame> {
-        if now < self.due {
-            return Vec::new();
-        }
-        self.last_multicast = Some(now);
-        self.initial_left = self.initial_left.saturating_sub(1);
-        self.due = now + self.pause();
-        self.frames(multicast_mac(ALL_NODES), ALL_NODES)
-    }
-
     /// Tells everyone that this router goes (RFC 4861, section 6.2.5). It does not wait for the 3
     /// seconds between multicasts: what comes next is that the link goes too.
-    pub(crate) fn farewell(&mut self) -> Vec<Frame> {
+    pub(crate) fn farewell(&mut self, now: Instant) -> Vec<Frame> {
         let last = self.advert.farewell();
-        self.messages = last.messages().unwrap_or_default();
+        self.messages = last.messages(self.unix_ms(now)).unwrap_or_default();
         self.frames(multicast_mac(ALL_NODES), ALL_NODES)
     }
 
@@ -141,6 +113,21 @@ impl Advertiser {
             drawn
         };
         capped.max(MIN_DELAY_BETWEEN_RAS)
+    }
+
+    /// Lifetimes that count down are said as they are now.
+    fn count_down(&mut self, now: Instant) {
+        if self.advert.counts_down()
+            && let Ok(messages) = self.advert.messages(self.unix_ms(now))
+        {
+            self.messages = messages;
+        }
+    }
+
+    fn unix_ms(&self, now: Instant) -> i64 {
+        let (instant, ms) = self.began;
+        let since = now.saturating_duration_since(instant).as_millis();
+        ms.saturating_add(i64::try_from(since).unwrap_or(i64::MAX))
     }
 
     fn frames(&self, to: MacBytes, destination: Ipv6Addr) -> Vec<Frame> {
@@ -157,6 +144,46 @@ impl Advertiser {
             Frame { to, packet }
         };
         self.messages.iter().map(frame).collect()
+    }
+}
+
+impl Speaker for Advertiser {
+    fn on_packet(&mut self, now: Instant, from: MacBytes, packet: &[u8]) -> Vec<Frame> {
+        match asker(from, packet) {
+            Ok(to) => {
+                self.counts.solicitations += 1;
+                self.count_down(now);
+                self.frames(from, to)
+            }
+            Err(Malformed(part)) => {
+                self.counts.malformed += 1;
+                tracing::trace!(part, "dropped a solicitation");
+                Vec::new()
+            }
+        }
+    }
+
+    fn due(&self) -> Option<Instant> {
+        Some(self.due)
+    }
+
+    /// Sends what is due to everyone.
+    fn on_timer(&mut self, now: Instant) -> Vec<Frame> {
+        if now < self.due {
+            return Vec::new();
+        }
+        self.last_multicast = Some(now);
+        self.initial_left = self.initial_left.saturating_sub(1);
+        self.due = now + self.pause();
+        self.count_down(now);
+        self.frames(multicast_mac(ALL_NODES), ALL_NODES)
+    }
+
+    fn sent(&mut self, done: bool) {
+        match done {
+            true => self.counts.sent += 1,
+            false => self.counts.failed += 1,
+        }
     }
 }
 

@@ -1,9 +1,10 @@
-//! What a guest hears on its link: Router Advertisements, DHCPv4, names and metadata.
+//! What a guest hears on its link: Router Advertisements, DHCP of both families, names and metadata.
 //!
 //! One [`Lan`] serves every network and router of a node, on sockets opened in their namespaces.
 //! Advertisements come from one thread for all of them (`links` around the state machine of
-//! `advertiser`), leases from another (`dhcp4`); metadata from tasks of the tokio runtime (`metadata` around the documents of
-//! [`openstack`]), and so names (`dns`). Nothing here makes links, addresses or filters: that is the node's.
+//! `advertiser`), leases from two more (`dhcp4`, `dhcp6`); metadata from tasks of the tokio runtime
+//! (`metadata` around the documents of [`openstack`]), and so names (`dns`). Nothing here makes
+//! links, addresses or filters: that is the node's.
 //!
 //! Stopping is silent. Guests outlive us, so hosts must not hear that their router went when only
 //! hextet did; a farewell is said where a router really goes ([`Lan::silence`]).
@@ -11,28 +12,36 @@
 mod advert;
 mod advertiser;
 mod dhcp4;
+mod dhcp6;
 mod dns;
 mod links;
 mod metadata;
 pub mod openstack;
 mod seats;
 
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use linux::inet4::Inet4;
 use linux::netns::Netns;
+use linux::socket::PacketSocket;
 use model::{NetworkId, RouterId};
 use nix::sys::stat::fstat;
 
 pub use advert::{Advert, Interval, Prefix, Route};
 pub use advertiser::Counts;
 pub use dhcp4::{DhcpCounts, Lease, Leases};
+pub use dhcp6::{Binding, Bindings, Dhcp6Counts, Given, PortHeard};
 pub use dns::{Decision, DnsCounts, Upstreams, Zone};
+use links::{Links, Place};
 pub use metadata::{MetadataCounts, MetadataSettings, Passwords, fresh_seed};
 pub use openstack::Instance;
 pub use wire::nd::Preference;
+
+use crate::advertiser::Advertiser;
 
 /// Which advertisements are meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -57,8 +66,9 @@ pub struct Lan {
 
 #[derive(Debug)]
 struct Inner {
-    links: links::Speaker,
-    dhcp4: dhcp4::Server,
+    adverts: Links<AdvertKey, Advertiser>,
+    dhcp4: Links<NetworkId, dhcp4::Server>,
+    dhcp6: Links<NetworkId, dhcp6::Server>,
     dns: dns::Dns,
     metadata: metadata::Metadata,
 }
@@ -75,15 +85,17 @@ impl Lan {
         upstreams: Upstreams,
         metadata: MetadataSettings,
     ) -> io::Result<Lan> {
-        let links = links::Speaker::start()?;
-        let dhcp4 = dhcp4::Server::start()?;
+        let adverts = Links::start("lan")?;
+        let dhcp4 = Links::start("dhcp4")?;
+        let dhcp6 = Links::start("dhcp6")?;
         let runtime = tokio::runtime::Handle::current();
         let dns = dns::Dns::start(runtime.clone(), inet4.clone(), upstreams)?;
         let metadata = metadata::Metadata::new(runtime, inet4, metadata);
         Ok(Lan {
             inner: Arc::new(Inner {
-                links,
+                adverts,
                 dhcp4,
+                dhcp6,
                 dns,
                 metadata,
             }),
@@ -92,8 +104,9 @@ impl Lan {
 
     /// Stops everything, without a farewell. What is asked for later fails.
     pub fn stop(&self) {
-        self.inner.links.stop();
+        self.inner.adverts.stop();
         self.inner.dhcp4.stop();
+        self.inner.dhcp6.stop();
         self.inner.dns.stop();
         self.inner.metadata.stop();
     }
@@ -110,23 +123,38 @@ impl Lan {
         interface: &str,
         advert: Advert,
     ) -> io::Result<()> {
-        self.inner.links.advertise(key, ns, interface, advert)
+        let place = Place {
+            ns,
+            interface,
+            open: PacketSocket::solicitations,
+        };
+        let (now, seed) = (Instant::now(), RandomState::new().hash_one(key));
+        let first = advert.clone();
+        self.inner.adverts.serve(
+            key,
+            place,
+            |there| there.change(now, advert),
+            || Advertiser::new(now, unix_ms(), first, seed),
+        )
     }
 
     /// Stops. With `farewell`, an advertisement with lifetime 0 goes out first, before this
     /// returns (RFC 4861, section 6.2.5).
     pub fn silence(&self, key: &AdvertKey, farewell: bool) {
-        self.inner.links.silence(key, farewell);
+        self.inner.adverts.end(key, |advertiser| match farewell {
+            true => advertiser.farewell(Instant::now()),
+            false => Vec::new(),
+        });
     }
 
     /// What is advertised, sorted. A link that was taken away under us is not among them.
     pub fn advertising(&self) -> Vec<AdvertKey> {
-        self.inner.links.advertising()
+        self.inner.adverts.serving()
     }
 
     /// What was heard and said since advertising began.
     pub fn counts(&self, key: &AdvertKey) -> Option<Counts> {
-        self.inner.links.counts(key)
+        self.inner.adverts.ask(key, |advertiser| advertiser.counts)
     }
 
     /// Answers DHCPv4 on `interface` (the network's bridge) of `ns` from these leases. May be
@@ -138,12 +166,26 @@ impl Lan {
         interface: &str,
         leases: Arc<Leases>,
     ) -> io::Result<()> {
-        self.inner.dhcp4.serve(network, ns, interface, leases)
+        let place = Place {
+            ns,
+            interface,
+            open: PacketSocket::dhcp4,
+        };
+        let first = leases.clone();
+        self.inner.dhcp4.serve(
+            network,
+            place,
+            |there| {
+                there.leases = leases;
+                Ok(())
+            },
+            || Ok(dhcp4::Server::new(first)),
+        )
     }
 
     /// Answers no more.
     pub fn end_dhcp4(&self, network: &NetworkId) {
-        self.inner.dhcp4.end(network);
+        self.inner.dhcp4.end(network, |_| Vec::new());
     }
 
     /// Networks with DHCPv4, sorted. One whose bridge was taken away under us is not among them.
@@ -153,7 +195,53 @@ impl Lan {
 
     /// What was heard and said since serving began.
     pub fn dhcp4_counts(&self, network: &NetworkId) -> Option<DhcpCounts> {
-        self.inner.dhcp4.counts(network)
+        self.inner.dhcp4.ask(network, |server| server.counts)
+    }
+
+    /// Answers DHCPv6 on `interface` (the network's bridge) of `ns` from these bindings. May be
+    /// repeated: from then on it is the new ones.
+    pub fn serve_dhcp6(
+        &self,
+        network: NetworkId,
+        ns: &Netns,
+        interface: &str,
+        bindings: Arc<Bindings>,
+    ) -> io::Result<()> {
+        let place = Place {
+            ns,
+            interface,
+            open: PacketSocket::dhcp6,
+        };
+        let first = bindings.clone();
+        self.inner.dhcp6.serve(
+            network,
+            place,
+            |there| {
+                there.change(bindings);
+                Ok(())
+            },
+            || Ok(dhcp6::Server::new(network, first)),
+        )
+    }
+
+    /// Answers no more.
+    pub fn end_dhcp6(&self, network: &NetworkId) {
+        self.inner.dhcp6.end(network, |_| Vec::new());
+    }
+
+    /// Networks with DHCPv6, sorted. One whose bridge was taken away under us is not among them.
+    pub fn serving_dhcp6(&self) -> Vec<NetworkId> {
+        self.inner.dhcp6.serving()
+    }
+
+    /// What was heard and said since serving began.
+    pub fn dhcp6_counts(&self, network: &NetworkId) -> Option<Dhcp6Counts> {
+        self.inner.dhcp6.ask(network, dhcp6::Server::counts)
+    }
+
+    /// What a port's guest has told by DHCPv6 since serving began.
+    pub fn dhcp6_heard(&self, network: &NetworkId, mac: model::Mac) -> Option<PortHeard> {
+        self.inner.dhcp6.ask(network, |server| server.heard(mac))?
     }
 
     /// Answers questions about names at port 53 of `addresses` on `interface` (the network's bridge)
@@ -240,6 +328,14 @@ impl NsIdentity {
             inode: stat.st_ino,
         })
     }
+}
+
+/// Milliseconds since 1970.
+fn unix_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| {
+        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    })
 }
 
 fn stopped() -> io::Error {

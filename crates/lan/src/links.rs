@@ -1,9 +1,8 @@
-//! The thin shell around [`Advertiser`]: one thread with epoll and a queue of timers speaks on
-//! every link of the node. No task or process for each network, so a thousand cost a thousand
-//! sockets and nothing else.
+//! The thin shell around what speaks on links ([`Speaker`]): one thread with epoll and a queue of
+//! timers for all links of the node. No task or process for each network, so a thousand cost a
+//! thousand sockets and nothing else.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,117 +14,162 @@ use linux::socket::PacketSocket;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::{EfdFlags, EventFd};
+use wire::MacBytes;
 
-use crate::advertiser::{Advertiser, Counts, Frame};
-use crate::{Advert, AdvertKey, NsIdentity, stopped};
+use crate::{NsIdentity, stopped};
 
 /// The token of the event that wakes the thread; links count from 1.
 const WAKE: u64 = 0;
 /// How many packets of one link are read before the others have their turn.
 const BATCH: usize = 32;
-/// More than any solicitation needs; what exceeds it is cut, and so malformed.
+/// More than any link's packet; what exceeds it is cut, and so malformed.
 const PACKET_MAX: usize = 2048;
 
-/// Owns the thread.
+/// A packet to send, in a frame to `to`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Frame {
+    pub(crate) to: MacBytes,
+    pub(crate) packet: Vec<u8>,
+}
+
+/// What speaks on one link: a state machine that is told the time and owns no socket.
+pub(crate) trait Speaker: Send + 'static {
+    /// Answers a packet that came in a frame from `from`.
+    fn on_packet(&mut self, now: Instant, from: MacBytes, packet: &[u8]) -> Vec<Frame>;
+
+    /// When [`Speaker::on_timer`] is to be called next.
+    fn due(&self) -> Option<Instant> {
+        None
+    }
+
+    /// What is to be said of its own accord.
+    fn on_timer(&mut self, _now: Instant) -> Vec<Frame> {
+        Vec::new()
+    }
+
+    /// Hears what became of each frame.
+    fn sent(&mut self, _done: bool) {}
+}
+
+/// Owns the thread, and the speakers by their keys.
 #[derive(Debug)]
-pub(crate) struct Speaker {
-    shared: Arc<Shared>,
+pub(crate) struct Links<K, S> {
+    shared: Arc<Shared<K, S>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct Shared<K, S> {
     epoll: Epoll,
     wake: EventFd,
     stopped: AtomicBool,
-    links: Mutex<Links>,
+    table: Mutex<Table<K, S>>,
 }
 
-#[derive(Debug, Default)]
-struct Links {
-    by_key: BTreeMap<AdvertKey, u64>,
-    by_token: HashMap<u64, Link>,
+#[derive(Debug)]
+struct Table<K, S> {
+    by_key: BTreeMap<K, u64>,
+    by_token: HashMap<u64, Link<S>>,
     timers: BTreeSet<(Instant, u64)>,
     last_token: u64,
 }
 
 #[derive(Debug)]
-struct Link {
+struct Link<S> {
     ns: NsIdentity,
     socket: PacketSocket,
-    advertiser: Advertiser,
+    speaker: S,
 }
 
-impl Speaker {
-    pub(crate) fn start() -> io::Result<Speaker> {
+/// Where a speaker speaks, and the kind of socket that it needs.
+#[derive(Clone, Copy)]
+pub(crate) struct Place<'a> {
+    pub(crate) ns: &'a Netns,
+    pub(crate) interface: &'a str,
+    pub(crate) open: fn(&Netns, &str) -> io::Result<PacketSocket>,
+}
+
+impl<K: Ord + Copy + Send + 'static, S: Speaker> Links<K, S> {
+    /// Starts the thread, which bears this name.
+    pub(crate) fn start(name: &str) -> io::Result<Links<K, S>> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         let wake = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
         epoll.add(&wake, EpollEvent::new(EpollFlags::EPOLLIN, WAKE))?;
-        let (stopped, links) = Default::default();
         let shared = Arc::new(Shared {
             epoll,
             wake,
-            stopped,
-            links,
+            stopped: AtomicBool::default(),
+            table: Mutex::default(),
         });
         let owned = shared.clone();
         let thread = std::thread::Builder::new()
-            .name("lan".into())
+            .name(name.into())
             .spawn(move || owned.run())?;
-        Ok(Speaker {
+        Ok(Links {
             shared,
             thread: Mutex::new(Some(thread)),
         })
     }
 
-    pub(crate) fn advertise(
+    /// Changes the speaker at a place where one speaks, or has a `new` one speak there.
+    pub(crate) fn serve(
         &self,
-        key: AdvertKey,
-        ns: &Netns,
-        interface: &str,
-        advert: Advert,
+        key: K,
+        place: Place<'_>,
+        change: impl FnOnce(&mut S) -> io::Result<()>,
+        new: impl FnOnce() -> io::Result<S>,
     ) -> io::Result<()> {
-        let (shared, now) = (&self.shared, Instant::now());
-        let identity = NsIdentity::of(ns)?;
-        let changed = shared
-            .links()
-            .change(now, &key, identity, interface, &advert)?;
-        if !changed {
-            let seed = RandomState::new().hash_one(key);
-            let link = Link {
-                ns: identity,
-                advertiser: Advertiser::new(now, advert, seed)?,
-                socket: PacketSocket::solicitations(ns, interface)?,
-            };
-            shared.add(key, link)?;
+        let ns = NsIdentity::of(place.ns)?;
+        let mut table = self.shared.table();
+        // Asked under the lock, so that nothing is added after `stop` has cleared the table.
+        if self.shared.stopped.load(Ordering::SeqCst) {
+            return Err(stopped());
         }
-        shared.wake();
+        match table.token_at(key, ns, place.interface) {
+            Some(token) => table.change(token, change)?,
+            None => {
+                let (speaker, socket) = (new()?, (place.open)(place.ns, place.interface)?);
+                let token = table.last_token + 1;
+                let event = EpollEvent::new(EpollFlags::EPOLLIN, token);
+                self.shared.epoll.add(&socket, event)?;
+                let link = Link {
+                    ns,
+                    socket,
+                    speaker,
+                };
+                table.insert(key, token, link);
+            }
+        }
+        drop(table);
+        self.shared.wake();
         Ok(())
     }
 
-    pub(crate) fn silence(&self, key: &AdvertKey, farewell: bool) {
+    /// Ends a speaker; the last thing it says goes out before this returns.
+    pub(crate) fn end(&self, key: &K, last: impl FnOnce(&mut S) -> Vec<Frame>) {
         // Closing the socket takes it out of epoll's set.
-        if let Some(mut link) = self.shared.links().remove(key)
-            && farewell
-        {
-            let last = link.advertiser.farewell();
-            link.send(last);
+        if let Some(mut link) = self.shared.table().remove(key) {
+            let frames = last(&mut link.speaker);
+            link.send(frames);
         }
     }
 
-    pub(crate) fn advertising(&self) -> Vec<AdvertKey> {
-        let links = self.shared.links();
-        let attached = |token: &u64| links.by_token[token].socket.attached();
-        let keys = links.by_key.iter().filter(|(_, token)| attached(token));
+    /// Where somebody speaks, sorted. A link that was taken away under us is not among them.
+    pub(crate) fn serving(&self) -> Vec<K> {
+        let table = self.shared.table();
+        let attached = |token: &u64| table.by_token[token].socket.attached();
+        let keys = table.by_key.iter().filter(|(_, token)| attached(token));
         keys.map(|(key, _)| *key).collect()
     }
 
-    pub(crate) fn counts(&self, key: &AdvertKey) -> Option<Counts> {
-        let links = self.shared.links();
-        let token = links.by_key.get(key)?;
-        Some(links.by_token.get(token)?.advertiser.counts)
+    /// Asks a speaker something.
+    pub(crate) fn ask<R>(&self, key: &K, question: impl FnOnce(&S) -> R) -> Option<R> {
+        let table = self.shared.table();
+        let link = table.by_token.get(table.by_key.get(key)?)?;
+        Some(question(&link.speaker))
     }
 
+    /// Ends everything, in silence.
     pub(crate) fn stop(&self) {
         self.shared.stopped.store(true, Ordering::SeqCst);
         self.shared.wake();
@@ -134,104 +178,118 @@ impl Speaker {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        if let Some(thread) = thread
-            && thread.join().is_err()
-        {
-            tracing::error!("the thread that sends router advertisements had panicked");
-        }
-        *self.shared.links() = Links::default();
-    }
-}
-
-impl Drop for Speaker {
-    fn drop(&mut self) {
-        self.stop();
-    }
-}
-
-impl Shared {
-    fn run(&self) {
-        let mut events = [EpollEvent::empty(); 64];
-        while !self.stopped.load(Ordering::SeqCst) {
-            let timeout = self.links().timeout(Instant::now());
-            let ready = match self.epoll.wait(&mut events, timeout) {
-                Ok(ready) => &events[..ready],
-                Err(Errno::EINTR) => continue,
-                Err(error) => return tracing::error!(%error, "waiting for solicitations"),
-            };
-            let mut links = self.links();
-            for event in ready {
-                match event.data() {
-                    WAKE => drop(self.wake.read()), // its count means nothing
-                    token => links.hear(token),
-                }
+        if let Some(thread) = thread {
+            let name = thread.thread().name().unwrap_or_default().to_owned();
+            if thread.join().is_err() {
+                tracing::error!(name, "a thread that speaks on links had panicked");
             }
-            links.speak(Instant::now());
         }
+        *self.shared.table() = Table::default();
     }
+}
 
-    fn add(&self, key: AdvertKey, link: Link) -> io::Result<()> {
-        let mut links = self.links();
-        // Asked under the lock, so that nothing is added after `stop` has cleared the links.
-        if self.stopped.load(Ordering::SeqCst) {
-            return Err(stopped());
-        }
-        let token = links.last_token + 1;
-        let event = EpollEvent::new(EpollFlags::EPOLLIN, token);
-        self.epoll.add(&link.socket, event)?;
-        links.insert(key, token, link);
-        Ok(())
+impl<K, S> Drop for Links<K, S> {
+    fn drop(&mut self) {
+        // Without the bounds of `stop`: the thread ends by itself once it is woken.
+        self.shared.stopped.store(true, Ordering::SeqCst);
+        self.shared.wake();
+        let thread = self
+            .thread
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        let _ = thread.take().map(JoinHandle::join);
     }
+}
 
-    fn links(&self) -> MutexGuard<'_, Links> {
-        self.links.lock().unwrap_or_else(PoisonError::into_inner)
+impl<K, S> Shared<K, S> {
+    fn table(&self) -> MutexGuard<'_, Table<K, S>> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes the thread look at its timers again.
     fn wake(&self) {
         if let Err(error) = self.wake.write(1) {
-            tracing::error!(%error, "waking the thread that sends router advertisements");
+            tracing::error!(%error, "waking a thread that speaks on links");
         }
     }
 }
 
-impl Links {
-    /// Changes what a link is told; `false` when there is no such link to change.
-    fn change(
-        &mut self,
-        now: Instant,
-        key: &AdvertKey,
-        ns: NsIdentity,
-        interface: &str,
-        advert: &Advert,
-    ) -> io::Result<bool> {
-        let Some(&token) = self.by_key.get(key) else {
-            return Ok(false);
-        };
-        let Some(link) = self.by_token.get_mut(&token) else {
-            return Ok(false);
-        };
-        if link.ns != ns || link.socket.interface() != interface || !link.socket.attached() {
-            return Ok(false);
+impl<K: Ord + Copy, S: Speaker> Shared<K, S> {
+    fn run(&self) {
+        let mut events = [EpollEvent::empty(); 64];
+        while !self.stopped.load(Ordering::SeqCst) {
+            let timeout = self.table().timeout(Instant::now());
+            let ready = match self.epoll.wait(&mut events, timeout) {
+                Ok(ready) => &events[..ready],
+                Err(Errno::EINTR) => continue,
+                Err(error) => return tracing::error!(%error, "waiting for packets of links"),
+            };
+            let mut table = self.table();
+            let now = Instant::now();
+            for event in ready {
+                match event.data() {
+                    WAKE => drop(self.wake.read()), // its count means nothing
+                    token => table.hear(now, token),
+                }
+            }
+            table.speak(now);
         }
-        self.timers.remove(&(link.advertiser.due(), token));
-        let changed = link.advertiser.change(now, advert.clone());
-        self.timers.insert((link.advertiser.due(), token));
-        changed.map(|()| true)
+    }
+}
+
+impl<K, S> Default for Table<K, S> {
+    fn default() -> Self {
+        Table {
+            by_key: BTreeMap::new(),
+            by_token: HashMap::new(),
+            timers: BTreeSet::new(),
+            last_token: WAKE,
+        }
+    }
+}
+
+impl<K: Ord + Copy, S: Speaker> Table<K, S> {
+    /// The link of a key, if it is this one still.
+    fn token_at(&self, key: K, ns: NsIdentity, interface: &str) -> Option<u64> {
+        let token = *self.by_key.get(&key)?;
+        let link = self.by_token.get(&token)?;
+        let same = link.ns == ns && link.socket.interface() == interface && link.socket.attached();
+        same.then_some(token)
     }
 
-    fn insert(&mut self, key: AdvertKey, token: u64, link: Link) {
+    /// Has a link's speaker do something, and looks at when it is due then.
+    fn change<R>(
+        &mut self,
+        token: u64,
+        change: impl FnOnce(&mut S) -> io::Result<R>,
+    ) -> io::Result<()> {
+        let Some(link) = self.by_token.get_mut(&token) else {
+            return Ok(());
+        };
+        let before = link.speaker.due();
+        let changed = change(&mut link.speaker);
+        let after = link.speaker.due();
+        if before != after {
+            before.map(|due| self.timers.remove(&(due, token)));
+            after.map(|due| self.timers.insert((due, token)));
+        }
+        changed.map(drop)
+    }
+
+    fn insert(&mut self, key: K, token: u64, link: Link<S>) {
         self.remove(&key);
         self.last_token = token;
         self.by_key.insert(key, token);
-        self.timers.insert((link.advertiser.due(), token));
+        let due = link.speaker.due();
+        due.map(|due| self.timers.insert((due, token)));
         self.by_token.insert(token, link);
     }
 
-    fn remove(&mut self, key: &AdvertKey) -> Option<Link> {
+    fn remove(&mut self, key: &K) -> Option<Link<S>> {
         let token = self.by_key.remove(key)?;
         let link = self.by_token.remove(&token)?;
-        self.timers.remove(&(link.advertiser.due(), token));
+        let due = link.speaker.due();
+        due.map(|due| self.timers.remove(&(due, token)));
         Some(link)
     }
 
@@ -248,22 +306,28 @@ impl Links {
     }
 
     /// Answers what came in by one link.
-    fn hear(&mut self, token: u64) {
-        // A link may have gone between the event and the lock.
-        let Some(link) = self.by_token.get_mut(&token) else {
-            return;
-        };
+    fn hear(&mut self, now: Instant, token: u64) {
         let mut buffer = [0; PACKET_MAX];
         for _ in 0..BATCH {
+            // A link may have gone between the event and the lock.
+            let Some(link) = self.by_token.get_mut(&token) else {
+                return;
+            };
             match link.socket.receive(&mut buffer) {
                 Ok((length, from)) => {
-                    let frames = link.advertiser.on_packet(from, &buffer[..length]);
-                    link.send(frames);
+                    let packet = &buffer[..length];
+                    let mut frames = Vec::new();
+                    let answer = |speaker: &mut S| {
+                        frames = speaker.on_packet(now, from, packet);
+                        Ok(())
+                    };
+                    let _ = self.change(token, answer);
+                    self.send(token, frames);
                 }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) => {
                     let interface = link.socket.interface();
-                    return tracing::debug!(%error, interface, "receiving solicitations");
+                    return tracing::debug!(%error, interface, "receiving from a link");
                 }
             }
         }
@@ -274,28 +338,33 @@ impl Links {
         while let Some(&(due, token)) = self.timers.first()
             && due <= now
         {
-            self.timers.pop_first();
-            let Some(link) = self.by_token.get_mut(&token) else {
-                continue;
-            };
-            let frames = link.advertiser.on_timer(now);
-            self.timers.insert((link.advertiser.due(), token));
+            let mut frames = Vec::new();
+            let _ = self.change(token, |speaker| {
+                frames = speaker.on_timer(now);
+                Ok(())
+            });
+            // A speaker that is due still would be asked for ever.
+            self.timers.remove(&(due, token));
+            self.send(token, frames);
+        }
+    }
+
+    fn send(&mut self, token: u64, frames: Vec<Frame>) {
+        if let Some(link) = self.by_token.get_mut(&token) {
             link.send(frames);
         }
     }
 }
 
-impl Link {
-    /// A frame that cannot go is lost, as on any link: the next timer or solicitation is the retry.
+impl<S: Speaker> Link<S> {
+    /// A frame that cannot go is lost, as on any link: the next timer or packet is the retry.
     fn send(&mut self, frames: Vec<Frame>) {
         for Frame { to, packet } in frames {
-            match self.socket.send(to, &packet) {
-                Ok(()) => self.advertiser.counts.sent += 1,
-                Err(error) => {
-                    self.advertiser.counts.failed += 1;
-                    let interface = self.socket.interface();
-                    tracing::debug!(%error, interface, "sending a router advertisement");
-                }
+            let sent = self.socket.send(to, &packet);
+            self.speaker.sent(sent.is_ok());
+            if let Err(error) = sent {
+                let interface = self.socket.interface();
+                tracing::debug!(%error, interface, "sending on a link");
             }
         }
     }

@@ -12,7 +12,7 @@
 //! Ethernet header, with the interface's own address as source.
 //!
 //! DHCPv4 is spoken on such a socket too: its clients have no address yet, and it needs no socket
-//! of IPv4.
+//! of IPv4. And DHCPv6: the frame's sender is the port, whatever the client calls itself.
 
 use std::ffi::c_int;
 use std::io;
@@ -52,7 +52,7 @@ impl PacketSocket {
             interface,
             protocol,
             &mut solicitations_only(),
-            join_all_routers,
+            |fd, index| join(fd, index, [0x33, 0x33, 0, 0, 0, 2]), // ff02::2
         )
     }
 
@@ -65,6 +65,21 @@ impl PacketSocket {
         open(ns, interface, protocol, &mut to_dhcp4_server(), |_, _| {
             Ok(())
         })
+    }
+
+    /// Opens a socket for what clients of DHCPv6 send to servers; it does not block.
+    ///
+    /// # Errors
+    /// `NotFound` (`ENODEV`) when the interface does not exist.
+    pub fn dhcp6(ns: &Netns, interface: &str) -> io::Result<PacketSocket> {
+        let protocol = libc::ETH_P_IPV6 as u16;
+        open(
+            ns,
+            interface,
+            protocol,
+            &mut to_dhcp6_server(),
+            |fd, index| join(fd, index, [0x33, 0x33, 0, 1, 0, 2]), // ff02::1:2
+        )
     }
 
     /// Reads one packet, from its IP header on, and who sent the frame. What exceeds the buffer
@@ -225,6 +240,30 @@ fn solicitations_only() -> [libc::sock_filter; 9] {
     ]
 }
 
+/// A program that passes UDP to port 547, without extension headers, that came by this link to us
+/// or to a group.
+fn to_dhcp6_server() -> [libc::sock_filter; 9] {
+    const HOST: u32 = 0; // PACKET_HOST of linux/if_packet.h
+    const MULTICAST: u32 = 2; // PACKET_MULTICAST: likewise
+    let load = |size: u32, at: u32| instruction(libc::BPF_LD | size | libc::BPF_ABS, at, 0, 0);
+    let jump = |k: u32, yes: u8, no: u8| {
+        instruction(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, k, yes, no)
+    };
+    let ret = |length: u32| instruction(libc::BPF_RET | libc::BPF_K, length, 0, 0);
+    let kind = (libc::SKF_AD_OFF + libc::SKF_AD_PKTTYPE) as u32;
+    [
+        load(libc::BPF_B, kind),
+        jump(HOST, 1, 0),
+        jump(MULTICAST, 0, 5),
+        load(libc::BPF_B, 6), // next header (RFC 8200, section 3)
+        jump(17, 0, 3),
+        load(libc::BPF_H, 42), // the destination port behind the header
+        jump(547, 0, 1),
+        ret(0xffff),
+        ret(0),
+    ]
+}
+
 /// A program that passes UDP to port 67 that came by this link to us or to everyone.
 fn to_dhcp4_server() -> [libc::sock_filter; 12] {
     const HOST: u32 = 0; // PACKET_HOST of linux/if_packet.h
@@ -269,8 +308,8 @@ fn attach_filter(fd: &OwnedFd, program: &mut [libc::sock_filter]) -> io::Result<
     set(fd, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &program)
 }
 
-/// Asks the interface to take frames for ff02::2 in, which a hardware filter might drop.
-fn join_all_routers(fd: &OwnedFd, index: u32) -> io::Result<()> {
+/// Asks the interface to take frames for a group in, which a hardware filter might drop.
+fn join(fd: &OwnedFd, index: u32, group: MacBytes) -> io::Result<()> {
     const ADD_MEMBERSHIP: c_int = 1; // PACKET_ADD_MEMBERSHIP of linux/if_packet.h
     #[repr(C)]
     struct PacketMreq {
@@ -280,12 +319,12 @@ fn join_all_routers(fd: &OwnedFd, index: u32) -> io::Result<()> {
         address: [u8; 8],
     }
     const MULTICAST: u16 = 0; // PACKET_MR_MULTICAST: likewise
-    let address = [0x33, 0x33, 0, 0, 0, 2, 0, 0];
+    let [a, b, c, d, e, f] = group;
     let request = PacketMreq {
         index,
         kind: MULTICAST,
         length: 6,
-        address,
+        address: [a, b, c, d, e, f, 0, 0],
     };
     set(fd, libc::SOL_PACKET, ADD_MEMBERSHIP, &request)
 }

@@ -4,7 +4,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV6};
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
 use crate::dns::DEFAULT_DOMAIN;
@@ -77,10 +77,22 @@ pub struct Network {
     /// Where guests ask for names: at most one address in each subnet.
     #[serde(default)]
     pub resolver: Vec<IpAddr>,
+    /// Prefixes that hosts made addresses of, and that are so no more.
+    #[serde(default)]
+    pub retired: Vec<RetiredPrefix>,
 }
 
 fn default_domain() -> String {
     DEFAULT_DOMAIN.into()
+}
+
+/// A prefix that hosts are to stop using: it is announced as deprecated until its addresses have
+/// ended (RFC 9096, section 3.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RetiredPrefix {
+    pub prefix: Ipv6Net,
+    /// When the last address in it ends, in milliseconds since 1970.
+    pub until_ms: i64,
 }
 
 /// A subnet of either family.
@@ -98,6 +110,97 @@ pub struct Subnet {
     /// Of the prefix's family; announced by RDNSS (RFC 8106), or DHCP's option 6.
     pub dns_nameservers: Vec<IpAddr>,
     pub host_routes: Vec<Route>,
+    /// For how long at a time hosts may use addresses in it, and begin connections from them: as
+    /// Router Advertisements and DHCPv6 say it.
+    #[serde(default)]
+    pub lifetimes: Lifetimes,
+    /// Where a translator to IPv4 is (RFC 8781).
+    #[serde(default)]
+    pub pref64: Option<Ipv6Net>,
+}
+
+/// For how long at a time an address is valid and, of that, preferred.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lifetimes {
+    pub valid_s: u32,
+    pub preferred_s: u32,
+}
+
+impl Default for Lifetimes {
+    /// As radvd and neutron have them: short enough that what went is forgotten within a day.
+    fn default() -> Self {
+        Lifetimes {
+            valid_s: 86_400,
+            preferred_s: 14_400,
+        }
+    }
+}
+
+/// What Router Advertisements say of a subnet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Announced {
+    /// Hosts make their own addresses (RFC 4862).
+    pub autonomous: bool,
+    /// Addresses are to be had by DHCPv6.
+    pub managed: bool,
+    /// Other settings are to be had by DHCPv6.
+    pub other: bool,
+}
+
+/// What DHCPv6 has for a subnet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Dhcp6 {
+    /// It is not answered for this subnet's sake.
+    Silent,
+    /// Names and other settings.
+    Information,
+    /// Those, and addresses.
+    Addresses,
+}
+
+impl Subnet {
+    /// What is announced of it; `None` when we announce nothing: it is IPv4, or somebody else does.
+    /// `provider` says that the network is a physical one.
+    ///
+    /// Neutron announces nothing when neither mode is set. On a network of ours nobody else would
+    /// say then that there is a router, and that addresses are to be had by DHCPv6.
+    pub fn announced(&self, provider: bool) -> Option<Announced> {
+        if self.prefix.addr().is_ipv4() {
+            return None;
+        }
+        let mode = match (self.ra_mode, self.address_mode) {
+            (Some(mode), _) => mode,
+            (None, None) if !provider && self.enable_dhcp => RaMode::Dhcpv6Stateful,
+            (None, None) if !provider => {
+                return Some(Announced {
+                    autonomous: false,
+                    managed: false,
+                    other: false,
+                });
+            }
+            (None, _) => return None,
+        };
+        Some(Announced {
+            autonomous: mode != RaMode::Dhcpv6Stateful,
+            managed: mode == RaMode::Dhcpv6Stateful,
+            other: mode == RaMode::Dhcpv6Stateless,
+        })
+    }
+
+    /// What DHCPv6 has for it; `provider` says that the network is a physical one.
+    pub fn dhcp6(&self, provider: bool) -> Dhcp6 {
+        if self.prefix.addr().is_ipv4() || !self.enable_dhcp {
+            return Dhcp6::Silent;
+        }
+        match (self.ra_mode, self.address_mode) {
+            (_, Some(RaMode::Dhcpv6Stateful)) | (Some(RaMode::Dhcpv6Stateful), None) => {
+                Dhcp6::Addresses
+            }
+            (None, None) if !provider => Dhcp6::Addresses,
+            (None, None | Some(RaMode::Slaac)) => Dhcp6::Silent,
+            _ => Dhcp6::Information,
+        }
+    }
 }
 
 /// Who sends Router Advertisements, and with which flags (`ipv6_ra_mode`).
@@ -107,6 +210,17 @@ pub enum RaMode {
     Slaac,
     Dhcpv6Stateless,
     Dhcpv6Stateful,
+}
+
+impl RaMode {
+    /// As the API has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RaMode::Slaac => "slaac",
+            RaMode::Dhcpv6Stateless => "dhcpv6-stateless",
+            RaMode::Dhcpv6Stateful => "dhcpv6-stateful",
+        }
+    }
 }
 
 /// How a port gets its address (`ipv6_address_mode`).
@@ -153,6 +267,39 @@ pub struct RouterPort {
     pub addresses: Vec<IpNet>,
     /// The leg in the external network: no Router Advertisements are sent there.
     pub external: bool,
+    /// How it advertises itself.
+    #[serde(default)]
+    pub advertising: Advertising,
+}
+
+/// What a router's Router Advertisements say of the router itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Advertising {
+    /// The longest pause between two, in seconds: 4 to 1800 (RFC 4861, section 6.2.1).
+    pub interval_s: u16,
+    /// For how long it is a default router: 0, or from the interval to 9000 s.
+    pub lifetime_s: u16,
+    pub preference: Preference,
+}
+
+impl Default for Advertising {
+    fn default() -> Self {
+        Advertising {
+            interval_s: 600,
+            lifetime_s: 1800,
+            preference: Preference::Medium,
+        }
+    }
+}
+
+/// Among several default routers (RFC 4191).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Preference {
+    Low,
+    #[default]
+    Medium,
+    High,
 }
 
 /// A guest's port.
@@ -175,6 +322,12 @@ pub struct Port {
     /// Names of its security groups, for its guest to read.
     #[serde(default)]
     pub security_groups: Vec<String>,
+    /// Prefixes for what is behind the guest: routed to the port, told by DHCPv6 (IA_PD).
+    #[serde(default)]
+    pub delegated: Vec<Ipv6Net>,
+    /// What DHCP tells this port beside, or instead of, what its subnets say.
+    #[serde(default)]
+    pub dhcp_options: Vec<DhcpOption>,
 }
 
 /// What a port is called in its network, wherever it is.
@@ -187,6 +340,15 @@ pub struct PortName {
     /// The domain of its name; empty: its network's.
     pub dns_domain: String,
     pub addresses: Vec<IpAddr>,
+}
+
+/// An option of DHCP as a user gave it (`extra_dhcp_opts`), checked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DhcpOption {
+    pub ipv6: bool,
+    pub code: u16,
+    /// As it stands in a packet.
+    pub value: Vec<u8>,
 }
 
 /// One thing that is allowed.
@@ -446,4 +608,80 @@ pub struct ImageFile {
     pub sha512: String,
     /// `raw`, `qcow2`, `aki`, `ari` or `ami`.
     pub disk_format: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn subnet(prefix: &str, modes: (Option<RaMode>, Option<RaMode>), enable_dhcp: bool) -> Subnet {
+        Subnet {
+            id: SubnetId::random(),
+            prefix: prefix.parse().unwrap(),
+            gateway: None,
+            enable_dhcp,
+            ra_mode: modes.0,
+            address_mode: modes.1,
+            dns_nameservers: Vec::new(),
+            host_routes: Vec::new(),
+            lifetimes: Lifetimes::default(),
+            pref64: None,
+        }
+    }
+
+    /// Neutron's table: A, M and O as it has them, and what DHCPv6 has.
+    #[test]
+    fn flags_follow_from_the_modes() {
+        use RaMode::{Dhcpv6Stateful as Full, Dhcpv6Stateless as Less, Slaac};
+        let check = |ra, address, provider, flags: &str, dhcp6| {
+            let subnet = subnet("2001:db8::/64", (ra, address), true);
+            let said = subnet.announced(provider).map_or("-".to_owned(), |a| {
+                [a.autonomous, a.managed, a.other]
+                    .map(|f| if f { '1' } else { '0' })
+                    .iter()
+                    .collect()
+            });
+            assert_eq!(
+                (said.as_str(), subnet.dhcp6(provider)),
+                (flags, dhcp6),
+                "{ra:?} {address:?}"
+            );
+        };
+        for provider in [false, true] {
+            check(
+                Some(Slaac),
+                Some(Slaac),
+                provider,
+                "100",
+                Dhcp6::Information,
+            );
+            check(Some(Less), Some(Less), provider, "101", Dhcp6::Information);
+            check(Some(Full), Some(Full), provider, "010", Dhcp6::Addresses);
+            check(Some(Full), None, provider, "010", Dhcp6::Addresses);
+            check(None, Some(Slaac), provider, "-", Dhcp6::Silent);
+            check(None, Some(Less), provider, "-", Dhcp6::Information);
+            check(None, Some(Full), provider, "-", Dhcp6::Addresses);
+        }
+        check(None, None, false, "010", Dhcp6::Addresses);
+        check(None, None, true, "-", Dhcp6::Silent);
+    }
+
+    #[test]
+    fn without_dhcp_a_subnet_is_only_told_of() {
+        let told = |prefix, provider| {
+            let subnet = subnet(prefix, (None, None), false);
+            (
+                subnet
+                    .announced(provider)
+                    .map(|a| (a.autonomous, a.managed)),
+                subnet.dhcp6(provider),
+            )
+        };
+        assert_eq!(
+            told("2001:db8::/64", false),
+            (Some((false, false)), Dhcp6::Silent)
+        );
+        assert_eq!(told("2001:db8::/64", true), (None, Dhcp6::Silent));
+        assert_eq!(told("192.0.2.0/24", false), (None, Dhcp6::Silent));
+    }
 }

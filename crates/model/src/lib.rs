@@ -19,10 +19,10 @@ mod volume_status;
 pub use address::{ip_from_bits, ip_to_bits};
 pub use caller::{Caller, Scope};
 pub use desired::{
-    AddressGroup, AddressMode, Attachment, Boot, Change, Chap, Clock, Desired, Direction, DiskBus,
-    Firmware, FloatingIp, Hardware, ImageFile, Key, MachineType, Network, Peer, Port, PortName,
-    Power, Protocol, RaMode, Reboot, Route, Router, RouterPort, Rule, Server, Subnet, VifModel,
-    Volume,
+    AddressGroup, AddressMode, Advertising, Announced, Attachment, Boot, Change, Chap, Clock,
+    Desired, Dhcp6, DhcpOption, Direction, DiskBus, Firmware, FloatingIp, Hardware, ImageFile, Key,
+    Lifetimes, MachineType, Network, Peer, Port, PortName, Power, Preference, Protocol, RaMode,
+    Reboot, RetiredPrefix, Route, Router, RouterPort, Rule, Server, Subnet, VifModel, Volume,
 };
 pub use error::{BoxError, Error, Kind, Result};
 pub use finding::Finding;

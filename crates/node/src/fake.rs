@@ -235,6 +235,7 @@ mod tests {
             dns_domain: "openstacklocal.".into(),
             resolver: Vec::new(),
             subnets: Vec::new(),
+            retired: Vec::new(),
         }
     }
 
@@ -250,6 +251,8 @@ mod tests {
             rules: Vec::new(),
             server: None,
             security_groups: Vec::new(),
+            delegated: Vec::new(),
+            dhcp_options: Vec::new(),
         }
     }
 

@@ -18,7 +18,7 @@ use crate::Wanted;
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Line {
-    Change(Change),
+    Change(Box<Change>),
     Generation(u64),
 }
 
@@ -63,7 +63,7 @@ impl Journal {
     pub(crate) fn append(&mut self, changes: &[Change], generation: Option<u64>) -> io::Result<()> {
         self.appended += changes.len() + 1;
         for change in changes {
-            write_line(&mut self.file, &Line::Change(change.clone()))?;
+            write_line(&mut self.file, &Line::Change(Box::new(change.clone())))?;
         }
         if let Some(generation) = generation {
             write_line(&mut self.file, &Line::Generation(generation))?;
@@ -82,7 +82,7 @@ impl Journal {
                 key: document.key(),
                 document: Some(document),
             };
-            write_line(&mut file, &Line::Change(change))?;
+            write_line(&mut file, &Line::Change(Box::new(change)))?;
         }
         write_line(&mut file, &Line::Generation(generation))?;
         file.flush()?;
@@ -141,7 +141,7 @@ fn replay(text: &str) -> (Wanted, u64) {
     let (mut wanted, mut generation) = (Wanted::default(), 0);
     for line in text.lines() {
         match serde_json::from_str(line) {
-            Ok(Line::Change(change)) => wanted.apply(change),
+            Ok(Line::Change(change)) => wanted.apply(*change),
             Ok(Line::Generation(complete)) => generation = complete,
             Err(error) => {
                 tracing::warn!(%error, "the node's memory of its documents ends here: the controller tells the rest");

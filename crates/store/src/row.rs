@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use ipnet::Ipv6Net;
 use model::{
-    AddressMode, AttachmentId, Chap, DomainId, FlavorId, FloatingIpId, GuestSeen, ImageFile,
-    ImageId, Mac, NetworkId, NodeFacts, NodeId, PortId, ProjectId, RaMode, RoleId, Route, RouterId,
-    RuleId, SecurityGroupId, ServerGroupId, ServerId, SubnetId, UserData, UserId, VolumeId,
-    VolumeSeen,
+    AddressMode, Advertising, AttachmentId, Chap, DomainId, FlavorId, FloatingIpId, GuestSeen,
+    ImageFile, ImageId, Lifetimes, Mac, NetworkId, NodeFacts, NodeId, PortId, ProjectId, RaMode,
+    RetiredPrefix, RoleId, Route, RouterId, RuleId, SecurityGroupId, ServerGroupId, ServerId,
+    SubnetId, UserData, UserId, VolumeId, VolumeSeen,
 };
 
 use crate::field::Json;
@@ -134,6 +135,8 @@ rows! {
         updated_ms: i64,
         /// The domain of its ports' names, with the dot at its end; empty: the cloud's.
         dns_domain: String,
+        /// Prefixes that hosts are to stop using.
+        retired: Json<Vec<RetiredPrefix>>,
     }
     /// A subnet.
     Subnet in "subnet" as Subnet {
@@ -156,6 +159,10 @@ rows! {
         revision: u64,
         created_ms: i64,
         updated_ms: i64,
+        /// How long its addresses hold at a time.
+        lifetimes: Json<Lifetimes>,
+        /// Where a translator to IPv4 is (RFC 8781).
+        pref64: Json<Option<Ipv6Net>>,
     }
     /// A port.
     Port in "port" as Port {
@@ -189,6 +196,12 @@ rows! {
         dns_name: String,
         /// The domain of its name; empty: its network's.
         dns_domain: String,
+        /// Of a router's port: how it advertises.
+        advertising: Json<Advertising>,
+        /// Prefixes for what is behind the guest.
+        delegated: Json<Vec<Ipv6Net>>,
+        /// What DHCP tells beside what the subnets say.
+        dhcp_options: Json<Vec<ExtraDhcpOption>>,
     }
     /// An address that a port holds.
     Allocation in "allocation" as Port {
@@ -489,6 +502,15 @@ pub struct ServerFlavor {
     pub ram_mib: u32,
     pub disk_gib: u32,
     pub extra_specs: Metadata,
+}
+
+/// An option of DHCP as a user gave it.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct ExtraDhcpOption {
+    pub opt_name: String,
+    pub opt_value: String,
+    /// 4 or 6.
+    pub ip_version: u32,
 }
 
 /// A further address a port may speak from.

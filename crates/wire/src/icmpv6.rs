@@ -5,7 +5,7 @@
 
 use std::net::Ipv6Addr;
 
-use crate::{MacBytes, Malformed};
+use crate::{MacBytes, Malformed, checksum};
 
 /// All nodes on the link (RFC 4291, section 2.7.1).
 pub const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
@@ -86,18 +86,10 @@ impl<'a> Icmpv6<'a> {
 
     /// The one's complement sum over the pseudo-header (RFC 8200, section 8.1) and the message.
     fn sum(&self, message: &[u8]) -> u16 {
-        let words = |bytes: &[u8]| -> u64 {
-            let pairs = bytes.chunks(2);
-            pairs
-                .map(|p| u64::from(p[0]) << 8 | u64::from(p.get(1).copied().unwrap_or(0)))
-                .sum()
-        };
-        let pseudo = words(&self.source.octets()) + words(&self.destination.octets());
-        let mut sum = pseudo + message.len() as u64 + u64::from(NEXT_HEADER) + words(message);
-        while sum > 0xffff {
-            sum = (sum & 0xffff) + (sum >> 16);
-        }
-        sum as u16
+        let addresses = [self.source.octets(), self.destination.octets()].concat();
+        let pseudo =
+            u64::from(checksum::sum(&addresses, 0)) + message.len() as u64 + u64::from(NEXT_HEADER);
+        checksum::sum(message, pseudo)
     }
 }
 

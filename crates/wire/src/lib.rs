@@ -3,13 +3,17 @@
 //!
 //! `parse` takes any bytes and never panics; `emit` appends. [`icmpv6`] is the IPv6 packet around a
 //! message of Neighbour Discovery, [`nd`] the messages and their options; [`udp4`] is the IPv4
-//! packet around a message of DHCP, [`dhcp4`]. [`dns`] is what resolvers say.
+//! packet around a message of DHCP, [`dhcp4`]; [`udp6`] and [`dhcp6`] are the same for IPv6. [`dns`]
+//! is what resolvers say.
 
+mod checksum;
 pub mod dhcp4;
+pub mod dhcp6;
 pub mod dns;
 pub mod icmpv6;
 pub mod nd;
 pub mod udp4;
+pub mod udp6;
 
 /// Bytes that are not what they should be; the text names the part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use crate::Malformed;
+use crate::checksum::sum;
 
 const UDP: u8 = 17; // RFC 768
 const IP_HEADER: usize = 20; // RFC 791, section 3.1, without options
@@ -93,17 +94,6 @@ impl<'a> Udp4<'a> {
         };
         out[datagram + 6..datagram + 8].copy_from_slice(&checksum.to_be_bytes());
     }
-}
-
-/// The one's complement sum (RFC 1071).
-fn sum(bytes: &[u8], start: u64) -> u16 {
-    let words = bytes.chunks(2);
-    let words = words.map(|p| u64::from(p[0]) << 8 | u64::from(p.get(1).copied().unwrap_or(0)));
-    let mut sum = start + words.sum::<u64>();
-    while sum > 0xffff {
-        sum = (sum & 0xffff) + (sum >> 16);
-    }
-    sum as u16
 }
 
 #[cfg(test)]

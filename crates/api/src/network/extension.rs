@@ -7,7 +7,7 @@ use crate::context::Context;
 use crate::reply::Reply;
 
 /// Alias and name. Only what works is listed.
-const EXTENSIONS: [(&str, &str); 22] = [
+const EXTENSIONS: [(&str, &str); 25] = [
     ("router", "Neutron L3 Router"),
     (
         "ext-gw-mode",
@@ -26,6 +26,15 @@ const EXTENSIONS: [(&str, &str); 22] = [
     ("security-group", "security-group"),
     ("port-security", "Port Security"),
     ("allowed-address-pairs", "Allowed Address Pairs"),
+    ("extra_dhcp_opt", "Neutron Extra DHCP options"),
+    (
+        "hextet-router-advertisements",
+        "Lifetimes, intervals and PREF64 of Router Advertisements",
+    ),
+    (
+        "hextet-delegated-prefixes",
+        "Prefixes that are delegated to ports",
+    ),
     ("net-mtu", "Network MTU"),
     ("net-mtu-writable", "Network MTU (writable)"),
     ("extraroute", "Neutron Extra Route"),

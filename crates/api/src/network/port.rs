@@ -1,14 +1,15 @@
 //! Ports.
 
-use cloud::{FixedIp, NewPort, PortUpdate, PortView};
-use model::{Error, Kind, Mac, Result, SecurityGroupId};
+use cloud::{AdvertisingUpdate, FixedIp, NewPort, PortUpdate, PortView};
+use ipnet::Ipv6Net;
+use model::{Error, Kind, Mac, Preference, Result, SecurityGroupId};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use store::row;
 
 use super::{collection, made, single, wanted};
 use crate::context::Context;
-use crate::json::{ip, named, parse, truth};
+use crate::json::{ip, named, number, parse, truth};
 use crate::page::Names;
 use crate::reply::Reply;
 use crate::time;
@@ -67,6 +68,28 @@ struct Fields {
     tags: Option<Vec<String>>,
     dns_name: Option<String>,
     dns_domain: Option<String>,
+    extra_dhcp_opts: Option<Vec<ExtraDhcpOptJson>>,
+    delegated_prefixes: Option<Vec<String>>,
+    ra_interval: Option<u16>,
+    ra_lifetime: Option<u16>,
+    ra_preference: Option<Preference>,
+}
+
+/// An option of DHCP; without a value it is to go.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExtraDhcpOptJson {
+    opt_name: String,
+    opt_value: Option<String>,
+    #[serde(default, deserialize_with = "number")]
+    ip_version: Option<u32>,
+}
+
+impl ExtraDhcpOptJson {
+    /// Neutron's default is 4, whatever the port's addresses are.
+    fn version(&self) -> u32 {
+        self.ip_version.unwrap_or(4)
+    }
 }
 
 #[derive(Deserialize)]
@@ -168,6 +191,21 @@ pub(super) fn update(ctx: &Context) -> Result<Reply> {
         device_owner: wanted.device_owner,
         dns_name: wanted.dns_name.map(|n| n.to_ascii_lowercase()),
         dns_domain: wanted.dns_domain.map(|d| d.to_ascii_lowercase()),
+        delegated: wanted
+            .delegated_prefixes
+            .map(|p| prefixes(&p))
+            .transpose()?,
+        dhcp_options: wanted
+            .extra_dhcp_opts
+            .unwrap_or_default()
+            .into_iter()
+            .map(|o| (o.opt_name.clone(), o.version(), o.opt_value))
+            .collect(),
+        advertising: AdvertisingUpdate {
+            interval_s: wanted.ra_interval,
+            lifetime_s: wanted.ra_lifetime,
+            preference: wanted.ra_preference,
+        },
     };
     let port = ctx
         .cloud
@@ -230,7 +268,26 @@ fn check(wanted: Fields) -> Result<NewPort> {
         tags: wanted.tags.unwrap_or_default(),
         dns_name: wanted.dns_name.unwrap_or_default().to_ascii_lowercase(),
         dns_domain: wanted.dns_domain.unwrap_or_default().to_ascii_lowercase(),
+        delegated: prefixes(&wanted.delegated_prefixes.unwrap_or_default())?,
+        dhcp_options: dhcp_options(wanted.extra_dhcp_opts.unwrap_or_default()),
     })
+}
+
+/// Options as they are first given: one without a value is none.
+fn dhcp_options(options: Vec<ExtraDhcpOptJson>) -> Vec<row::ExtraDhcpOption> {
+    let one = |option: ExtraDhcpOptJson| {
+        Some(row::ExtraDhcpOption {
+            ip_version: option.version(),
+            opt_value: option.opt_value?,
+            opt_name: option.opt_name,
+        })
+    };
+    options.into_iter().filter_map(one).collect()
+}
+
+fn prefixes(texts: &[String]) -> Result<Vec<Ipv6Net>> {
+    let one = |text: &String| parse("delegated_prefixes", text);
+    texts.iter().map(one).collect()
 }
 
 fn groups(ids: &[String]) -> Result<Vec<SecurityGroupId>> {
@@ -281,10 +338,17 @@ fn view(ctx: &Context, view: &PortView) -> Value {
         "port_security_enabled": port.port_security, "allowed_address_pairs": pairs,
         "device_id": port.device_id, "device_owner": port.device_owner,
         "binding:vnic_type": "normal", "tags": port.tags.0,
-        "extra_dhcp_opts": [], "revision_number": port.revision,
+        "extra_dhcp_opts": port.dhcp_options.0, "delegated_prefixes": port.delegated.0,
+        "revision_number": port.revision,
         "dns_name": port.dns_name, "dns_domain": port.dns_domain, "dns_assignment": names,
         "created_at": time::seconds(port.created_ms), "updated_at": time::seconds(port.updated_ms),
     });
+    if port.device_owner == "network:router_interface" {
+        let advertising = &port.advertising.0;
+        body["ra_interval"] = json!(advertising.interval_s);
+        body["ra_lifetime"] = json!(advertising.lifetime_s);
+        body["ra_preference"] = json!(advertising.preference);
+    }
     if ctx.caller.is_admin() {
         let bound = port.node_id.is_some();
         body["binding:host_id"] = json!(port.node_id.map(|n| n.to_string()).unwrap_or_default());

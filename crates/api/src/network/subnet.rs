@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use cloud::{IpVersion, NewSubnet, SubnetUpdate};
-use ipnet::IpNet;
-use model::{Error, Kind, RaMode, Result, Route};
+use ipnet::{IpNet, Ipv6Net};
+use model::{Error, Kind, Lifetimes, RaMode, Result, Route};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use store::row;
@@ -50,6 +50,9 @@ struct Create {
     subnetpool_id: Option<String>,
     prefixlen: Option<Value>,
     tags: Option<Vec<String>>,
+    ipv6_valid_lifetime: Option<u32>,
+    ipv6_preferred_lifetime: Option<u32>,
+    ipv6_pref64: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -70,6 +73,14 @@ struct Update {
     allocation_pools: Option<Vec<Pool>>,
     dns_nameservers: Option<Vec<String>>,
     host_routes: Option<Vec<HostRoute>>,
+    #[serde(default, deserialize_with = "nullable")]
+    ipv6_ra_mode: Option<Option<RaMode>>,
+    #[serde(default, deserialize_with = "nullable")]
+    ipv6_address_mode: Option<Option<RaMode>>,
+    ipv6_valid_lifetime: Option<u32>,
+    ipv6_preferred_lifetime: Option<u32>,
+    #[serde(default, deserialize_with = "nullable")]
+    ipv6_pref64: Option<Option<String>>,
 }
 
 #[derive(Deserialize)]
@@ -152,6 +163,11 @@ pub(super) fn update(ctx: &Context) -> Result<Reply> {
             .map(|s| addresses("dns_nameservers", &s))
             .transpose()?,
         host_routes: wanted.host_routes.map(routes).transpose()?,
+        ra_mode: wanted.ipv6_ra_mode,
+        address_mode: wanted.ipv6_address_mode,
+        valid_lifetime_s: wanted.ipv6_valid_lifetime,
+        preferred_lifetime_s: wanted.ipv6_preferred_lifetime,
+        pref64: wanted.ipv6_pref64.map(pref64).transpose()?,
     };
     let subnet = ctx
         .cloud
@@ -212,6 +228,8 @@ fn check(wanted: Create) -> Result<NewSubnet> {
         enable_dhcp: wanted.enable_dhcp.unwrap_or(true),
         ra_mode: wanted.ipv6_ra_mode,
         address_mode: wanted.ipv6_address_mode,
+        lifetimes: lifetimes(wanted.ipv6_valid_lifetime, wanted.ipv6_preferred_lifetime),
+        pref64: pref64(wanted.ipv6_pref64)?,
         pools: wanted.allocation_pools.map(pools).transpose()?,
         dns_nameservers: addresses(
             "dns_nameservers",
@@ -242,6 +260,20 @@ fn cidr_of(text: &str, version: Option<u32>) -> Result<IpNet> {
             net.trunc()
         ))),
     }
+}
+
+/// What is given of them; the preferred lifetime never exceeds a valid one that is given alone.
+fn lifetimes(valid_s: Option<u32>, preferred_s: Option<u32>) -> Lifetimes {
+    let default = Lifetimes::default();
+    let valid = valid_s.unwrap_or(default.valid_s);
+    Lifetimes {
+        valid_s: valid,
+        preferred_s: preferred_s.unwrap_or(default.preferred_s.min(valid)),
+    }
+}
+
+fn pref64(wanted: Option<String>) -> Result<Option<Ipv6Net>> {
+    wanted.map(|text| parse("ipv6_pref64", &text)).transpose()
 }
 
 fn gateway(wanted: Option<String>) -> Result<Option<IpAddr>> {
@@ -276,6 +308,7 @@ fn view(subnet: &row::Subnet) -> Value {
         .iter()
         .map(|(a, b)| json!({"start": a.to_string(), "end": b.to_string()}))
         .collect();
+    let lifetimes = subnet.prefix.is_ipv6().then_some(subnet.lifetimes.0);
     json!({
         "id": subnet.id, "name": subnet.name, "description": subnet.description,
         "network_id": subnet.network_id, "project_id": subnet.project_id, "tenant_id": subnet.project_id,
@@ -285,6 +318,8 @@ fn view(subnet: &row::Subnet) -> Value {
         "allocation_pools": pools,
         "dns_nameservers": subnet.dns_nameservers.0.iter().map(|a| a.to_string()).collect::<Vec<_>>(),
         "host_routes": subnet.host_routes.0.iter().map(route_view).collect::<Vec<_>>(),
+        "ipv6_valid_lifetime": lifetimes.map(|l| l.valid_s),
+        "ipv6_preferred_lifetime": lifetimes.map(|l| l.preferred_s), "ipv6_pref64": subnet.pref64.0,
         "subnetpool_id": null, "service_types": [], "tags": subnet.tags.0,
         "revision_number": subnet.revision,
         "created_at": time::seconds(subnet.created_ms), "updated_at": time::seconds(subnet.updated_ms),

@@ -59,6 +59,7 @@ fn scene(tx: &mut Tx<'_>, cidrs: &[String], gateway: u8) -> Result<Vec<row::Subn
         created_ms: 0,
         updated_ms: 0,
         dns_domain: String::new(),
+        retired: Json::default(),
     };
     tx.insert(&network)?;
     let mut subnets = Vec::new();
@@ -75,6 +76,8 @@ fn scene(tx: &mut Tx<'_>, cidrs: &[String], gateway: u8) -> Result<Vec<row::Subn
             enable_dhcp: true,
             ra_mode: None,
             address_mode: None,
+            lifetimes: model::Lifetimes::default(),
+            pref64: None,
             pools: None,
             dns_nameservers: Vec::new(),
             host_routes: Vec::new(),
@@ -112,6 +115,9 @@ fn one_more(tx: &mut Tx<'_>, subnets: &[row::Subnet], number: usize) -> Result<O
         updated_ms: 0,
         dns_name: String::new(),
         dns_domain: String::new(),
+        advertising: Json::default(),
+        delegated: Json::default(),
+        dhcp_options: Json::default(),
     };
     tx.insert(&port)?;
     match allocate(tx, &port, subnets, None) {

@@ -1,11 +1,11 @@
 //! What a port may be asked to be, and by whom.
 
-use model::{Caller, Error, Result};
+use model::{Advertising, Caller, Error, Result};
 use store::{Tx, row};
 
-use super::FixedIp;
+use super::{FixedIp, dhcp_option};
 use crate::dns::{check_domain, check_name};
-use crate::{list, resolver};
+use crate::{list, resolver, router};
 
 /// Pairs of a port: a document must stay small enough for every node.
 const MAX_PAIRS: usize = 10;
@@ -62,8 +62,34 @@ pub(super) fn check_device(
 }
 
 /// # Errors
+/// RFC 4861, section 6.2.1, says what the interval and the lifetime may be.
+pub(super) fn check_advertising(port: &row::Port) -> Result<()> {
+    let Advertising {
+        interval_s,
+        lifetime_s,
+        ..
+    } = port.advertising.0;
+    if port.advertising.0 != Advertising::default() && port.device_owner != router::INTERFACE {
+        return Err(Error::invalid(
+            "ra_interval, ra_lifetime and ra_preference belong to the port of a router in a network",
+        ));
+    }
+    if !(4..=1800).contains(&interval_s) {
+        return Err(Error::invalid(format!(
+            "ra_interval {interval_s} must be from 4 to 1800 seconds"
+        )));
+    }
+    if lifetime_s != 0 && !(interval_s..=9000).contains(&lifetime_s) {
+        return Err(Error::invalid(format!(
+            "ra_lifetime {lifetime_s} must be 0, or from ra_interval {interval_s} to 9000 seconds"
+        )));
+    }
+    Ok(())
+}
+
 /// `Invalid` or `Conflict` when no port can be like this.
 pub(super) fn check(tx: &Tx<'_>, port: &row::Port) -> Result<()> {
+    dhcp_option::check(&port.dhcp_options.0)?;
     if !port.dns_name.is_empty() {
         check_name(&port.dns_name, &tx.dns_domain()?)?;
     }

@@ -5,8 +5,8 @@ use store::{Field, Json, Query, Tx, row};
 
 use super::check::{check, is_ours, set_by_the_cloud};
 use super::{
-    NewPort, PortView, allocate, check_owner_only, names_address, set_groups, subnets_of,
-    touch_row, view,
+    NewPort, PortView, allocate, check_owner_only, delegated, names_address, set_groups,
+    subnets_of, touch_row, view,
 };
 use crate::quota::{self, Resource};
 use crate::token::owner_of;
@@ -98,8 +98,16 @@ pub(crate) fn insert_for(
         updated_ms: now,
         dns_name: new.dns_name.clone(),
         dns_domain: new.dns_domain.clone(),
+        advertising: Json::default(),
+        delegated: Json::default(),
+        dhcp_options: Json(new.dhcp_options.clone()),
     };
     check(tx, &port)?;
+    delegated::check(tx, caller, &port, &new.delegated)?;
+    let port = row::Port {
+        delegated: Json(new.delegated.clone()),
+        ..port
+    };
     tx.insert(&port)?;
     let subnets = subnets_of(tx, &network.id)?;
     allocate(tx, &port, &subnets, new.fixed_ips.as_deref())?;

@@ -3,13 +3,16 @@
 mod address;
 mod check;
 mod create;
+mod delegated;
+mod dhcp_option;
 mod view;
 
 use std::net::IpAddr;
 
+use ipnet::Ipv6Net;
 use model::{
-    AddressGroupId, Caller, Error, Key, Mac, NetworkId, PortId, ProjectId, Result, SecurityGroupId,
-    SubnetId, dns,
+    AddressGroupId, Caller, Error, Key, Mac, NetworkId, PortId, Preference, ProjectId, Result,
+    SecurityGroupId, SubnetId, dns,
 };
 use store::{Field, Query, Tx, Value, row};
 
@@ -19,9 +22,10 @@ use crate::{Cloud, floating_ip, now_ms, resolver, security_group};
 pub(crate) use address::{allocate, service_address};
 pub(crate) use check::{check_owner_only, names_address};
 pub(crate) use create::{free_mac, insert, insert_for};
+pub(crate) use dhcp_option::document as dhcp_option;
 pub(crate) use view::{groups_of, subnets_of, view, views, visible};
 
-use check::{check, check_device};
+use check::{check, check_advertising, check_device};
 use create::create;
 
 /// An address a request asks for.
@@ -49,6 +53,8 @@ pub struct NewPort {
     pub tags: Vec<String>,
     pub dns_name: String,
     pub dns_domain: String,
+    pub delegated: Vec<Ipv6Net>,
+    pub dhcp_options: Vec<row::ExtraDhcpOption>,
 }
 
 /// What to change.
@@ -65,6 +71,18 @@ pub struct PortUpdate {
     pub device_owner: Option<String>,
     pub dns_name: Option<String>,
     pub dns_domain: Option<String>,
+    pub delegated: Option<Vec<Ipv6Net>>,
+    /// By name and version: `None` takes an option away, and what is not named stays.
+    pub dhcp_options: Vec<(String, u32, Option<String>)>,
+    pub advertising: AdvertisingUpdate,
+}
+
+/// What to change of how a router's port advertises.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AdvertisingUpdate {
+    pub interval_s: Option<u16>,
+    pub lifetime_s: Option<u16>,
+    pub preference: Option<Preference>,
 }
 
 /// A port with what hangs on it.
@@ -160,7 +178,11 @@ impl Cloud {
             let mut port = visible(tx, caller, id)?;
             check_update(tx, caller, &port, update)?;
             let before = groups_of(tx, id)?;
+            if let Some(delegated) = &update.delegated {
+                delegated::check(tx, caller, &port, delegated)?;
+            }
             change(&mut port, update);
+            check_advertising(&port)?;
             port.revision += 1;
             port.updated_ms = now_ms();
             check(tx, &port)?;
@@ -266,6 +288,12 @@ fn change(port: &mut row::Port, update: &PortUpdate) {
     put(&mut port.device_owner, update.device_owner.as_ref());
     put(&mut port.dns_name, update.dns_name.as_ref());
     put(&mut port.dns_domain, update.dns_domain.as_ref());
+    put(&mut port.delegated.0, update.delegated.as_ref());
+    dhcp_option::change(&mut port.dhcp_options.0, &update.dhcp_options);
+    let (advertising, new) = (&mut port.advertising.0, &update.advertising);
+    put(&mut advertising.interval_s, new.interval_s.as_ref());
+    put(&mut advertising.lifetime_s, new.lifetime_s.as_ref());
+    put(&mut advertising.preference, new.preference.as_ref());
 }
 
 /// Gives a port these addresses instead of those it has. Floating IPs that stand for what it loses

@@ -60,17 +60,22 @@ impl Cloud {
         page: &Page,
     ) -> Result<Vec<SecurityGroupView>> {
         let query = list::owned(page.query::<row::SecurityGroup>()?, caller, true);
-        let found = self.store().read(|tx| listed(tx, &query))?;
         let Scope::Project(project) = &caller.scope else {
-            return Ok(found);
+            return self.store().read(|tx| listed(tx, &query));
         };
         let is_default =
             |v: &SecurityGroupView| v.group.name == "default" && v.group.project_id == *project;
-        // A list that has it proves that it is there.
-        match found.iter().any(is_default) || !self.make_default_group(project)? {
-            true => Ok(found),
-            false => self.store().read(|tx| listed(tx, &query)),
+        // Asked in the same transaction: another may make it right after.
+        let (found, complete) = self.store().read(|tx| {
+            let found = listed(tx, &query)?;
+            let complete = found.iter().any(is_default) || find_default(tx, project)?.is_some();
+            Ok((found, complete))
+        })?;
+        if complete {
+            return Ok(found);
         }
+        self.store().write(|tx| default_of(tx, project).map(drop))?;
+        self.store().read(|tx| listed(tx, &query))
     }
 
     /// The security groups of a server's ports.
@@ -175,13 +180,13 @@ impl Cloud {
         })
     }
 
-    /// Makes a project's default group unless it is there; whether it was not.
-    fn make_default_group(&self, project: &ProjectId) -> Result<bool> {
-        let missing = self.store().read(|tx| find_default(tx, project))?.is_none();
-        if missing {
-            self.store().write(|tx| default_of(tx, project).map(drop))?;
+    /// Makes a project's default group unless it is there.
+    fn make_default_group(&self, project: &ProjectId) -> Result<()> {
+        let found = self.store().read(|tx| find_default(tx, project))?;
+        match found {
+            Some(_) => Ok(()),
+            None => self.store().write(|tx| default_of(tx, project).map(drop)),
         }
-        Ok(missing)
     }
 }
 

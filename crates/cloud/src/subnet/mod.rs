@@ -1,13 +1,14 @@
 //! Subnets: prefixes of networks, and which addresses may be given out of them.
 
+mod modes;
 mod rules;
 
 use std::net::IpAddr;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv6Net};
 use model::{
-    AddressMode, Caller, Error, Key, Kind, Mac, NetworkId, ProjectId, RaMode, Result, Route,
-    SubnetId,
+    AddressMode, Caller, Error, Key, Kind, Lifetimes, Mac, NetworkId, ProjectId, RaMode, Result,
+    Route, SubnetId,
 };
 use store::{Field, Query, Tx, Value, row};
 
@@ -44,6 +45,8 @@ pub struct NewSubnet {
     pub enable_dhcp: bool,
     pub ra_mode: Option<RaMode>,
     pub address_mode: Option<AddressMode>,
+    pub lifetimes: Lifetimes,
+    pub pref64: Option<Ipv6Net>,
     pub pools: Option<Vec<(IpAddr, IpAddr)>>,
     pub dns_nameservers: Vec<IpAddr>,
     pub host_routes: Vec<Route>,
@@ -57,6 +60,12 @@ pub struct SubnetUpdate {
     pub description: Option<String>,
     pub gateway: Option<Option<IpAddr>>,
     pub enable_dhcp: Option<bool>,
+    /// `Some(None)` unsets it, as the next one.
+    pub ra_mode: Option<Option<RaMode>>,
+    pub address_mode: Option<Option<AddressMode>>,
+    pub valid_lifetime_s: Option<u32>,
+    pub preferred_lifetime_s: Option<u32>,
+    pub pref64: Option<Option<Ipv6Net>>,
     pub pools: Option<Vec<(IpAddr, IpAddr)>>,
     pub dns_nameservers: Option<Vec<IpAddr>>,
     pub host_routes: Option<Vec<Route>>,
@@ -112,7 +121,8 @@ impl Cloud {
     ) -> Result<row::Subnet> {
         caller.require_member()?;
         self.store().write(|tx| {
-            let mut subnet = owned(tx, caller, id)?;
+            let before = owned(tx, caller, id)?;
+            let mut subnet = before.clone();
             if let Some(gateway) = update.gateway
                 && gateway != subnet.gateway
             {
@@ -133,6 +143,12 @@ impl Cloud {
             subnet.name = update.name.clone().unwrap_or(subnet.name);
             subnet.description = update.description.clone().unwrap_or(subnet.description);
             subnet.enable_dhcp = update.enable_dhcp.unwrap_or(subnet.enable_dhcp);
+            subnet.ra_mode.0 = update.ra_mode.unwrap_or(subnet.ra_mode.0);
+            subnet.address_mode.0 = update.address_mode.unwrap_or(subnet.address_mode.0);
+            let lifetimes = &mut subnet.lifetimes.0;
+            lifetimes.valid_s = update.valid_lifetime_s.unwrap_or(lifetimes.valid_s);
+            lifetimes.preferred_s = update.preferred_lifetime_s.unwrap_or(lifetimes.preferred_s);
+            subnet.pref64.0 = update.pref64.unwrap_or(subnet.pref64.0);
             subnet.pools.0 = update.pools.clone().unwrap_or(subnet.pools.0);
             subnet.dns_nameservers.0 = update
                 .dns_nameservers
@@ -144,6 +160,7 @@ impl Cloud {
             check_modes(&subnet)?;
             check(&subnet)?;
             tx.update(&subnet)?;
+            modes::follow(tx, &before, &subnet)?;
             resolver::settle(tx, &subnet.network_id)?;
             tx.touch(Key::Network(subnet.network_id))?;
             touch_routers(tx, &subnet.network_id)?;
@@ -174,6 +191,7 @@ impl Cloud {
                 crate::port::touch(tx, &allocation.port_id)?;
             }
             tx.delete::<row::Subnet>(id)?;
+            modes::retire(tx, &subnet)?;
             resolver::settle(tx, &subnet.network_id)?;
             tx.touch(Key::Network(subnet.network_id))
         })
@@ -189,6 +207,7 @@ fn create(tx: &mut Tx<'_>, caller: &Caller, new: &NewSubnet) -> Result<row::Subn
     let subnet = place(&network, &others, new)?;
     quota::check(tx, &subnet.project_id, Resource::Subnet, 1)?;
     tx.insert(&subnet)?;
+    modes::revive(tx, &subnet)?;
     tx.touch(Key::Network(network.id))?;
     resolver::settle(tx, &network.id)?;
     if is_auto(&subnet) {

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use model::{Error, RaMode, Result, SubnetId, ip_from_bits, ip_to_bits};
+use model::{Error, Lifetimes, RaMode, Result, SubnetId, ip_from_bits, ip_to_bits};
 use store::{Json, row};
 
 use super::{NewSubnet, net};
@@ -83,6 +83,8 @@ fn drawn_up(
         revision: 1,
         created_ms: now,
         updated_ms: now,
+        lifetimes: Json(new.lifetimes),
+        pref64: Json(new.pref64),
     }
 }
 
@@ -159,19 +161,16 @@ pub(super) fn check_modes(subnet: &row::Subnet) -> Result<()> {
             "ipv6_ra_mode and ipv6_address_mode must be the same when both are set",
         ));
     }
-    for mode in [ra, address].into_iter().flatten() {
-        if mode != RaMode::Slaac {
-            return Err(Error::invalid(
-                "this cloud has no DHCPv6 yet: use slaac, or leave ipv6_ra_mode and ipv6_address_mode unset",
-            ));
-        }
+    if let (Some(mode), None) = (ra, address)
+        && mode != RaMode::Dhcpv6Stateful
+    {
+        return Err(Error::invalid(format!(
+            "ipv6_ra_mode {0} needs ipv6_address_mode {0}: hosts that hear the prefix make their own addresses, and would not have those of the pool that ports get without it",
+            mode.as_str()
+        )));
     }
-    if ra != address && ra.is_some() {
-        return Err(Error::invalid(
-            "ipv6_ra_mode slaac needs ipv6_address_mode slaac: hosts that hear the prefix take addresses in it",
-        ));
-    }
-    if (ra.is_some() || address.is_some()) && subnet.prefix_length != 64 {
+    let own_addresses = |mode: Option<RaMode>| mode.is_some_and(|m| m != RaMode::Dhcpv6Stateful);
+    if (own_addresses(ra) || own_addresses(address)) && subnet.prefix_length != 64 {
         return Err(Error::invalid(format!(
             "Invalid CIDR {} for IPv6 address mode. OpenStack uses the EUI-64 address format, which requires the prefix to be /64",
             net(subnet)
@@ -196,9 +195,31 @@ pub(super) fn check(subnet: &row::Subnet) -> Result<()> {
             "Subnet has a prefix length that is incompatible with DHCP service enabled: give cidr {prefix} enable_dhcp False, or one of at most /30"
         )));
     }
+    check_lifetimes(subnet)?;
     check_gateway(subnet, &prefix)?;
     check_pools(subnet, &prefix)?;
     check_options(subnet)
+}
+
+fn check_lifetimes(subnet: &row::Subnet) -> Result<()> {
+    let Lifetimes {
+        valid_s,
+        preferred_s,
+    } = subnet.lifetimes.0;
+    if preferred_s > valid_s || valid_s == 0 {
+        return Err(Error::invalid(format!(
+            "ipv6_preferred_lifetime {preferred_s} must not exceed ipv6_valid_lifetime {valid_s}, which must not be 0"
+        )));
+    }
+    let Some(prefix) = subnet.pref64.0 else {
+        return Ok(());
+    };
+    if subnet.prefix.is_ipv4() || ![96, 64, 56, 48, 40, 32].contains(&prefix.prefix_len()) {
+        return Err(Error::invalid(format!(
+            "ipv6_pref64 {prefix} must be an IPv6 subnet's, and of 96, 64, 56, 48, 40 or 32 bits (RFC 8781)"
+        )));
+    }
+    Ok(())
 }
 
 fn check_gateway(subnet: &row::Subnet, prefix: &IpNet) -> Result<()> {

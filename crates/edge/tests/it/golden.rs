@@ -32,7 +32,12 @@ impl Scene {
             None => id(&made),
         };
         self.talk.say("GET", &format!("{path}/{id}"), None).await;
-        self.talk.say("GET", path, None).await;
+        // Networks have ports of their own, with addresses that are drawn.
+        let list = match path.ends_with("/ports") {
+            true => format!("{path}?name=p"),
+            false => path.to_owned(),
+        };
+        self.talk.say("GET", &list, None).await;
         for end in more {
             self.talk
                 .say("GET", &format!("{path}{}", end.replace("ID", &id)), None)

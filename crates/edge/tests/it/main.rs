@@ -30,6 +30,7 @@ mod server;
 mod shape;
 mod stranger;
 mod subnet;
+mod subnet_mode;
 mod tag;
 mod token;
 mod values;

@@ -16,10 +16,10 @@
 //! A deviation: what is broadcast goes to 255.255.255.255 in a frame to its client alone, so that
 //! no other guest is woken or learns of it (the same as RFC 6085 allows IPv6).
 
-mod server;
-
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::sync::Arc;
+use std::time::Instant;
 
 use ipnet::Ipv4Net;
 use model::Mac;
@@ -27,8 +27,7 @@ use wire::MacBytes;
 use wire::dhcp4::{CLIENT_PORT, Dhcp4, DhcpOption, Kind, Op, SERVER_PORT};
 use wire::udp4::Udp4;
 
-use crate::advertiser::Frame;
-pub(crate) use server::Server;
+use crate::links::{Frame, Speaker};
 
 /// Where every network's services answer on IPv4.
 pub(crate) const SERVICE: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
@@ -62,6 +61,27 @@ pub struct DhcpCounts {
     pub declines: u64,
     /// Packets that were dropped: malformed, a relay's, or no port's.
     pub refused: u64,
+}
+
+/// Answers the clients of one network.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) leases: Arc<Leases>,
+    pub(crate) counts: DhcpCounts,
+}
+
+impl Server {
+    pub(crate) fn new(leases: Arc<Leases>) -> Server {
+        let counts = DhcpCounts::default();
+        Server { leases, counts }
+    }
+}
+
+impl Speaker for Server {
+    fn on_packet(&mut self, _: Instant, from: MacBytes, packet: &[u8]) -> Vec<Frame> {
+        let answer = answer(&self.leases, from, packet, &mut self.counts);
+        answer.into_iter().collect()
+    }
 }
 
 /// Answers one packet that came in a frame from `from`.

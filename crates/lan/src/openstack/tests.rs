@@ -34,6 +34,8 @@ pub(crate) fn sample() -> Instance {
         rules: Vec::new(),
         server: Some(server().id),
         security_groups: Vec::new(),
+        delegated: Vec::new(),
+        dhcp_options: Vec::new(),
     };
     let network = Network {
         id: network,
@@ -42,6 +44,7 @@ pub(crate) fn sample() -> Instance {
         dns_domain: "openstacklocal.".into(),
         resolver: Vec::new(),
         subnets,
+        retired: Vec::new(),
     };
     Instance {
         server: server(),
@@ -63,6 +66,8 @@ fn subnet(n: u16, address_mode: Option<RaMode>) -> Subnet {
             destination: "fd00:9::/32".parse().unwrap(),
             nexthop: format!("2001:db8:{n}::9").parse().unwrap(),
         }],
+        lifetimes: model::Lifetimes::default(),
+        pref64: None,
     }
 }
 

@@ -174,11 +174,14 @@ pub(crate) fn advert() -> Advert {
             on_link: true,
             valid_s: 2_592_000,
             preferred_s: 604_800,
+            ends_ms: None,
         }],
         rdnss: vec!["2001:db8::53".parse().unwrap()],
         dnssl: vec!["cloud.example".to_owned()],
         routes: Vec::new(),
         interval: Interval::default(),
+        pref64: Vec::new(),
+        preference: lan::Preference::Medium,
     }
 }
 

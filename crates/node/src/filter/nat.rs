@@ -102,6 +102,7 @@ mod tests {
             mac: Mac([2, 0, 0, 0, 0, 1]),
             addresses: vec![format!("{OWN}/24").parse().unwrap()],
             external: true,
+            advertising: model::Advertising::default(),
         };
         let floating = FloatingIp {
             id: FloatingIpId::random(),

@@ -2,26 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::net::IpAddr;
 use std::sync::Arc;
 
-use ipnet::IpNet;
-use lan::{Advert, AdvertKey, Family, Instance, Interval, Lan, Leases, Preference, Prefix, Route};
-use model::{Key, Network, NetworkId, PortId, RaMode, Router, RouterPort, Subnet};
+use lan::{AdvertKey, Bindings, Family, Instance, Lan, Leases};
+use model::{Key, Network, NetworkId, PortId};
 
+use super::bindings::bindings;
 use super::instance::instances;
 use super::kernel::Kernel;
 use super::layout::ipv4_prefixes;
 use super::leases::leases;
 use super::names::{self, Space};
+use super::voice::{self, Voice};
 use crate::Wanted;
-use crate::filter::{SERVICE, SERVICE_ULA};
-
-/// Three times the longest pause between two advertisements (RFC 4861, section 6.2.1).
-const ROUTER_LIFETIME_S: u16 = 1800;
-/// As radvd has them: short enough that a prefix that went is forgotten within a day.
-const VALID_S: u32 = 86_400;
-const PREFERRED_S: u32 = 14_400;
 
 /// Everything that is to be heard on this node.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -30,16 +23,10 @@ pub(super) struct Speech {
     pub(super) metadata: BTreeSet<(NetworkId, Family)>,
     /// Of networks with an IPv4 subnet.
     pub(super) leases: BTreeMap<NetworkId, Arc<Leases>>,
+    /// Of networks where DHCPv6 has something to say.
+    pub(super) bindings: BTreeMap<NetworkId, Arc<Bindings>>,
     /// By network and mark.
     pub(super) instances: BTreeMap<(NetworkId, u32), Arc<Instance>>,
-}
-
-/// An advertisement and the link it is sent on.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Voice {
-    pub(super) space: Space,
-    pub(super) link: String,
-    pub(super) advert: Advert,
 }
 
 /// Decides what is to be heard.
@@ -50,153 +37,49 @@ pub(super) fn speech(wanted: &Wanted, marks: &BTreeMap<PortId, u32>) -> Speech {
     };
     for router in wanted.routers.values().filter(|r| r.enabled) {
         for leg in router.ports.iter().filter(|leg| !leg.external) {
-            if let Some(network) = wanted.networks.get(&leg.network) {
-                speech.add(network, Some((router, leg)));
+            let network = wanted.networks.get(&leg.network);
+            if let Some(voice) = network.and_then(|n| voice::of_router(n, router, leg)) {
+                speech.adverts.insert(
+                    AdvertKey {
+                        network: leg.network,
+                        router: Some(router.id),
+                    },
+                    voice,
+                );
             }
         }
     }
     let with_guests: BTreeSet<_> = wanted.ports.values().map(|p| p.network).collect();
     for network in with_guests.iter().filter_map(|id| wanted.networks.get(id)) {
-        speech.metadata.insert((network.id, Family::Ipv6));
-        if !ipv4_prefixes(network).is_empty() {
-            speech.metadata.insert((network.id, Family::Ipv4));
-            let leases = Arc::new(leases(wanted, network));
-            speech.leases.insert(network.id, leases);
-        }
-        // Whoever runs a physical network says what holds there.
-        if network.physical_network.is_none() {
-            speech.add(network, None);
-        }
+        speech.services(wanted, network);
     }
     speech
 }
 
 impl Speech {
-    /// Adds the advertisement of a router's leg, or of the network itself for those subnets that
-    /// no router speaks for. Nothing is said when there is nothing to say.
-    fn add(&mut self, network: &Network, by: Option<(&Router, &RouterPort)>) {
-        let key = AdvertKey {
-            network: network.id,
-            router: by.map(|(router, _)| router.id),
-        };
-        let subnets: Vec<_> = network
-            .subnets
-            .iter()
-            .filter(|subnet| match by {
-                Some((_, leg)) => leads(leg, subnet),
-                None => !self.speaks_for(network.id, subnet),
-            })
-            .filter_map(|subnet| subnet.ra_mode.map(|mode| (subnet, mode)))
-            .collect();
-        if subnets.is_empty() {
-            return;
+    /// Adds what the network itself says.
+    fn services(&mut self, wanted: &Wanted, network: &Network) {
+        self.metadata.insert((network.id, Family::Ipv6));
+        if !ipv4_prefixes(network).is_empty() {
+            self.metadata.insert((network.id, Family::Ipv4));
+            let leases = Arc::new(leases(wanted, network));
+            self.leases.insert(network.id, leases);
         }
-        let (space, link, source, mac) = match by {
-            Some((router, leg)) => {
-                let link = names::leg_in_router(leg.id);
-                (
-                    Space::Router(router.id),
-                    link,
-                    leg.mac.link_local(),
-                    leg.mac,
-                )
-            }
-            None => {
-                let mac = names::bridge_mac(network.id);
-                (
-                    Space::Network(network.id),
-                    names::BRIDGE.to_owned(),
-                    SERVICE,
-                    mac,
-                )
-            }
-        };
-        // A guest sends what is for metadata to its router; one that has none needs this way.
-        let (router_lifetime_s, routes) = match by {
-            Some(_) => (ROUTER_LIFETIME_S, Vec::new()),
-            None => (0, vec![to_metadata()]),
-        };
-        let advert = Advert {
-            source,
-            mac,
-            router_lifetime_s,
-            routes,
-            ..advert(network.mtu, &subnets)
-        };
-        self.adverts.insert(
-            key,
-            Voice {
-                space,
-                link,
-                advert,
-            },
-        );
-    }
-
-    /// Whether a router advertises the subnet's prefix already.
-    fn speaks_for(&self, network: NetworkId, subnet: &Subnet) -> bool {
-        let voices = self
+        if let Some(bindings) = bindings(wanted, network) {
+            self.bindings.insert(network.id, Arc::new(bindings));
+        }
+        let routers = self
             .adverts
             .iter()
-            .filter(|(key, _)| key.network == network);
-        let mut prefixes = voices.flat_map(|(_, voice)| &voice.advert.prefixes);
-        prefixes.any(|p| IpNet::V6(p.prefix) == subnet.prefix)
-    }
-}
-
-fn to_metadata() -> Route {
-    Route {
-        prefix: SERVICE_ULA.into(),
-        preference: Preference::Medium,
-        lifetime_s: ROUTER_LIFETIME_S.into(),
-    }
-}
-
-/// Whether a router's leg is the gateway of a subnet.
-fn leads(leg: &RouterPort, subnet: &Subnet) -> bool {
-    subnet
-        .gateway
-        .is_some_and(|gateway| leg.addresses.iter().any(|net| net.addr() == gateway))
-}
-
-/// The parts that the subnets decide; who speaks is filled in by the caller.
-fn advert(mtu: u32, subnets: &[(&Subnet, RaMode)]) -> Advert {
-    let mut rdnss = Vec::new();
-    for server in subnets
-        .iter()
-        .flat_map(|(subnet, _)| &subnet.dns_nameservers)
-    {
-        match server {
-            IpAddr::V6(server) if !rdnss.contains(server) => rdnss.push(*server),
-            _ => {}
+            .filter(|(key, _)| key.network == network.id);
+        let spoken = routers.flat_map(|(_, voice)| voice.advert.prefixes.iter().map(|p| p.prefix));
+        if let Some(voice) = voice::of_network(network, &spoken.collect()) {
+            let key = AdvertKey {
+                network: network.id,
+                router: None,
+            };
+            self.adverts.insert(key, voice);
         }
-    }
-    let prefix = |(subnet, mode): &(&Subnet, RaMode)| {
-        let IpNet::V6(prefix) = subnet.prefix else {
-            return None;
-        };
-        Some(Prefix {
-            prefix,
-            autonomous: *mode != RaMode::Dhcpv6Stateful,
-            on_link: true,
-            valid_s: VALID_S,
-            preferred_s: PREFERRED_S,
-        })
-    };
-    Advert {
-        source: SERVICE,
-        mac: model::Mac([0; 6]),
-        mtu,
-        router_lifetime_s: 0,
-        managed: subnets
-            .iter()
-            .any(|(_, mode)| *mode == RaMode::Dhcpv6Stateful),
-        other: subnets.iter().any(|(_, mode)| *mode != RaMode::Slaac),
-        prefixes: subnets.iter().filter_map(prefix).collect(),
-        rdnss,
-        dnssl: Vec::new(),
-        routes: Vec::new(),
-        interval: Interval::default(),
     }
 }
 
@@ -230,6 +113,11 @@ impl Heard {
         for network in self.lan.serving_dhcp4() {
             if !speech.leases.contains_key(&network) {
                 self.lan.end_dhcp4(&network);
+            }
+        }
+        for network in self.lan.serving_dhcp6() {
+            if !speech.bindings.contains_key(&network) {
+                self.lan.end_dhcp6(&network);
             }
         }
         self.told.retain(|(network, mark), _| {
@@ -280,14 +168,28 @@ impl Heard {
             });
             failures.extend(begun.err().map(|e| (Key::Network(*network), e)));
         }
+        for (network, bindings) in &speech.bindings {
+            let ns = kernel.netns(Space::Network(*network));
+            let begun = ns.and_then(|ns| {
+                self.lan
+                    .serve_dhcp6(*network, ns, names::BRIDGE, bindings.clone())
+            });
+            failures.extend(begun.err().map(|e| (Key::Network(*network), e)));
+        }
         failures
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use ipnet::IpNet;
+    use lan::Advert;
+    use model::{
+        Advertising, Lifetimes, Mac, RaMode, RetiredPrefix, Router, RouterId, RouterPort, Subnet,
+        SubnetId,
+    };
+
     use super::*;
-    use model::{Mac, RouterId, SubnetId};
 
     fn subnet(number: u16, mode: RaMode) -> Subnet {
         let prefix: IpNet = format!("2001:db8:{number:x}::/64").parse().unwrap();
@@ -300,6 +202,8 @@ mod tests {
             address_mode: Some(mode),
             dns_nameservers: vec!["2001:db8::53".parse().unwrap()],
             host_routes: Vec::new(),
+            lifetimes: Lifetimes::default(),
+            pref64: None,
         }
     }
 
@@ -312,6 +216,7 @@ mod tests {
             dns_domain: "openstacklocal.".into(),
             resolver: Vec::new(),
             subnets: vec![subnet(1, first), subnet(2, second)],
+            retired: Vec::new(),
         };
         let leg = RouterPort {
             id: PortId::random(),
@@ -319,6 +224,7 @@ mod tests {
             mac: Mac([2, 0, 0, 0, 0, 1]),
             addresses: vec!["2001:db8:1::1/64".parse().unwrap()],
             external: false,
+            advertising: Advertising::default(),
         };
         let router = Router {
             id: RouterId::random(),
@@ -340,6 +246,8 @@ mod tests {
             rules: Vec::new(),
             server: None,
             security_groups: Vec::new(),
+            delegated: Vec::new(),
+            dhcp_options: Vec::new(),
         };
         Wanted {
             networks: [(network.id, network)].into(),
@@ -370,7 +278,7 @@ mod tests {
         let said = flags(&wanted(Slaac, Dhcpv6Stateless));
         assert_eq!(said, [(0, false, true, 1), (1800, false, false, 1)]);
         let said = flags(&wanted(Dhcpv6Stateful, Slaac));
-        assert_eq!(said, [(0, false, false, 1), (1800, true, true, 0)]);
+        assert_eq!(said, [(0, false, false, 1), (1800, true, false, 0)]);
     }
 
     #[test]
@@ -382,5 +290,100 @@ mod tests {
             network.physical_network = Some("physnet".into());
         }
         assert_eq!(flags(&wanted), []);
+    }
+
+    /// The only advertisement of a kind.
+    fn only(speech: &Speech, router: bool) -> &Advert {
+        let mut found = speech
+            .adverts
+            .iter()
+            .filter(|(key, _)| key.router.is_some() == router);
+        let (Some((_, voice)), None) = (found.next(), found.next()) else {
+            panic!("{:?}", speech.adverts)
+        };
+        &voice.advert
+    }
+
+    #[test]
+    fn the_router_says_of_itself_what_its_port_says() {
+        let mut wanted = wanted(RaMode::Slaac, RaMode::Slaac);
+        for leg in wanted.routers.values_mut().flat_map(|r| &mut r.ports) {
+            leg.advertising = Advertising {
+                interval_s: 30,
+                lifetime_s: 90,
+                preference: model::Preference::High,
+            };
+        }
+        for network in wanted.networks.values_mut() {
+            let subnet = &mut network.subnets[0];
+            subnet.lifetimes.valid_s = 7200;
+            subnet.lifetimes.preferred_s = 600;
+            subnet.pref64 = Some("64:ff9b::/96".parse().unwrap());
+            subnet.host_routes = vec![model::Route {
+                destination: "2001:db8:77::/48".parse().unwrap(),
+                nexthop: "2001:db8:1::7".parse().unwrap(),
+            }];
+        }
+        let speech = speech(&wanted, &BTreeMap::new());
+        let advert = only(&speech, true);
+        assert_eq!(
+            (advert.router_lifetime_s, advert.preference),
+            (90, lan::Preference::High)
+        );
+        assert_eq!(advert.interval.max.as_secs(), 30);
+        assert_eq!(
+            (advert.prefixes[0].valid_s, advert.prefixes[0].preferred_s),
+            (7200, 600)
+        );
+        assert_eq!(advert.pref64, ["64:ff9b::/96".parse().unwrap()]);
+        let route = (
+            advert.routes[0].prefix.to_string(),
+            advert.routes[0].lifetime_s,
+        );
+        assert_eq!(route, ("2001:db8:77::/48".to_owned(), 90));
+        assert!(only(&speech, false).pref64.is_empty());
+    }
+
+    #[test]
+    fn a_prefix_that_went_is_deprecated_by_the_network() {
+        let mut wanted = wanted(RaMode::Slaac, RaMode::Slaac);
+        let prefix = "2001:db8:99::/64".parse().unwrap();
+        for network in wanted.networks.values_mut() {
+            network.subnets.clear();
+            network.retired = vec![RetiredPrefix {
+                prefix,
+                until_ms: 5,
+            }];
+        }
+        let speech = speech(&wanted, &BTreeMap::new());
+        let told = only(&speech, false).prefixes[0];
+        assert_eq!(
+            (told.prefix, told.preferred_s, told.ends_ms),
+            (prefix, 0, Some(5))
+        );
+        assert!(told.autonomous);
+    }
+
+    #[test]
+    fn addresses_are_bound_where_dhcpv6_gives_them() {
+        let mut wanted = wanted(RaMode::Dhcpv6Stateful, RaMode::Slaac);
+        let delegated = "2001:db8:8::/56".parse().unwrap();
+        for port in wanted.ports.values_mut() {
+            port.addresses = ["2001:db8:1::5", "2001:db8:2::5"]
+                .map(|a| a.parse().unwrap())
+                .into();
+            port.delegated = vec![delegated];
+        }
+        let speech = speech(&wanted, &BTreeMap::new());
+        let bindings = speech.bindings.values().next().unwrap();
+        let binding = bindings.ports.values().next().unwrap();
+        let given: Vec<_> = binding
+            .addresses
+            .iter()
+            .map(|g| g.value.to_string())
+            .collect();
+        assert_eq!(given, ["2001:db8:1::5"]);
+        assert_eq!(binding.prefixes[0].value, delegated);
+        assert_eq!((binding.dns.len(), bindings.on_link.len()), (1, 2));
     }
 }

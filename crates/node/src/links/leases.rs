@@ -76,6 +76,8 @@ mod tests {
             address_mode: None,
             dns_nameservers: vec!["2001:db8::53".parse().unwrap()],
             host_routes: Vec::new(),
+            lifetimes: model::Lifetimes::default(),
+            pref64: None,
         };
         Network {
             id: NetworkId::random(),
@@ -84,6 +86,7 @@ mod tests {
             dns_domain: "openstacklocal.".into(),
             resolver: Vec::new(),
             subnets: vec![subnet],
+            retired: Vec::new(),
         }
     }
 
@@ -103,6 +106,8 @@ mod tests {
             rules: Vec::new(),
             server: None,
             security_groups: Vec::new(),
+            delegated: Vec::new(),
+            dhcp_options: Vec::new(),
         };
         let wanted = Wanted {
             ports: [(port.id, port)].into(),

@@ -13,6 +13,7 @@
 //! One pass: [`layout`] draws what should be, [`kernel`] reads what is and does each step,
 //! [`plan`] says which. Filters (`crate::filter`) are applied before a link joins its bridge.
 
+mod bindings;
 mod check;
 mod heard;
 mod instance;
@@ -22,6 +23,7 @@ mod leases;
 mod marks;
 pub mod names;
 pub mod plan;
+mod voice;
 
 pub(crate) use instance::instance;
 

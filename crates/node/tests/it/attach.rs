@@ -397,6 +397,7 @@ async fn a_network_card_comes_and_goes() {
         dns_domain: "openstacklocal.".into(),
         resolver: Vec::new(),
         subnets: vec![],
+        retired: vec![],
     };
     let networks = [&first, &second]
         .map(|port| (port.network, network(port)))

@@ -226,6 +226,7 @@ async fn a_guest_waits_for_its_port_and_gets_its_tap() {
         dns_domain: "openstacklocal.".into(),
         resolver: Vec::new(),
         subnets: vec![],
+        retired: Vec::new(),
     };
     let wanted = Wanted {
         networks: [(network.id, network)].into(),

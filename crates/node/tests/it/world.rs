@@ -330,6 +330,7 @@ pub(crate) fn network(prefix: &str) -> Network {
         dns_domain: "openstacklocal.".into(),
         resolver: Vec::new(),
         subnets: vec![subnet(prefix.parse().unwrap())],
+        retired: Vec::new(),
     }
 }
 
@@ -346,6 +347,8 @@ pub(crate) fn subnet(prefix: IpNet) -> Subnet {
         dns_nameservers: Vec::new(),
         enable_dhcp: true,
         host_routes: Vec::new(),
+        lifetimes: model::Lifetimes::default(),
+        pref64: None,
     }
 }
 
@@ -361,6 +364,8 @@ pub(crate) fn port(network: NetworkId, number: u8, address: &str) -> Port {
         rules: vec![allow(Direction::Egress)],
         server: None,
         security_groups: Vec::new(),
+        delegated: Vec::new(),
+        dhcp_options: Vec::new(),
     }
 }
 
@@ -371,6 +376,7 @@ pub(crate) fn leg(network: NetworkId, number: u8, address: &str, external: bool)
         mac: Mac([0xfa, 0x16, 0x3e, 1, 0, number]),
         addresses: vec![address.parse().unwrap()],
         external,
+        advertising: model::Advertising::default(),
     }
 }
 

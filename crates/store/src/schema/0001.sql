@@ -177,8 +177,7 @@ CREATE TABLE "server" (
     deleting BOOLEAN NOT NULL, waiting BOOLEAN NOT NULL, seen TEXT NOT NULL, fault TEXT, status TEXT NOT NULL,
     task_state TEXT, created_ms BIGINT NOT NULL, updated_ms BIGINT NOT NULL,
     locked BOOLEAN NOT NULL, tags TEXT NOT NULL, group_id TEXT, reservation_id TEXT NOT NULL,
-    launch_index BIGINT NOT NULL,
-    password TEXT NOT NULL
+    launch_index BIGINT NOT NULL
 );
 CREATE INDEX server_project ON "server" (project_id, created_ms, id);
 -- What a project uses is added up from this index alone.
@@ -224,7 +223,7 @@ CREATE TABLE "server_action" (
     server_id TEXT NOT NULL REFERENCES "server" (id) ON DELETE CASCADE,
     request_id TEXT NOT NULL, user_id TEXT NOT NULL, project_id TEXT NOT NULL,
     action TEXT NOT NULL, attachment_id TEXT, start_ms BIGINT NOT NULL,
-    finish_ms BIGINT, failure TEXT, note TEXT
+    finish_ms BIGINT, failure TEXT
 );
 CREATE INDEX server_action_server ON "server_action" (server_id, finish_ms);
 

@@ -8,6 +8,7 @@ mod advert;
 mod domain;
 mod neighbour;
 mod option;
+mod pref64;
 mod prefix;
 mod solicit;
 
@@ -15,6 +16,7 @@ pub use advert::RouterAdvert;
 pub use domain::DomainName;
 pub use neighbour::NeighbourAdvert;
 pub use option::{Dnssl, Mtu, NdOption, Rdnss, SourceLinkAddress, TargetLinkAddress};
+pub use pref64::Pref64;
 pub use prefix::{Preference, PrefixInfo, RouteInfo};
 pub use solicit::RouterSolicit;
 

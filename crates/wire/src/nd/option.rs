@@ -4,7 +4,7 @@
 
 use std::net::Ipv6Addr;
 
-use crate::nd::{DomainName, PrefixInfo, RouteInfo};
+use crate::nd::{DomainName, Pref64, PrefixInfo, RouteInfo};
 use crate::{MacBytes, Malformed};
 
 /// An option of a Router Advertisement.
@@ -16,6 +16,7 @@ pub enum NdOption {
     Route(RouteInfo),
     Rdnss(Rdnss),
     Dnssl(Dnssl),
+    Pref64(Pref64),
 }
 
 impl NdOption {
@@ -30,6 +31,7 @@ impl NdOption {
             RouteInfo::TYPE => NdOption::Route(RouteInfo::parse(option)?),
             Rdnss::TYPE => NdOption::Rdnss(Rdnss::parse(option)?),
             Dnssl::TYPE => NdOption::Dnssl(Dnssl::parse(option)?),
+            Pref64::TYPE => NdOption::Pref64(Pref64::parse(option)?),
             _ => return Ok(None),
         }))
     }
@@ -43,6 +45,7 @@ impl NdOption {
             NdOption::Route(option) => option.emit(out),
             NdOption::Rdnss(option) => option.emit(out),
             NdOption::Dnssl(option) => option.emit(out),
+            NdOption::Pref64(option) => option.emit(out),
         }
     }
 }
@@ -364,6 +367,7 @@ mod tests {
             route.prop_map(NdOption::Route),
             rdnss.prop_map(NdOption::Rdnss),
             dnssl.prop_map(NdOption::Dnssl),
+            Pref64::any().prop_map(NdOption::Pref64),
         ]
     }
 
@@ -379,7 +383,7 @@ mod tests {
         #[test]
         fn parse_never_panics(bytes in vec(any::<u8>(), 0..99)) {
             let _ = NdOption::parse(&bytes);
-            for kind in [1, 2, 3, 5, 24, 25, 31] {
+            for kind in [1, 2, 3, 5, 24, 25, 31, 38] {
                 let _ = NdOption::parse(&[&[kind][..], &bytes].concat());
             }
             let _ = TargetLinkAddress::parse(&bytes);

@@ -326,6 +326,8 @@ pub(crate) fn port(server: ServerId) -> Port {
         rules: Vec::new(),
         server: Some(server),
         security_groups: Vec::new(),
+        delegated: Vec::new(),
+        dhcp_options: Vec::new(),
     }
 }
 

@@ -192,6 +192,7 @@ fn advert() -> Result<Advert, Failure> {
         on_link: true,
         valid_s: 86_400,
         preferred_s: 14_400,
+        ends_ms: None,
     };
     let (rdnss, dnssl, routes) = Default::default();
     Ok(Advert {
@@ -206,6 +207,8 @@ fn advert() -> Result<Advert, Failure> {
         dnssl,
         routes,
         interval: Interval::default(),
+        pref64: Vec::new(),
+        preference: lan::Preference::Medium,
     })
 }
 
