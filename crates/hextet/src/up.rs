@@ -70,6 +70,7 @@ fn nodes(places: &Places, config: &Config) -> Result<Nodes, Failure> {
     }
     programs()?;
     let settings = node_settings(places, config)?;
+    node::host::prepare(&settings.base)?;
     let prefix = names::networks_prefix(&settings.short());
     let inet4 = Inet4::start(&prefix, std::slice::from_ref(&settings.base))
         .map_err(|e| format!("cannot start the thread that opens IPv4 sockets: {e}"))?;

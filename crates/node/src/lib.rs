@@ -7,6 +7,7 @@ pub mod fake;
 mod fault;
 pub mod filter;
 pub mod guest;
+pub mod host;
 pub mod image;
 mod journal;
 pub mod links;

@@ -22,7 +22,7 @@ fn settings() -> LinkSettings {
 }
 
 /// A provider network and an inner one with a port, joined by a router.
-fn sample() -> Wanted {
+pub(crate) fn sample() -> Wanted {
     let mut wanted = Wanted::default();
     let inner = network("2001:db8:1::/64");
     let outer = model::Network {

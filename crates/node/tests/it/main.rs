@@ -6,6 +6,7 @@ mod filter;
 mod frames;
 mod golden;
 mod guest;
+mod host;
 mod ipv4;
 mod links;
 mod nat;
