@@ -40,15 +40,15 @@ impl Drop for Host {
 fn a_link_that_forwards_goes_on_hearing_advertisements() {
     let host = Host::new();
     host.run(
-        "for n in up off own quiet; do ip link add $n type bridge; ip link set $n up; done; \
+        "for n in deaf never own quiet; do ip link add $n type bridge; ip link set $n up; done; \
          cd /proc/sys/net/ipv6/conf; \
-         for n in up off own; do echo 1 >$n/forwarding; done; \
-         echo 1 >up/accept_ra; echo 0 >off/accept_ra; echo 2 >own/accept_ra; \
+         for n in deaf never own; do echo 1 >$n/forwarding; done; \
+         echo 1 >deaf/accept_ra; echo 0 >never/accept_ra; echo 2 >own/accept_ra; \
          echo 0 >quiet/forwarding; echo 1 >quiet/accept_ra",
     );
     for _ in 0..2 {
         node::host::prepare(&host.0).unwrap();
-        let now = ["up", "off", "own", "quiet"].map(|link| host.accept_ra(link));
+        let now = ["deaf", "never", "own", "quiet"].map(|link| host.accept_ra(link));
         assert_eq!(now, ["2", "0", "2", "1"]);
     }
     let forwards = sysctl::get(&host.0, "net/ipv6/conf/all/forwarding").unwrap();
