@@ -25,6 +25,7 @@ use ipnet::Ipv4Net;
 use model::Mac;
 use wire::MacBytes;
 use wire::dhcp4::{CLIENT_PORT, Dhcp4, DhcpOption, Kind, Op, SERVER_PORT};
+use wire::dns::Name;
 use wire::udp4::Udp4;
 
 use crate::links::{Frame, Speaker};
@@ -32,6 +33,8 @@ use crate::links::{Frame, Speaker};
 /// Where every network's services answer on IPv4.
 pub(crate) const SERVICE: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
 const LEASE_S: u32 = 86_400;
+/// The option of the domain search list (RFC 3397).
+const SEARCH: u8 = 119;
 
 /// Leases by their port's MAC.
 pub type Leases = BTreeMap<Mac, Lease>;
@@ -48,6 +51,8 @@ pub struct Lease {
     /// Octets of an IP packet that fit a frame.
     pub mtu: u16,
     pub hostname: Option<String>,
+    /// What names of the network end in.
+    pub domain: String,
 }
 
 /// What was heard and said in a network.
@@ -162,6 +167,7 @@ fn reply(lease: &Lease, asked: &Dhcp4, kind: Kind, said: Kind) -> Dhcp4 {
     }
     if said != Kind::Nak {
         options.extend(settings(lease));
+        options.extend(search(lease, asked));
     }
     // RFC 6842: so that clients that share a MAC know their own.
     let id = asked
@@ -206,12 +212,27 @@ fn settings(lease: &Lease) -> Vec<DhcpOption> {
     }
     let name = lease.hostname.as_ref();
     options.extend(name.map(|name| DhcpOption::HostName(name.clone().into_bytes())));
+    let domain = lease.domain.trim_end_matches('.');
+    options.push(DhcpOption::DomainName(domain.into()));
     // Who reads this option looks at no other for routes (RFC 3442): so it says the default too.
     let on_link = [(Ipv4Net::from(SERVICE), Ipv4Addr::UNSPECIFIED)];
     let default = lease.gateway.map(|gateway| (Ipv4Net::default(), gateway));
     let routes = on_link.into_iter().chain(lease.routes.iter().copied());
     options.push(DhcpOption::Routes(routes.chain(default).collect()));
     options
+}
+
+/// Where to look for short names, for clients that ask: others take the domain for it.
+fn search(lease: &Lease, asked: &Dhcp4) -> Option<DhcpOption> {
+    let asks = |option: &DhcpOption| match option {
+        DhcpOption::ParameterList(codes) => codes.contains(&SEARCH),
+        _ => false,
+    };
+    let domain: Name = lease.domain.parse().ok()?;
+    asked.options.iter().any(asks).then(|| DhcpOption::Other {
+        code: SEARCH,
+        value: domain.as_bytes().into(),
+    })
 }
 
 /// Around the message (RFC 2131, section 4.1): to an address only when the client has it, or can

@@ -13,6 +13,7 @@ fn leases() -> Leases {
         routes: vec![("198.51.100.0/24".parse().unwrap(), OTHER)],
         mtu: 1430,
         hostname: Some("web".into()),
+        domain: "alpha.example.".into(),
     };
     [(Mac(MAC), lease)].into()
 }
@@ -79,6 +80,7 @@ fn an_offer_says_everything() {
         DhcpOption::Routers(vec![gateway]),
         DhcpOption::DnsServers(vec![Ipv4Addr::new(192, 0, 2, 53)]),
         DhcpOption::HostName(b"web".to_vec()),
+        DhcpOption::DomainName(b"alpha.example".to_vec()),
         DhcpOption::Routes(vec![
             route("169.254.169.254/32", Ipv4Addr::UNSPECIFIED),
             route("198.51.100.0/24", OTHER),
@@ -87,6 +89,17 @@ fn an_offer_says_everything() {
         id,
     ];
     assert_eq!(offer.options, expected);
+}
+
+#[test]
+fn a_search_list_is_for_those_who_ask() {
+    let list = DhcpOption::ParameterList(vec![1, 119]);
+    let (offer, _) = said(&ask(Kind::Discover, &[list])).unwrap();
+    let expected = DhcpOption::Other {
+        code: 119,
+        value: b"\x05alpha\x07example\x00".to_vec(),
+    };
+    assert!(offer.options.contains(&expected), "{:?}", offer.options);
 }
 
 /// The whole packet, octet by octet but for the zeros of RFC 2131's fixed fields.
@@ -114,7 +127,8 @@ fn golden() {
     let options = [
         99, 130, 83, 99, 53, 1, 2, 54, 4, 169, 254, 169, 254, 51, 4, 0, 1, 0x51, 0x80, 58, 4, 0, 0,
         0xa8, 0xc0, 59, 4, 0, 1, 0x27, 0x50, 1, 4, 255, 255, 255, 0, 26, 2, 5, 150, 28, 4, 192, 0,
-        2, 255, 3, 4, 192, 0, 2, 1, 6, 4, 192, 0, 2, 53, 12, 3, b'w', b'e', b'b', 121, 22, 32, 169,
+        2, 255, 3, 4, 192, 0, 2, 1, 6, 4, 192, 0, 2, 53, 12, 3, b'w', b'e', b'b', 15, 13, b'a',
+        b'l', b'p', b'h', b'a', b'.', b'e', b'x', b'a', b'm', b'p', b'l', b'e', 121, 22, 32, 169,
         254, 169, 254, 0, 0, 0, 0, 24, 198, 51, 100, 192, 0, 2, 6, 0, 192, 0, 2, 1, 255,
     ];
     assert_eq!(message[236..236 + options.len()], options);
@@ -137,7 +151,11 @@ fn without_a_gateway_no_router_is_named() {
     (lease.gateway, lease.hostname) = (None, None);
     lease.prefix = "192.0.2.4/31".parse().unwrap();
     let options = settings(lease);
-    assert_eq!(options.len(), 4, "mask, MTU, DNS, routes: {options:?}");
+    assert_eq!(
+        options.len(),
+        5,
+        "mask, MTU, DNS, domain, routes: {options:?}"
+    );
     let Some(DhcpOption::Routes(routes)) = options.last() else {
         panic!("{options:?}")
     };

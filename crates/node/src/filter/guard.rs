@@ -62,7 +62,7 @@ pub(super) fn table(scene: &Scene<'_>) -> Table {
     table.chain("rogue", lines(ROGUE));
     table.chain("fragment", lines(FRAGMENT));
     for (port, mark) in &scene.ports {
-        add_port(&mut table, port, *mark);
+        add_port(&mut table, scene, port, *mark);
     }
     table
 }
@@ -96,7 +96,18 @@ fn prerouting(scene: &Scene<'_>) -> Vec<String> {
     if scene.has_ipv4() {
         turn(format!("ip daddr {SERVICE_IPV4}"));
     }
+    for address in &scene.network.resolver {
+        turn(to(*address));
+    }
     rules
+}
+
+/// A packet's destination as nft's condition.
+pub(super) fn to(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(address) => format!("ip daddr {address}"),
+        IpAddr::V6(address) => format!("ip6 daddr {address}"),
+    }
 }
 
 /// br_netfilter calls the inet hook at priority 0, so this comes before it.
@@ -125,7 +136,7 @@ const FRAGMENT: &[&str] = &[
     "counter name fragment drop",
 ];
 
-fn add_port(table: &mut Table, port: &Port, mark: u32) {
+fn add_port(table: &mut Table, scene: &Scene<'_>, port: &Port, mark: u32) {
     let tap = names::tap(port.id);
     table.element("mark_of", format!("\"{tap}\""), mark_text(mark));
     if !port.port_security {
@@ -143,8 +154,9 @@ fn add_port(table: &mut Table, port: &Port, mark: u32) {
     table.chain(&format!("dad_{tap}"), dad(&tap, &own));
     let ipv4 = own_ipv4(port);
     if !ipv4.is_empty() {
-        table.chain(&format!("arp_{tap}"), arp(port, &ipv4));
-        table.chain(&format!("ipv4_{tap}"), ipv4_source(&ipv4));
+        let services = services_ipv4(scene);
+        table.chain(&format!("arp_{tap}"), arp(port, &ipv4, &services));
+        table.chain(&format!("ipv4_{tap}"), ipv4_source(&ipv4, &services));
     }
 }
 
@@ -198,23 +210,26 @@ fn dad(tap: &str, own: &str) -> Vec<String> {
     ]
 }
 
-fn arp(port: &Port, own: &str) -> Vec<String> {
+fn arp(port: &Port, own: &str, services: &str) -> Vec<String> {
     vec![
         format!(
             "arp saddr ether != {} counter name spoofed_mac drop",
             port.mac
         ),
+        // What a port may say beside its own, by allowed address pairs, may be a whole subnet.
+        format!("arp saddr ip {{ {services} }} counter name spoofed_source drop"),
         // 0.0.0.0 asks whether an address is free (RFC 5227).
         format!("arp saddr ip {{ 0.0.0.0, {own} }} accept"),
         "counter name spoofed_source drop".to_owned(),
     ]
 }
 
-fn ipv4_source(own: &str) -> Vec<String> {
+fn ipv4_source(own: &str, services: &str) -> Vec<String> {
     vec![
         "udp sport 67 counter name rogue drop".to_owned(),
         "udp dport 68 counter name rogue drop".to_owned(),
         "ip saddr 0.0.0.0 udp sport 68 udp dport 67 accept".to_owned(),
+        format!("ip saddr {{ {services} }} counter name spoofed_source drop"),
         format!("ip saddr {{ {own} }} accept"),
         "counter name spoofed_source drop".to_owned(),
     ]
@@ -241,6 +256,7 @@ fn local(scene: &Scene<'_>) -> Vec<String> {
 /// A guest that was given the gateway's address is the gateway.
 fn services(scene: &Scene<'_>) -> Vec<Ipv6Addr> {
     let mut found = vec![SERVICE, SERVICE_ULA];
+    found.extend(scene.network.resolver.iter().copied().filter_map(ipv6));
     for leg in &scene.legs {
         found.push(leg.mac.link_local());
         found.extend(leg.addresses.iter().filter_map(|net| ipv6(net.addr())));
@@ -257,6 +273,14 @@ fn services(scene: &Scene<'_>) -> Vec<Ipv6Addr> {
         .filter_map(|s| s.gateway.and_then(ipv6));
     found.extend(gateways.filter(|g| !given.contains(g)));
     found
+}
+
+/// The same of IPv4: our own addresses.
+fn services_ipv4(scene: &Scene<'_>) -> String {
+    let resolver = scene.network.resolver.iter().filter(|a| a.is_ipv4());
+    let texts = [SERVICE_IPV4.to_string()].into_iter();
+    let texts: Vec<_> = texts.chain(resolver.map(IpAddr::to_string)).collect();
+    texts.join(", ")
 }
 
 /// The addresses that are a port's by decree.

@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use model::{AddressGroupId, Direction, Peer, Port, Protocol, Rule};
 
+use super::guard::to;
 use super::table::Table;
 use super::{SERVICE, SERVICE_IPV4, SERVICE_ULA, Scene, mark_text};
 use crate::links::names;
@@ -64,6 +65,14 @@ fn input(scene: &Scene<'_>) -> Vec<String> {
             "ip6 daddr {address} icmpv6 type echo-request accept"
         ));
         rules.push(format!("ip6 daddr {address} tcp dport 80 accept"));
+    }
+    for address in &scene.network.resolver {
+        let to = to(*address);
+        let echo = if address.is_ipv4() { "icmp" } else { "icmpv6" };
+        rules.push(format!("{to} {echo} type echo-request accept"));
+        rules.push(format!(
+            "{to} meta l4proto {{ tcp, udp }} th dport 53 accept"
+        ));
     }
     if scene.has_ipv4() {
         rules.push(format!(

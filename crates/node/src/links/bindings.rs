@@ -32,6 +32,7 @@ pub(super) fn bindings(wanted: &Wanted, network: &Network) -> Option<Bindings> {
     let bound = ports.iter().map(|port| {
         let mut binding = binding(port, &subnets, provider);
         binding.dns = dns.clone();
+        binding.domains = vec![network.dns_domain.clone()];
         (port.mac, binding)
     });
     Some(Bindings {

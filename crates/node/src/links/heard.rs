@@ -14,6 +14,7 @@ use super::layout::ipv4_prefixes;
 use super::leases::leases;
 use super::names::{self, Space};
 use super::voice::{self, Voice};
+use super::zones::{Resolver, resolvers};
 use crate::Wanted;
 
 /// Everything that is to be heard on this node.
@@ -21,6 +22,8 @@ use crate::Wanted;
 pub(super) struct Speech {
     pub(super) adverts: BTreeMap<AdvertKey, Voice>,
     pub(super) metadata: BTreeSet<(NetworkId, Family)>,
+    /// Of networks that have an address for one.
+    pub(super) resolvers: BTreeMap<NetworkId, Resolver>,
     /// Of networks with an IPv4 subnet.
     pub(super) leases: BTreeMap<NetworkId, Arc<Leases>>,
     /// Of networks where DHCPv6 has something to say.
@@ -50,6 +53,7 @@ pub(super) fn speech(wanted: &Wanted, marks: &BTreeMap<PortId, u32>) -> Speech {
         }
     }
     let with_guests: BTreeSet<_> = wanted.ports.values().map(|p| p.network).collect();
+    speech.resolvers = resolvers(wanted, &with_guests);
     for network in with_guests.iter().filter_map(|id| wanted.networks.get(id)) {
         speech.services(wanted, network);
     }
@@ -110,6 +114,11 @@ impl Heard {
                 self.lan.end_metadata(network, family);
             }
         }
+        for network in self.lan.serving_dns() {
+            if !speech.resolvers.contains_key(&network) {
+                self.lan.end_dns(&network);
+            }
+        }
         for network in self.lan.serving_dhcp4() {
             if !speech.leases.contains_key(&network) {
                 self.lan.end_dhcp4(&network);
@@ -157,6 +166,15 @@ impl Heard {
             let begun = ns.and_then(|ns| {
                 self.lan
                     .serve_metadata(*network, *family, ns, names::BRIDGE)
+            });
+            failures.extend(begun.err().map(|e| (Key::Network(*network), e)));
+        }
+        for (network, resolver) in &speech.resolvers {
+            let ns = kernel.netns(Space::Network(*network));
+            let (addresses, zone) = (&resolver.addresses, resolver.zone.clone());
+            let begun = ns.and_then(|ns| {
+                self.lan
+                    .serve_dns(*network, ns, names::BRIDGE, addresses, zone)
             });
             failures.extend(begun.err().map(|e| (Key::Network(*network), e)));
         }
@@ -270,6 +288,15 @@ mod tests {
             )
         };
         speech.adverts.values().map(|v| flags(&v.advert)).collect()
+    }
+
+    #[test]
+    fn every_voice_tells_the_domain() {
+        let speech = speech(&wanted(RaMode::Slaac, RaMode::Slaac), &BTreeMap::new());
+        assert_eq!(speech.adverts.len(), 2);
+        for voice in speech.adverts.values() {
+            assert_eq!(voice.advert.dnssl, ["openstacklocal."]);
+        }
     }
 
     #[test]

@@ -129,6 +129,7 @@ impl Draft<'_> {
         let space = Space::Network(network.id);
         let ipv4 = !ipv4_prefixes(network).is_empty();
         let service4 = ipv4.then(|| IpNet::from(IpAddr::V4(SERVICE_IPV4)));
+        let resolver = network.resolver.iter().copied().map(IpNet::from);
         let service6 = [on_link(SERVICE), IpNet::from(IpAddr::V6(SERVICE_ULA))];
         // So that answers to guests find their way: to all of a subnet, on the link.
         let routes = network.subnets.iter().map(|subnet| Route {
@@ -145,7 +146,11 @@ impl Draft<'_> {
         let bridge = Link {
             kind: Kind::Bridge,
             mac: Some(names::bridge_mac(network.id)),
-            addresses: service4.into_iter().chain(service6).collect(),
+            addresses: service4
+                .into_iter()
+                .chain(service6)
+                .chain(resolver)
+                .collect(),
             master: None,
             ..in_bridge(Kind::Bridge, network.mtu)
         };

@@ -43,6 +43,7 @@ fn lease(address: IpAddr, network: &Network) -> Option<Lease> {
             .collect(),
         mtu: u16::try_from(network.mtu).unwrap_or(u16::MAX),
         hostname: None,
+        domain: network.dns_domain.clone(),
     })
 }
 

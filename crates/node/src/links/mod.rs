@@ -24,6 +24,7 @@ mod marks;
 pub mod names;
 pub mod plan;
 mod voice;
+mod zones;
 
 pub(crate) use instance::instance;
 

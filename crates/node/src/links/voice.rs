@@ -153,7 +153,7 @@ fn advert(network: &Network, told: &[Told<'_>]) -> Advert {
         other: told.iter().any(|(_, said)| said.other),
         prefixes: told.iter().filter_map(prefix).collect(),
         rdnss,
-        dnssl: Vec::new(),
+        dnssl: vec![network.dns_domain.clone()],
         routes: Vec::new(),
         pref64: pref64.into_iter().collect(),
         interval: Interval::default(),

@@ -38,6 +38,9 @@ impl Sample {
         network
             .subnets
             .push(subnet("192.0.2.0/24".parse().unwrap()));
+        network.resolver = ["2001:db8:1::53", "192.0.2.53"]
+            .map(|address| address.parse().unwrap())
+            .into();
         let group = AddressGroupId(id(0xb));
         let member = AddressGroup {
             id: group,

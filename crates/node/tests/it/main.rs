@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod attach;
+mod dns;
 mod filter;
 mod frames;
 mod golden;

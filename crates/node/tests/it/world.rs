@@ -211,7 +211,8 @@ fn start(runtime: &tokio::runtime::Runtime, settings: &LinkSettings) -> Links {
     let inet4 = Inet4::start(&prefix, std::slice::from_ref(&settings.base)).unwrap();
     let upstreams = lan::Upstreams {
         ns: settings.base.clone(),
-        servers: Vec::new(),
+        // Where a test may have somebody answer.
+        servers: vec!["[::1]:53".parse().unwrap()],
     };
     let lan = lan::Lan::start(inet4, upstreams, Default::default()).unwrap();
     Links::new(settings.clone(), lan)

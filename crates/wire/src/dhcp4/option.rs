@@ -14,6 +14,7 @@ pub enum DhcpOption {
     DnsServers(Vec<Ipv4Addr>),
     /// Whatever octets the client calls its name.
     HostName(Vec<u8>),
+    DomainName(Vec<u8>),
     Mtu(u16),
     Broadcast(Ipv4Addr),
     RequestedAddress(Ipv4Addr),
@@ -138,6 +139,7 @@ impl DhcpOption {
             3 => O::Routers(addresses(&value)?),
             6 => O::DnsServers(addresses(&value)?),
             12 => O::HostName(value),
+            15 => O::DomainName(value),
             26 => O::Mtu(u16::from_be_bytes(fixed(&value)?)),
             28 => O::Broadcast(address(&value)?),
             50 => O::RequestedAddress(address(&value)?),
@@ -161,6 +163,7 @@ impl DhcpOption {
             O::Routers(all) => (3, list(all)),
             O::DnsServers(all) => (6, list(all)),
             O::HostName(name) => (12, name.clone()),
+            O::DomainName(name) => (15, name.clone()),
             O::Mtu(mtu) => (26, mtu.to_be_bytes().into()),
             O::Broadcast(a) => (28, a.octets().into()),
             O::RequestedAddress(a) => (50, a.octets().into()),
@@ -236,6 +239,7 @@ mod tests {
         let two = [6, 8, 192, 0, 2, 1, 192, 0, 2, 2];
         check(DhcpOption::DnsServers(vec![a, b]), &two);
         check(DhcpOption::Kind(Kind::Inform), &[53, 1, 8]);
+        check(DhcpOption::DomainName(b"a.b".into()), b"\x0f\x03a.b");
         check(DhcpOption::Mtu(1430), &[26, 2, 5, 150]);
         check(DhcpOption::LeaseTime(86_400), &[51, 4, 0, 1, 0x51, 0x80]);
         let routes = [("10.17.0.0/16", a), ("0.0.0.0/0", b), ("192.0.2.128/25", a)];
