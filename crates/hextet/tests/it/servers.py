@@ -108,7 +108,7 @@ def make():
                      "hextet-guest: address eth0 " + address(name)):
             assert line in log, (line, log)
     ports = {port.device_owner: port.status for port in cloud.network.ports()}
-    assert set(ports.values()) == {"ACTIVE"} and len(ports) == 3, ports
+    assert set(ports.values()) == {"ACTIVE"} and len(ports) == 4, ports
     # Guests reach each other only as the default group says: it lets its own members in.
     assert ssh("one", "ping -6 -c 1 -W 2 " + address("two")).returncode == 0
     listed = subprocess.run([os.environ["OPENSTACK"], "--os-cloud", "hextet", "server", "list", "--all-projects",

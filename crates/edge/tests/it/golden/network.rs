@@ -92,7 +92,11 @@ async fn ports() {
         "fixed_ips": [{"ip_address": "2001:db8:a::77"}],
         "allowed_address_pairs": [{"ip_address": "2001:db8:c::/64"}],
     }});
-    let port = s.life("/network/v2.0/ports", body, &[]).await;
+    let path = "/network/v2.0/ports";
+    let port = id(&s.talk.say("POST", path, Some(body)).await);
+    s.talk.say("GET", &format!("{path}/{port}"), None).await;
+    // The resolver's port has a MAC and addresses that are drawn.
+    s.talk.say("GET", &format!("{path}?name=p"), None).await;
     let body = json!({"port": {"security_groups": [], "allowed_address_pairs": [], "port_security_enabled": false}});
     s.talk
         .say("PUT", &format!("/network/v2.0/ports/{port}"), Some(body))
