@@ -7,7 +7,7 @@ use crate::context::Context;
 use crate::reply::Reply;
 
 /// Alias and name. Only what works is listed.
-const EXTENSIONS: [(&str, &str); 25] = [
+const EXTENSIONS: [(&str, &str); 27] = [
     ("router", "Neutron L3 Router"),
     (
         "ext-gw-mode",
@@ -45,6 +45,8 @@ const EXTENSIONS: [(&str, &str); 25] = [
     ("quotas", "Quota management support"),
     ("quota_details", "Quota details management support"),
     ("quota-check-limit", "Quota engine limit check"),
+    ("dns-integration", "DNS Integration"),
+    ("dns-domain-ports", "dns_domain for ports"),
 ];
 
 /// `GET /v2.0/extensions`

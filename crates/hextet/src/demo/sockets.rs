@@ -1,5 +1,5 @@
 //! A witness for "IPv6 first, provably": ten times a second it looks at every process of a cloud
-//! and at the kernel's socket tables. None may hold an IPv4 socket but for metadata's inside guests'
+//! and at the kernel's socket tables. None may hold an IPv4 socket but for metadata's and names' inside guests'
 //! networks' namespaces, each socket that listens on TCP over IPv6 must be `IPV6_V6ONLY`, and none
 //! may have a v4-mapped address.
 
@@ -42,7 +42,7 @@ pub(super) struct Count {
     /// Different sockets of IPv6, and how many of them listened.
     pub(super) inet6: usize,
     pub(super) listeners: usize,
-    /// Different sockets of IPv4: metadata's.
+    /// Different sockets of IPv4: metadata's and resolvers'.
     pub(super) inet4: usize,
     /// Different processes.
     pub(super) processes: usize,
@@ -72,7 +72,10 @@ impl fmt::Display for Count {
         )?;
         match inet4 {
             0 => write!(f, "none of IPv4"),
-            _ => write!(f, "{inet4} of IPv4: metadata's, inside guests' networks"),
+            _ => write!(
+                f,
+                "{inet4} of IPv4: metadata's and resolvers', inside guests' networks"
+            ),
         }
     }
 }
@@ -267,7 +270,7 @@ impl Witness {
 fn wrong(socket: &Socket) -> Option<String> {
     let Socket { table, local, .. } = socket;
     match socket {
-        Socket { inet4: true, .. } if socket.is_metadata() => None,
+        Socket { inet4: true, .. } if socket.is_service() => None,
         Socket { inet4: true, .. } => Some(format!("an IPv4 socket: {table} {local}")),
         Socket { mapped: true, .. } => Some(format!(
             "a socket with a v4-mapped address: {table} {local}"
@@ -318,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn ipv4_is_right_only_where_guests_ask_for_metadata() {
+    fn ipv4_is_right_only_where_guests_ask() {
         let address = u32::from_ne_bytes([169, 254, 169, 254]);
         let metadata = Socket {
             table: "tcp",
@@ -331,7 +334,25 @@ mod tests {
         };
         assert_eq!(wrong(&metadata), None);
         let any = "00000000:0050".to_owned();
+        let names = Socket {
+            table: "udp",
+            local: "FE0200C0:0035".into(),
+            ..metadata.clone()
+        };
+        assert_eq!(wrong(&names), None);
         for bad in [
+            Socket {
+                place: Place::Host,
+                ..names.clone()
+            },
+            Socket {
+                local: "00000000:0035".into(),
+                ..names.clone()
+            },
+            Socket {
+                table: "raw",
+                ..names.clone()
+            },
             Socket {
                 place: Place::Host,
                 ..metadata.clone()

@@ -48,12 +48,15 @@ pub(super) enum Place {
 }
 
 impl Socket {
-    /// Whether it serves metadata to guests by IPv4, at 169.254.169.254:80.
-    pub(super) fn is_metadata(&self) -> bool {
+    /// Whether it serves guests by IPv4: metadata at 169.254.169.254:80, or names at port 53 of an
+    /// address of the network's own.
+    pub(super) fn is_service(&self) -> bool {
         let address = u32::from_ne_bytes([169, 254, 169, 254]);
-        self.place == Place::Network
-            && self.table == "tcp"
-            && self.local == format!("{address:08X}:0050")
+        let metadata = self.table == "tcp" && self.local == format!("{address:08X}:0050");
+        let names = matches!(self.table, "tcp" | "udp")
+            && self.local.ends_with(":0035")
+            && self.local != "00000000:0035";
+        self.place == Place::Network && (metadata || names)
     }
 }
 
