@@ -117,6 +117,31 @@ def make():
                            capture_output=True, text=True, check=True)
     assert json.loads(shown.stdout)["state"] == "up", shown.stdout
     assert {entry["Name"]: entry["Status"] for entry in json.loads(listed.stdout)} == {"one": "ACTIVE", "two": "ACTIVE"}
+    password()
+
+
+def password():
+    """A guest tells its password, at the address that needs no zone; its user reads and clears it."""
+    metadata = "http://[fd00:ec2::254]/"
+    said = ssh("one", "wget -q -O - %slatest/meta-data/instance-id" % metadata)
+    assert said.stdout.strip() == "i-" + server("one").id[:8], said
+    path = "/servers/%s/os-server-password" % server("one").id
+
+    def tells(text):
+        post = "wget -q -O - --post-data %s %sopenstack/latest/password" % (text, metadata)
+        return ssh("one", post).returncode == 0
+
+    def shown():
+        return cloud.compute.get(path).json()["password"]
+
+    assert shown() == ""
+    assert tells("first")
+    until("the first password is shown", lambda: shown() == "first")
+    assert not tells("second")
+    assert cloud.compute.delete(path).status_code == 204
+    assert shown() == ""
+    until("the guest may tell another", lambda: tells("second"))
+    until("the second password is shown", lambda: shown() == "second")
 
 
 def unmapped():
