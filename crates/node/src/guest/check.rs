@@ -19,7 +19,7 @@ use crate::check::{LEAK, MISSING, names};
 ///
 /// # Errors
 /// When directories or `/proc` cannot be read.
-pub(crate) fn check(
+pub fn check(
     settings: &GuestSettings,
     wanted: &Wanted,
     running: &BTreeSet<ServerId>,

@@ -13,7 +13,7 @@ use crate::check::{LEAK, MISSING};
 ///
 /// # Errors
 /// When files cannot be read, or tgtd does not answer.
-pub(crate) fn check(
+pub fn check(
     settings: DaemonSettings,
     wanted: &Wanted,
     made: &BTreeSet<VolumeId>,

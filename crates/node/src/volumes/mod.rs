@@ -24,7 +24,7 @@ use crate::Wanted;
 use crate::image::{ImageCache, copy};
 use pass::{Outcome, Situation, pass};
 
-pub(crate) use check::check;
+pub use check::check;
 
 /// How often is looked when nothing was told.
 const LOOK_EVERY: Duration = Duration::from_secs(30);

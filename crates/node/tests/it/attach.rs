@@ -410,7 +410,7 @@ async fn a_network_card_comes_and_goes() {
     let up = BTreeSet::from([first.id, second.id]);
     let mut want = |server: &Server, node: &Node| {
         wanted.servers = [(server.id, server.clone())].into();
-        node.guests.pass(&wanted, &up);
+        node.pass(&wanted, &up);
     };
     server.ports = vec![first.id];
     want(&server, &place.node);

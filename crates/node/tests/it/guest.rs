@@ -19,7 +19,7 @@ use nix::sys::signal::Signal;
 use node::Wanted;
 use node::guest::{GuestSettings, OpenTap, purge};
 
-pub(crate) use host::{Host, LONG, Node, port};
+pub(crate) use host::{Host, LONG, Node, port, until_nothing_found};
 pub(crate) use sector::Sector;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -234,10 +234,10 @@ async fn a_guest_waits_for_its_port_and_gets_its_tap() {
         servers: [(server.id, server.clone())].into(),
         ..Wanted::default()
     };
-    node.guests.pass(&wanted, &BTreeSet::new());
+    node.pass(&wanted, &BTreeSet::new());
     node.until(&server, PowerSeen::Preparing).await;
     assert_eq!(host.processes(&server), []);
-    node.guests.pass(&wanted, &BTreeSet::from([port.id]));
+    node.pass(&wanted, &BTreeSet::from([port.id]));
     node.until(&server, PowerSeen::Running).await;
     let busy = linux::tap::open(&ns.0, "tap0").unwrap_err();
     assert_eq!(busy.kind(), io::ErrorKind::ResourceBusy);

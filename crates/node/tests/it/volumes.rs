@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use linux::netns::Netns;
@@ -17,6 +18,8 @@ use tokio::time::timeout;
 use volume::DaemonSettings;
 use volume::probe::probe;
 
+use crate::guest::until_nothing_found;
+
 const LONG: Duration = Duration::from_secs(60);
 
 /// A namespace, and a directory for everything. Nothing is left when it is dropped.
@@ -24,6 +27,8 @@ pub(crate) struct Store {
     pub(crate) ns: Netns,
     root: PathBuf,
     pub(crate) settings: DaemonSettings,
+    /// What its nodes were told last.
+    wanted: Arc<Mutex<Wanted>>,
 }
 
 impl Store {
@@ -60,7 +65,12 @@ impl Store {
             ports: root.join("ports.json"),
             cgroup: cgroup_hierarchy().map(|mount| mount.join(group).join("tgtd")),
         };
-        Store { ns, root, settings }
+        Store {
+            ns,
+            root,
+            settings,
+            wanted: Arc::default(),
+        }
     }
 
     pub(crate) fn life(&self) -> Life {
@@ -72,7 +82,11 @@ impl Store {
             uid: self.settings.uid - 1,
         });
         let volumes = Volumes::start(self.settings.clone(), images, reports);
-        Life { volumes, seen }
+        Life {
+            volumes,
+            wanted: self.wanted.clone(),
+            seen,
+        }
     }
 
     pub(crate) fn image(&self, content: &[u8]) -> ImageFile {
@@ -94,15 +108,25 @@ impl Store {
 
 impl Drop for Store {
     fn drop(&mut self) {
+        let found = until_nothing_found(|| {
+            let wanted = self.wanted.lock().unwrap();
+            let made = wanted.volumes.values().filter(|volume| volume.made);
+            let made = made.map(|volume| volume.id).collect();
+            node::volumes::check(self.settings.clone(), &wanted, &made)
+        });
         let _ = purge(self.settings.clone());
         let _ = Netns::remove(self.ns.name());
         let _ = fs::remove_dir_all(&self.root);
+        if !std::thread::panicking() {
+            assert_eq!(found, [], "the checker finds something");
+        }
     }
 }
 
 /// One life of a node.
 pub(crate) struct Life {
     pub(crate) volumes: Volumes,
+    wanted: Arc<Mutex<Wanted>>,
     pub(crate) seen: UnboundedReceiver<Seen>,
 }
 
@@ -121,6 +145,7 @@ impl Life {
             ..Wanted::default()
         };
         self.volumes.pass(&wanted, heard);
+        *self.wanted.lock().unwrap() = wanted;
     }
 
     /// The controller has one deleted, and wants these.

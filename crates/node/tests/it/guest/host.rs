@@ -4,15 +4,15 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use linux::netns::Netns;
 use linux::process::ProcessId;
 use linux::spawn;
 use model::{
-    Boot, GuestSeen, ImageFile, ImageId, Mac, NetworkId, Port, PortId, Power, PowerSeen, ProjectId,
-    Reboot, Seen, Server, ServerId,
+    Boot, Finding, GuestSeen, ImageFile, ImageId, Mac, NetworkId, Port, PortId, Power, PowerSeen,
+    ProjectId, Reboot, Seen, Server, ServerId,
 };
 use nix::sys::signal::Signal;
 use node::Wanted;
@@ -33,6 +33,8 @@ pub(crate) const LONG: Duration = Duration::from_secs(180);
 /// guests on it end.
 pub(crate) struct Host {
     pub(super) root: PathBuf,
+    /// What its nodes were told last.
+    wanted: Arc<Mutex<Wanted>>,
     pub(crate) settings: GuestSettings,
 }
 
@@ -63,7 +65,11 @@ impl Host {
             stop_timeout: Duration::from_secs(1),
             vendor_data: std::sync::Arc::new(serde_json::json!({})),
         };
-        Host { root, settings }
+        Host {
+            root,
+            wanted: Arc::default(),
+            settings,
+        }
     }
 
     pub(super) fn group(&self) -> String {
@@ -85,15 +91,20 @@ impl Host {
     }
 
     pub(super) fn node_with(&self, settings: GuestSettings) -> Node {
-        let (reports, seen) = unbounded_channel();
-        let guests = Guests::new(settings, self.images(), no_taps(), reports);
-        Node { guests, seen }
+        self.start(settings, no_taps())
     }
 
     pub(crate) fn node_opening(&self, open_tap: OpenTap) -> Node {
+        self.start(self.settings.clone(), open_tap)
+    }
+
+    fn start(&self, settings: GuestSettings, open_tap: OpenTap) -> Node {
         let (reports, seen) = unbounded_channel();
-        let guests = Guests::new(self.settings.clone(), self.images(), open_tap, reports);
-        Node { guests, seen }
+        Node {
+            guests: Guests::new(settings, self.images(), open_tap, reports),
+            wanted: self.wanted.clone(),
+            seen,
+        }
     }
 
     fn images(&self) -> ImageCache {
@@ -217,11 +228,36 @@ impl Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
+        let found = until_nothing_found(|| {
+            let wanted = self.wanted.lock().unwrap();
+            node::guest::check(&self.settings, &wanted, &BTreeSet::new())
+        });
         if let Err(e) = node::guest::purge(&self.settings) {
             eprintln!("{e}");
         }
         let _ = fs::remove_dir_all(&self.root);
         let _ = Netns::remove(self.settings.base.name());
+        if !std::thread::panicking() {
+            assert_eq!(found, [], "the checker finds something");
+        }
+    }
+}
+
+/// What the checker finds at each look for ten seconds, as `hextet manage check` beside a node that
+/// works. Nothing for a test that has failed already.
+pub(crate) fn until_nothing_found(
+    mut look: impl FnMut() -> io::Result<Vec<Finding>>,
+) -> Vec<Finding> {
+    let end = Instant::now() + Duration::from_secs(10);
+    loop {
+        if std::thread::panicking() {
+            return Vec::new();
+        }
+        let found = look().unwrap();
+        if found.is_empty() || Instant::now() > end {
+            return found;
+        }
+        std::thread::sleep(Duration::from_millis(100));
     }
 }
 
@@ -234,6 +270,7 @@ fn namespace(root: &Path) -> String {
 /// One life of a node.
 pub(crate) struct Node {
     pub(crate) guests: Guests,
+    wanted: Arc<Mutex<Wanted>>,
     seen: UnboundedReceiver<Seen>,
 }
 
@@ -247,17 +284,20 @@ impl Node {
             .iter()
             .map(|server| (server.id, (*server).clone()))
             .collect();
-        self.guests.pass(
-            &Wanted {
-                servers,
-                ..Wanted::default()
-            },
-            &BTreeSet::new(),
-        );
+        let wanted = Wanted {
+            servers,
+            ..Wanted::default()
+        };
+        self.pass(&wanted, &BTreeSet::new());
     }
 
     pub(crate) fn want_nothing(&self) {
-        self.guests.pass(&Wanted::default(), &BTreeSet::new());
+        self.pass(&Wanted::default(), &BTreeSet::new());
+    }
+
+    pub(crate) fn pass(&self, wanted: &Wanted, up: &BTreeSet<PortId>) {
+        *self.wanted.lock().unwrap() = wanted.clone();
+        self.guests.pass(wanted, up);
     }
 
     pub(super) async fn next(&mut self) -> Seen {
