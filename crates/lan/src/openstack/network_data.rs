@@ -150,6 +150,24 @@ mod tests {
         assert!(kinds.eq(expected.iter()), "{document}");
     }
 
+    /// As nova has it: only what is leased by DHCPv4 is left to the guest to find out.
+    #[test]
+    fn every_mode_of_ipv6_is_said_whole() {
+        let document = render(&sample().ports);
+        let networks = document["networks"].as_array().unwrap();
+        assert_eq!(networks.len(), 4);
+        for (index, network) in networks.iter().enumerate() {
+            assert_eq!(network["id"], format!("network{index}"));
+            assert_eq!(network["link"], "tap12345678-00");
+            assert_eq!(network["netmask"], "ffff:ffff:ffff:ffff::");
+            let address = network["ip_address"].as_str().unwrap();
+            let gateway = address.replace("::5", "::1");
+            assert_eq!(network["routes"][0]["gateway"], gateway);
+            assert_eq!(network["routes"].as_array().unwrap().len(), 2);
+            assert_eq!(network["services"][0]["address"], "2001:db8::53");
+        }
+    }
+
     #[test]
     fn ipv4_is_leased_or_set() {
         let mut ports = sample().ports;
