@@ -9,7 +9,7 @@ use crate::dns::check_domain;
 use crate::list::{self, Page};
 use crate::quota::{self, Resource};
 use crate::token::owner_of;
-use crate::{Cloud, now_ms, resolver};
+use crate::{Cloud, NewSubnet, now_ms, resolver, subnet};
 
 /// The least MTU an IPv6 link may have (RFC 8200, section 5).
 const LEAST_MTU: u32 = 1280;
@@ -100,6 +100,44 @@ impl Cloud {
             let each = new.iter();
             each.map(|one| create(tx, caller, one, mtu, &there))
                 .collect()
+        })
+    }
+
+    /// A network with its subnets, all or nothing, as one who rules the host has it: its physical
+    /// network need not be known to a connected node yet.
+    pub fn create_physical_network(
+        &self,
+        new: &NewNetwork,
+        subnets: &[NewSubnet],
+    ) -> Result<row::Network> {
+        let mtu = self.settings().mtu;
+        self.store().write(|tx| {
+            let admin: Vec<row::Project> =
+                tx.list(&Query::equal("name", Value::Text("admin".into())))?;
+            let project = new
+                .project
+                .clone()
+                .or_else(|| admin.first().map(|p| p.id.clone()));
+            let project = project.ok_or_else(|| {
+                Error::invalid("there is no project named admin: say whose the network is to be")
+            })?;
+            let caller = Caller {
+                user: "hextet".into(),
+                scope: Scope::Project(project),
+                roles: vec!["admin".into()],
+                request_id: "manage".into(),
+            };
+            let there = new.physical_network.iter().cloned().collect();
+            let network = create(tx, &caller, new, mtu, &there)?;
+            for wanted in subnets {
+                let network = network.id;
+                let wanted = NewSubnet {
+                    network,
+                    ..wanted.clone()
+                };
+                subnet::create(tx, &caller, &wanted)?;
+            }
+            Ok(network)
         })
     }
 

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{Failure, check, config, demo, init, purge, up};
+use crate::{Failure, check, config, demo, init, network, purge, up};
 
 /// A cloud in one process: OpenStack's APIs, IPv6 only, TLS everywhere.
 #[derive(Debug, Parser)]
@@ -42,6 +42,57 @@ enum Manage {
     /// what is wrong; the status is 0 when nothing is, 1 when something is, 2 when it could not be
     /// found out.
     Check(Check),
+    /// Networks of this host.
+    #[command(subcommand)]
+    Network(Network),
+}
+
+#[derive(Debug, Subcommand)]
+enum Network {
+    /// Make a physical network with its subnets, and the settings and the bridge that lead to it:
+    /// what `nova-manage network create` did. `hextet up` must be stopped.
+    Create(CreateNetwork),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct CreateNetwork {
+    /// The network's name; the physical network's too.
+    pub(crate) label: String,
+    /// The prefix of its IPv6 subnet: guests make their addresses of what an outside router announces.
+    #[arg(long = "fixed_range_v6", alias = "fixed-range-v6", value_name = "CIDR")]
+    pub(crate) fixed_range_v6: Option<ipnet::Ipv6Net>,
+    /// The prefix of its IPv4 subnet, if it is to have one.
+    #[arg(long = "fixed_range_v4", alias = "fixed-range-v4", value_name = "CIDR")]
+    pub(crate) fixed_range_v4: Option<ipnet::Ipv4Net>,
+    /// The bridge that leads to it.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) bridge: String,
+    /// The interface that the bridge is to hold. Without it the bridge must be there.
+    #[arg(
+        long = "bridge_interface",
+        alias = "bridge-interface",
+        value_name = "NAME"
+    )]
+    pub(crate) bridge_interface: Option<String>,
+    /// The outside router's address in the IPv6 subnet; its first address when left out.
+    #[arg(long = "gateway_v6", alias = "gateway-v6", value_name = "ADDRESS")]
+    pub(crate) gateway_v6: Option<std::net::Ipv6Addr>,
+    /// The same in the IPv4 subnet.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) gateway: Option<std::net::Ipv4Addr>,
+    /// A DNS server of either family.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) dns1: Option<std::net::IpAddr>,
+    /// Another.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) dns2: Option<std::net::IpAddr>,
+    /// T, as it always is here: each node serves the guests it has.
+    #[arg(long = "multi_host", alias = "multi-host", value_name = "T", default_value = "T",
+          value_parser = ["T"])]
+    pub(crate) multi_host: String,
+    /// The project that is to own it; the administrator's when left out.
+    #[arg(long = "project_id", alias = "project-id", value_name = "ID")]
+    pub(crate) project_id: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -117,6 +168,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
     let places = config::Places::below(&args.root)?;
     match args.command {
         Command::Manage(Manage::Check(wish)) => return Ok(check::command(&places, &wish)),
+        Command::Manage(Manage::Network(Network::Create(wish))) => network::create(&places, &wish),
         Command::Init(wish) => init::init(&places, &wish),
         Command::Up => up::up(&places),
         Command::Demo(wish) => demo::demo(&wish),

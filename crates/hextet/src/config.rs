@@ -66,6 +66,9 @@ pub(crate) struct NodeConfig {
     pub(crate) my_ip: Option<String>,
     /// Physical networks and their bridges.
     pub(crate) physical_networks: BTreeMap<String, String>,
+    /// Bridges that the node makes, each with the interface in it.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) bridges: BTreeMap<String, String>,
     #[serde(skip_serializing_if = "VolumesConfig::is_default")]
     pub(crate) volumes: VolumesConfig,
 }

@@ -9,6 +9,7 @@ mod files;
 mod init;
 mod log;
 mod metadata;
+mod network;
 mod notify;
 mod purge;
 mod up;

@@ -70,6 +70,7 @@ fn nodes(places: &Places, config: &Config) -> Result<Nodes, Failure> {
     }
     programs()?;
     let settings = node_settings(places, config)?;
+    node::bridge::ensure(&settings.base, &config.node.bridges)?;
     node::host::prepare(&settings.base)?;
     let prefix = names::networks_prefix(&settings.short());
     let inet4 = Inet4::start(&prefix, std::slice::from_ref(&settings.base))
@@ -162,7 +163,7 @@ fn programs() -> Result<(), Failure> {
     Ok(())
 }
 
-fn open(places: &Places, config: &Config) -> Result<Cloud, Failure> {
+pub(crate) fn open(places: &Places, config: &Config) -> Result<Cloud, Failure> {
     // `init` made it. To make an empty one here would be to order every guest and image away.
     if !places.database().is_file() {
         return Err(format!(

@@ -1,6 +1,7 @@
 //! The agent: keeps guests, links and filters of one host as the cloud wants them.
 
 mod agent;
+pub mod bridge;
 mod check;
 mod facts;
 pub mod fake;

@@ -198,7 +198,7 @@ impl Cloud {
     }
 }
 
-fn create(tx: &mut Tx<'_>, caller: &Caller, new: &NewSubnet) -> Result<row::Subnet> {
+pub(crate) fn create(tx: &mut Tx<'_>, caller: &Caller, new: &NewSubnet) -> Result<row::Subnet> {
     let network = network::owned(tx, caller, &new.network)?;
     if new.project.is_some() {
         owner_of(caller, new.project.as_ref())?;

@@ -300,7 +300,7 @@ pub(crate) fn guest() -> String {
         .expect("HEXTET_GUEST must name the directory of the test guest: `make test` sets it")
 }
 
-fn ip(arguments: &[&str]) {
+pub(crate) fn ip(arguments: &[&str]) {
     let done = Command::new("ip").args(arguments).output().unwrap();
     assert!(
         done.status.success(),

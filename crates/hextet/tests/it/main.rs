@@ -14,6 +14,7 @@ mod dual;
 mod failures;
 mod fake;
 mod host;
+mod network;
 mod refusals;
 mod servers;
 mod volumes;
