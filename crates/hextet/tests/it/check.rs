@@ -17,6 +17,7 @@ db.execute('UPDATE server SET status = ? WHERE name = ?', ('BUILD', 'one'))
 db.execute('UPDATE port SET device_id = ? WHERE id = (SELECT id FROM port WHERE device_owner LIKE ? LIMIT 1)', (other, 'compute:%'))
 db.execute('UPDATE port SET device_id = ? WHERE device_owner = ?', (other, 'network:router_interface'))
 db.execute('UPDATE allocation SET address = ? WHERE id = (SELECT id FROM allocation LIMIT 1)', ('f' * 32,))
+db.execute('UPDATE port SET device_owner = ? WHERE device_owner = ?', ('', 'network:distributed'))
 db.execute('DELETE FROM security_group WHERE id IN (SELECT security_group_id FROM membership)')
 db.commit()
 ";
@@ -119,6 +120,7 @@ fn what_is_broken_is_found_and_what_can_be_is_mended() {
             &format!("belongs to server {STRANGER}, which is not there"),
             &format!("is a network:router_interface, and its owner {STRANGER} is not there"),
             "is not of its subnet",
+            "has 0 ports of a resolver",
             "names a row of table security_group that is not there",
         ],
     );

@@ -205,4 +205,14 @@ fn a_port_in_use_and_a_wrong_setting_are_named() {
     drop(taken);
     fs::write(&settings, format!("colour = 1\n{text}")).unwrap();
     root.refuses(&["up"], &["hextet.toml, line 1:", "colour"]);
+    for (setting, why) in [
+        (
+            "upstreams = ['192.0.2.53']",
+            "[dns] upstreams: '192.0.2.53' is an IPv4 address",
+        ),
+        ("dns_domain = 'a..example'", "[dns]: "),
+    ] {
+        fs::write(&settings, format!("{text}\n[dns]\n{setting}\n")).unwrap();
+        root.refuses(&["up"], &["hextet.toml", why]);
+    }
 }

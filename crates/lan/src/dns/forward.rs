@@ -18,7 +18,7 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use wire::dns::{Forwarded, PAYLOAD, Query, extended};
+use wire::dns::{Forwarded, Query, extended};
 
 use super::resolver::{Turn, Way, busy, failure};
 
@@ -28,6 +28,8 @@ const FORWARDS_MAX: usize = 1024;
 const PATIENCE: Duration = Duration::from_millis(1500);
 /// How often each is asked. All of it takes less than the 10 s for which most clients wait.
 const ROUNDS: usize = 2;
+/// More than is asked for over UDP: an upstream that says more all the same is told as cut.
+const ANSWER_MAX: usize = 4096;
 /// As many as resolv.conf(5) may name.
 const UPSTREAMS_MAX: usize = 3;
 
@@ -169,7 +171,7 @@ async fn over_udp(server: SocketAddrV6, query: &Query) -> io::Result<Forwarded> 
     let id = random_id()?;
     let socket = UdpSocket::from_std(udp_to(server)?.into())?;
     socket.send(&query.emit(id)).await?;
-    let mut buffer = [0; PAYLOAD as usize];
+    let mut buffer = [0; ANSWER_MAX];
     loop {
         let length = socket.recv(&mut buffer).await?;
         // Any other message is somebody's guess.
