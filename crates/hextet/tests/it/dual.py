@@ -70,6 +70,10 @@ def reach():
     inside = addresses("two")[(4, "fixed")]
     fetch = "wget -q -O - http://169.254.169.254/openstack/latest/meta_data.json"
     assert server("one").id in ssh_to(address, fetch).stdout
+    # DHCP told it of the network's resolver, which knows the other by its server's name.
+    named = ssh_to(address, "busybox nslookup two.openstacklocal").stdout
+    for version in (4, 6):
+        assert addresses("two")[(version, "fixed")] in named, named
     # The other leaves by the router's address, and reaches the first's from inside.
     for to in (inside, FAR):
         assert ssh_to(address, "ping -c 1 -W 2 " + to).returncode == 0, to
