@@ -1,6 +1,7 @@
 //! JSON from clients, become domain values once.
 
 use std::net::IpAddr;
+use std::str::FromStr;
 
 use model::{Error, Kind, Result};
 use serde::de::DeserializeOwned;
@@ -81,14 +82,18 @@ pub(crate) fn nullable<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
 }
 
 /// A number that clients also send as text.
-pub(crate) fn number<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error> {
+pub(crate) fn number<'de, D, N>(from: D) -> Result<Option<N>, D::Error>
+where
+    D: Deserializer<'de>,
+    N: Deserialize<'de> + FromStr,
+{
     #[derive(Deserialize)]
     #[serde(untagged)]
-    enum Either {
-        Number(u32),
+    enum Either<N> {
+        Number(N),
         Text(String),
     }
-    match Option::<Either>::deserialize(from)? {
+    match Option::<Either<N>>::deserialize(from)? {
         None => Ok(None),
         Some(Either::Number(n)) => Ok(Some(n)),
         Some(Either::Text(text)) => text

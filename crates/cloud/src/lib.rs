@@ -53,7 +53,7 @@ pub use list::{MAX_PAGE, Page, TagFilter};
 pub use network::{NetworkUpdate, NewNetwork};
 pub use node::Given;
 pub use place::{Policy, ZONE};
-pub use port::{AdvertisingUpdate, FixedIp, NewPort, PortUpdate, PortView};
+pub use port::{AdvertisingUpdate, FixedIp, NewPort, PortFilter, PortUpdate, PortView};
 pub use project::{NewProject, ProjectUpdate};
 pub use quota::{Below, Limits, Quota, Resource, Service, UNLIMITED};
 pub use router::{GatewayInfo, InterfaceBy, NewRouter, RouterUpdate, RouterView};
@@ -65,7 +65,7 @@ pub use server::{
 };
 pub use server_group::ServerGroupView;
 pub use setup::{Account, set_up};
-pub use subnet::{IpVersion, NewSubnet, SubnetUpdate};
+pub use subnet::{IpVersion, NewSubnet, SubnetUpdate, SubnetView};
 pub use tag::{TagChange, Tagged};
 pub use token::{Credentials, ScopeWish, Secret, Token, token_roles};
 pub use user::{NewUser, UserUpdate};

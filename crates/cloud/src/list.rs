@@ -17,6 +17,11 @@ pub(crate) fn too_many(what: &str) -> Error {
 /// Values of one request that each become a condition of its statement.
 pub(crate) const MAX_CONDITIONS: usize = 32;
 
+/// Places for values in a condition.
+pub(crate) fn marks(count: usize) -> String {
+    vec!["?"; count].join(", ")
+}
+
 /// A list that is asked for more than [`MAX_CONDITIONS`].
 pub(crate) fn too_many_conditions(what: &str) -> Error {
     Error::invalid(format!(

@@ -123,6 +123,7 @@ fn insert(tx: &mut Tx<'_>, network: &NetworkId) -> Result<row::Port> {
         advertising: Json::default(),
         delegated: Json::default(),
         dhcp_options: Json::default(),
+        host: String::new(),
     };
     tx.insert(&port)?;
     Ok(port)

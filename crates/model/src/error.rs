@@ -91,6 +91,9 @@ pub enum Error {
     /// 409: the state of things forbids it now.
     #[error("{0}")]
     Conflict(String),
+    /// 409: a port has this address.
+    #[error("{0}")]
+    AddressTaken(String),
     /// 409: no address of a subnet is free.
     #[error("{0}")]
     NoAddress(String),
@@ -170,7 +173,7 @@ impl Error {
             Error::Invalid(_) => 400,
             Error::Unauthorized(_) => 401,
             Error::Forbidden(_) => 403,
-            Error::Conflict(_) | Error::NoAddress(_) => 409,
+            Error::Conflict(_) | Error::AddressTaken(_) | Error::NoAddress(_) => 409,
             Error::OverQuota(_) | Error::TooLarge(_) => 413,
             Error::UnsupportedMedia(_) => 415,
             Error::MethodNotAllowed(_) => 405,

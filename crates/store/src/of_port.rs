@@ -13,6 +13,8 @@ pub enum OfPort {
     SecurityGroup(PortId, SecurityGroupId),
     /// Its network's domain.
     Domain(PortId, String),
+    /// The name of the node it is bound to, or else of the one it is meant for.
+    Host(PortId, String),
 }
 
 const PARTS: &str = "
@@ -21,6 +23,9 @@ const PARTS: &str = "
     UNION ALL
     SELECT 'group', m.port_id, m.security_group_id, NULL, NULL, NULL
       FROM wanted w JOIN membership m ON m.port_id = w.id
+    UNION ALL
+    SELECT 'host', p.id, coalesce(n.name, p.host), NULL, NULL, NULL
+      FROM wanted w JOIN port p ON p.id = w.id LEFT JOIN node n ON n.id = p.node_id
     UNION ALL
     SELECT 'domain', p.id, coalesce(nullif(n.dns_domain, ''), d.value), NULL, NULL, NULL
       FROM wanted w JOIN port p ON p.id = w.id JOIN network n ON n.id = p.network_id
@@ -58,6 +63,10 @@ fn read(found: Found<'_>) -> Result<OfPort> {
         "domain" => {
             let domain = String::from_column(found.column(2)?)?;
             return Ok(OfPort::Domain(port_id, domain));
+        }
+        "host" => {
+            let host = String::from_column(found.column(2)?)?;
+            return Ok(OfPort::Host(port_id, host));
         }
         _ => {}
     }

@@ -202,6 +202,8 @@ rows! {
         delegated: Json<Vec<Ipv6Net>>,
         /// What DHCP tells beside what the subnets say.
         dhcp_options: Json<Vec<ExtraDhcpOption>>,
+        /// The node that an administrator means it for, by name, until a server takes it to one.
+        host: String,
     }
     /// An address that a port holds.
     Allocation in "allocation" as Port {

@@ -7,7 +7,7 @@ use crate::context::Context;
 use crate::reply::Reply;
 
 /// Alias and name. Only what works is listed.
-const EXTENSIONS: [(&str, &str); 27] = [
+const EXTENSIONS: [(&str, &str); 29] = [
     ("router", "Neutron L3 Router"),
     (
         "ext-gw-mode",
@@ -39,6 +39,11 @@ const EXTENSIONS: [(&str, &str); 27] = [
     ("net-mtu-writable", "Network MTU (writable)"),
     ("extraroute", "Neutron Extra Route"),
     ("binding", "Port Binding"),
+    ("ip-substring-filtering", "IP address substring filtering"),
+    (
+        "subnet-external-network",
+        "Subnet belongs to an external network",
+    ),
     ("pagination", "Pagination support"),
     ("sorting", "Sorting support"),
     ("project-id", "project_id field enabled"),

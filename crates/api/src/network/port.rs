@@ -1,6 +1,6 @@
 //! Ports.
 
-use cloud::{AdvertisingUpdate, FixedIp, NewPort, PortUpdate, PortView};
+use cloud::{AdvertisingUpdate, FixedIp, NewPort, PortFilter, PortUpdate, PortView};
 use ipnet::Ipv6Net;
 use model::{Error, Kind, Mac, Preference, Result, SecurityGroupId};
 use serde::Deserialize;
@@ -26,7 +26,6 @@ const NAMES: Names = &[
     ("device_id", "device_id"),
     ("device_owner", "device_owner"),
     ("status", "status"),
-    ("binding:host_id", "node_id"),
     ("created_at", "created_ms"),
     ("dns_name", "dns_name"),
     ("dns_domain", "dns_domain"),
@@ -62,7 +61,7 @@ struct Fields {
     #[serde(rename = "binding:vnic_type")]
     vnic_type: Option<String>,
     #[serde(rename = "binding:host_id")]
-    _host: Option<String>,
+    host: Option<String>,
     #[serde(rename = "binding:profile")]
     _profile: Option<Value>,
     tags: Option<Vec<String>>,
@@ -110,17 +109,17 @@ pub(super) struct FixedIpJson {
 /// `GET /v2.0/ports`
 pub(super) fn list(ctx: &Context) -> Result<Reply> {
     let page = ctx.page(NAMES)?;
-    let repeated = ["fixed_ips", "security_groups"];
+    let repeated = ["fixed_ips", "security_groups", "binding:host_id"];
     let wishes = ctx
         .query
         .iter()
         .filter(|(n, _)| repeated.contains(&n.as_str()));
     if wishes.count() > MAX_WISHES {
         return Err(Error::invalid(format!(
-            "at most {MAX_WISHES} fixed_ips and security_groups can be asked for at once"
+            "at most {MAX_WISHES} fixed_ips, security_groups and hosts can be asked for at once"
         )));
     }
-    let (mut addresses, mut subnets) = (Vec::new(), Vec::new());
+    let mut filter = PortFilter::default();
     for wish in ctx
         .query
         .iter()
@@ -128,24 +127,25 @@ pub(super) fn list(ctx: &Context) -> Result<Reply> {
         .map(|(_, v)| v)
     {
         match wish.split_once('=') {
-            Some(("ip_address", text)) => addresses.push(ip("fixed_ips", text)?),
-            Some(("subnet_id" | "subnet", text)) => subnets.push(text.to_owned()),
+            Some(("ip_address", text)) => filter.addresses.push(ip("fixed_ips", text)?),
+            Some(("ip_address_substr", text)) => filter.address_parts.push(text.to_owned()),
+            Some(("subnet_id" | "subnet", text)) => filter.subnets.push(text.to_owned()),
             _ => {
                 return Err(Error::invalid(format!(
-                    "fixed_ips '{wish}' must be ip_address=ADDRESS or subnet_id=ID"
+                    "fixed_ips '{wish}' must be ip_address=ADDRESS, ip_address_substr=TEXT or subnet_id=ID"
                 )));
             }
         }
     }
-    let groups: Vec<String> = ctx
-        .query
-        .iter()
-        .filter(|(n, _)| n == "security_groups")
-        .map(|(_, v)| v.clone())
-        .collect();
-    let ports = ctx
-        .cloud
-        .list_ports(&ctx.caller, &page, &addresses, &subnets, &groups)?;
+    let all = |name: &str| -> Vec<String> {
+        let named = ctx.query.iter().filter(|(n, _)| n == name);
+        named.map(|(_, v)| v.clone()).collect()
+    };
+    filter.groups = all("security_groups");
+    if ctx.caller.is_admin() {
+        filter.hosts = all("binding:host_id");
+    }
+    let ports = ctx.cloud.list_ports(&ctx.caller, &page, &filter)?;
     collection(
         ctx,
         "ports",
@@ -206,6 +206,7 @@ pub(super) fn update(ctx: &Context) -> Result<Reply> {
             lifetime_s: wanted.ra_lifetime,
             preference: wanted.ra_preference,
         },
+        host: wanted.host,
     };
     let port = ctx
         .cloud
@@ -270,6 +271,7 @@ fn check(wanted: Fields) -> Result<NewPort> {
         dns_domain: wanted.dns_domain.unwrap_or_default().to_ascii_lowercase(),
         delegated: prefixes(&wanted.delegated_prefixes.unwrap_or_default())?,
         dhcp_options: dhcp_options(wanted.extra_dhcp_opts.unwrap_or_default()),
+        host: wanted.host.unwrap_or_default(),
     })
 }
 
@@ -351,7 +353,7 @@ fn view(ctx: &Context, view: &PortView) -> Value {
     }
     if ctx.caller.is_admin() {
         let bound = port.node_id.is_some();
-        body["binding:host_id"] = json!(port.node_id.map(|n| n.to_string()).unwrap_or_default());
+        body["binding:host_id"] = json!(view.host);
         body["binding:vif_type"] = json!(if bound { "tap" } else { "unbound" });
         body["binding:vif_details"] = json!({});
         body["binding:profile"] = json!({});

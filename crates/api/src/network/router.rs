@@ -43,10 +43,10 @@ struct Fields {
     external_gateway_info: Option<Option<GatewayJson>>,
     routes: Option<Vec<HostRoute>>,
     tags: Option<Vec<String>>,
-    #[serde(rename = "ha")]
-    _ha: Option<bool>,
-    #[serde(rename = "distributed")]
-    _distributed: Option<bool>,
+    #[serde(default, deserialize_with = "truth")]
+    ha: Option<bool>,
+    #[serde(default, deserialize_with = "truth")]
+    distributed: Option<bool>,
     #[serde(rename = "availability_zone_hints")]
     _zones: Option<Vec<String>>,
 }
@@ -65,6 +65,23 @@ struct GatewayJson {
 struct InterfaceBody {
     subnet_id: Option<String>,
     port_id: Option<String>,
+}
+
+/// What no project may choose, and this cloud does not have.
+///
+/// # Errors
+/// `Forbidden` to all but administrators, as Neutron's policy has it; `Invalid` to these.
+fn check_kind(ctx: &Context, wanted: &Fields) -> Result<()> {
+    let asked = [("ha", wanted.ha), ("distributed", wanted.distributed)];
+    match asked.iter().find(|(_, value)| *value == Some(true)) {
+        Some((what, _)) if !ctx.caller.is_admin() => Err(Error::Forbidden(format!(
+            "only an administrator can ask for {what} routers"
+        ))),
+        Some((what, _)) => Err(Error::invalid(format!(
+            "{what} routers are not available in this cloud"
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// `GET /v2.0/routers`
@@ -90,6 +107,7 @@ pub(super) fn show(ctx: &Context) -> Result<Reply> {
 /// `POST /v2.0/routers`
 pub(super) fn create(ctx: &Context) -> Result<Reply> {
     let wanted = ctx.json::<Body>()?.router;
+    check_kind(ctx, &wanted)?;
     let new = NewRouter {
         name: wanted.name.unwrap_or_default(),
         description: wanted.description.unwrap_or_default(),
@@ -110,6 +128,7 @@ pub(super) fn create(ctx: &Context) -> Result<Reply> {
 /// `PUT /v2.0/routers/{id}`
 pub(super) fn update(ctx: &Context) -> Result<Reply> {
     let wanted = ctx.json::<Body>()?.router;
+    check_kind(ctx, &wanted)?;
     let gateway = match wanted.external_gateway_info {
         None => None,
         Some(None) => Some(None),

@@ -70,9 +70,9 @@ struct RuleFields {
     ethertype: Option<String>,
     protocol: Option<Value>,
     #[serde(default, deserialize_with = "number")]
-    port_range_min: Option<u32>,
+    port_range_min: Option<i64>,
     #[serde(default, deserialize_with = "number")]
-    port_range_max: Option<u32>,
+    port_range_max: Option<i64>,
     remote_ip_prefix: Option<String>,
     remote_group_id: Option<String>,
     remote_address_group_id: Option<String>,

@@ -2,12 +2,11 @@
 
 use std::net::IpAddr;
 
-use cloud::{IpVersion, NewSubnet, SubnetUpdate};
+use cloud::{IpVersion, NewSubnet, SubnetUpdate, SubnetView};
 use ipnet::{IpNet, Ipv6Net};
 use model::{Error, Kind, Lifetimes, RaMode, Result, Route};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use store::row;
 
 use super::{collection, made, single, wanted};
 use crate::context::Context;
@@ -301,7 +300,8 @@ fn version_of(address: IpAddr) -> u32 {
     if address.is_ipv4() { 4 } else { 6 }
 }
 
-fn view(subnet: &row::Subnet) -> Value {
+fn view(view: &SubnetView) -> Value {
+    let subnet = &view.subnet;
     let pools: Vec<Value> = subnet
         .pools
         .0
@@ -320,7 +320,7 @@ fn view(subnet: &row::Subnet) -> Value {
         "host_routes": subnet.host_routes.0.iter().map(route_view).collect::<Vec<_>>(),
         "ipv6_valid_lifetime": lifetimes.map(|l| l.valid_s),
         "ipv6_preferred_lifetime": lifetimes.map(|l| l.preferred_s), "ipv6_pref64": subnet.pref64.0,
-        "subnetpool_id": null, "service_types": [], "tags": subnet.tags.0,
+        "subnetpool_id": null, "service_types": [], "router:external": view.external, "tags": subnet.tags.0,
         "revision_number": subnet.revision,
         "created_at": time::seconds(subnet.created_ms), "updated_at": time::seconds(subnet.updated_ms),
     })

@@ -143,7 +143,7 @@ fn this(tx: &Tx<'_>, port: &row::Port, s: &row::Subnet, address: IpAddr) -> Resu
         )));
     }
     match subnet::holder(tx, &s.id, address)? {
-        Some(_) => Err(Error::conflict(format!(
+        Some(_) => Err(Error::AddressTaken(format!(
             "IP address {address} already allocated in subnet {}",
             s.id
         ))),

@@ -118,6 +118,7 @@ fn one_more(tx: &mut Tx<'_>, subnets: &[row::Subnet], number: usize) -> Result<O
         advertising: Json::default(),
         delegated: Json::default(),
         dhcp_options: Json::default(),
+        host: String::new(),
     };
     tx.insert(&port)?;
     match allocate(tx, &port, subnets, None) {

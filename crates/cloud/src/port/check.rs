@@ -62,6 +62,17 @@ pub(super) fn check_device(
 }
 
 /// # Errors
+/// `Forbidden` to all but administrators: where a port is, is not a project's to see.
+pub(super) fn check_host(caller: &Caller, host: &str) -> Result<()> {
+    match host.is_empty() || caller.is_admin() {
+        true => list::check_name("binding:host_id", host),
+        false => Err(Error::Forbidden(
+            "only an administrator can set binding:host_id".into(),
+        )),
+    }
+}
+
+/// # Errors
 /// RFC 4861, section 6.2.1, says what the interval and the lifetime may be.
 pub(super) fn check_advertising(port: &row::Port) -> Result<()> {
     let Advertising {

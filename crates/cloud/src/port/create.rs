@@ -3,7 +3,7 @@
 use model::{Caller, Error, Mac, NetworkId, PortId, ProjectId, Result};
 use store::{Field, Json, Query, Tx, row};
 
-use super::check::{check, is_ours, set_by_the_cloud};
+use super::check::{check, check_host, is_ours, set_by_the_cloud};
 use super::{
     NewPort, PortView, allocate, check_owner_only, delegated, names_address, set_groups,
     subnets_of, touch_row, view,
@@ -30,6 +30,7 @@ pub(super) fn create(tx: &mut Tx<'_>, caller: &Caller, new: &NewPort) -> Result<
     if is_ours(&new.device_owner) && !caller.is_admin() {
         return Err(set_by_the_cloud());
     }
+    check_host(caller, &new.host)?;
     check_owner_only(
         caller,
         &network,
@@ -101,6 +102,7 @@ pub(crate) fn insert_for(
         advertising: Json::default(),
         delegated: Json::default(),
         dhcp_options: Json(new.dhcp_options.clone()),
+        host: new.host.clone(),
     };
     check(tx, &port)?;
     delegated::check(tx, caller, &port, &new.delegated)?;

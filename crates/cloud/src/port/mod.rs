@@ -7,6 +7,7 @@ mod delegated;
 mod dhcp_option;
 mod view;
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use ipnet::Ipv6Net;
@@ -16,16 +17,17 @@ use model::{
 };
 use store::{Field, Query, Tx, Value, row};
 
-use crate::list::{self, Page};
-use crate::{Cloud, floating_ip, now_ms, resolver, security_group};
+use crate::list::{self, Page, marks};
+use crate::{Cloud, floating_ip, now_ms, resolver, router, security_group};
 
 pub(crate) use address::{allocate, service_address};
 pub(crate) use check::{check_owner_only, names_address};
 pub(crate) use create::{free_mac, insert, insert_for};
 pub(crate) use dhcp_option::document as dhcp_option;
+use view::with_address_like;
 pub(crate) use view::{groups_of, subnets_of, view, views, visible};
 
-use check::{check, check_advertising, check_device};
+use check::{check, check_advertising, check_device, check_host};
 use create::create;
 
 /// An address a request asks for.
@@ -55,6 +57,21 @@ pub struct NewPort {
     pub dns_domain: String,
     pub delegated: Vec<Ipv6Net>,
     pub dhcp_options: Vec<row::ExtraDhcpOption>,
+    /// The node it is meant for, by name.
+    pub host: String,
+}
+
+/// Which ports a list is of: of each of these that is not empty, a port must have one.
+#[derive(Clone, Debug, Default)]
+pub struct PortFilter {
+    pub addresses: Vec<IpAddr>,
+    /// Text that is somewhere in an address.
+    pub address_parts: Vec<String>,
+    /// Their ids, as the next ones.
+    pub subnets: Vec<String>,
+    pub groups: Vec<String>,
+    /// Names of nodes.
+    pub hosts: Vec<String>,
 }
 
 /// What to change.
@@ -75,6 +92,7 @@ pub struct PortUpdate {
     /// By name and version: `None` takes an option away, and what is not named stays.
     pub dhcp_options: Vec<(String, u32, Option<String>)>,
     pub advertising: AdvertisingUpdate,
+    pub host: Option<String>,
 }
 
 /// What to change of how a router's port advertises.
@@ -93,6 +111,8 @@ pub struct PortView {
     pub security_groups: Vec<SecurityGroupId>,
     /// The domain of names in its network.
     pub network_domain: String,
+    /// The node it is bound to, else the one it is meant for; by name, empty when none.
+    pub host: String,
 }
 
 impl PortView {
@@ -111,19 +131,25 @@ impl Cloud {
         self.store().read(|tx| view(tx, visible(tx, caller, id)?))
     }
 
-    /// The ports the caller may see. Of `addresses`, of `subnets` and of
-    /// `groups` a port must have one, of those that are not empty.
+    /// The ports the caller may see.
     pub fn list_ports(
         &self,
         caller: &Caller,
         page: &Page,
-        addresses: &[IpAddr],
-        subnets: &[String],
-        groups: &[String],
+        filter: &PortFilter,
     ) -> Result<Vec<PortView>> {
-        if addresses.len() + subnets.len() + groups.len() > list::MAX_CONDITIONS {
+        let PortFilter {
+            addresses,
+            address_parts,
+            subnets,
+            groups,
+            hosts,
+        } = filter;
+        let all = [addresses.len(), address_parts.len(), subnets.len()];
+        let all = all.iter().sum::<usize>() + groups.len() + hosts.len();
+        if all > list::MAX_CONDITIONS {
             return Err(list::too_many_conditions(
-                "fixed addresses, subnets and security groups",
+                "fixed addresses, subnets, security groups and hosts",
             ));
         }
         let mut query = page.query::<row::Port>()?;
@@ -143,14 +169,25 @@ impl Cloud {
             ("membership", "security_group_id", texts(groups)),
         ] {
             if !any.is_empty() {
-                let marks = vec!["?"; any.len()].join(", ");
+                let marks = marks(any.len());
                 let condition = format!(
                     "t.id IN (SELECT m.port_id FROM {table} m WHERE m.{column} IN ({marks}))"
                 );
                 query = query.matching(condition, any);
             }
         }
+        if !hosts.is_empty() {
+            let marks = marks(hosts.len());
+            let condition = format!(
+                "coalesce((SELECT n.name FROM node n WHERE n.id = t.node_id), t.host) IN ({marks})"
+            );
+            query = query.matching(condition, texts(hosts));
+        }
         self.store().read(|tx| {
+            if !address_parts.is_empty() {
+                let ids = with_address_like(tx, caller, address_parts)?;
+                query = query.clone().one_of("id", ids);
+            }
             let ports = list::run(tx, &query)?;
             views(tx, ports)
         })
@@ -262,13 +299,28 @@ fn check_update(tx: &Tx<'_>, caller: &Caller, port: &row::Port, update: &PortUpd
         ),
     ];
     check_owner_only(caller, &network, &asked)?;
-    if update.fixed_ips.is_some() && port.device_owner.starts_with("network:") {
-        return Err(Error::conflict(format!(
+    check_host(caller, update.host.as_deref().unwrap_or_default())?;
+    match &update.fixed_ips {
+        Some(wanted) if port.device_owner.starts_with("network:") => {
+            check_service(tx, port, wanted)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What a router's interface may be asked to have: other addresses of the same subnets, so that what
+/// it stands for stays the same.
+fn check_service(tx: &Tx<'_>, port: &row::Port, wanted: &[FixedIp]) -> Result<()> {
+    let held: Vec<row::Allocation> = tx.list(&Query::equal("port_id", port.id.to_value()))?;
+    let held: BTreeSet<Option<SubnetId>> = held.iter().map(|a| Some(a.subnet_id)).collect();
+    let asked: BTreeSet<Option<SubnetId>> = wanted.iter().map(|w| w.subnet).collect();
+    match port.device_owner == router::INTERFACE && asked == held {
+        true => Ok(()),
+        false => Err(Error::conflict(format!(
             "Port {} is a router's, a floating IP's or the network's resolver's: its addresses change with these",
             port.id
-        )));
+        ))),
     }
-    Ok(())
 }
 
 /// Writes into a row what an update gives for its columns.
@@ -286,6 +338,7 @@ fn change(port: &mut row::Port, update: &PortUpdate) {
     put(&mut port.allowed_address_pairs.0, pairs);
     put(&mut port.device_id, update.device_id.as_ref());
     put(&mut port.device_owner, update.device_owner.as_ref());
+    put(&mut port.host, update.host.as_ref());
     put(&mut port.dns_name, update.dns_name.as_ref());
     put(&mut port.dns_domain, update.dns_domain.as_ref());
     put(&mut port.delegated.0, update.delegated.as_ref());
@@ -300,12 +353,26 @@ fn change(port: &mut row::Port, update: &PortUpdate) {
 /// are freed.
 pub(crate) fn set_addresses(tx: &mut Tx<'_>, port: &row::Port, wanted: &[FixedIp]) -> Result<()> {
     let subnets = subnets_of(tx, &port.network_id)?;
+    let held: Vec<row::Allocation> = tx.list(&Query::equal("port_id", port.id.to_value()))?;
     tx.delete_where::<row::Allocation>("port_id", &port.id)?;
-    allocate(tx, port, &subnets, Some(wanted))?;
+    allocate(tx, port, &subnets, Some(&kept_where(wanted, &held)))?;
     let held: Vec<row::Allocation> = tx.list(&Query::equal("port_id", port.id.to_value()))?;
     let kept: Vec<IpAddr> = held.iter().map(|a| a.address).collect();
     floating_ip::release(tx, &port.id, &kept)?;
     touch(tx, &port.id)
+}
+
+/// Who asks for an address of a subnet where the port has one means that one.
+fn kept_where(wanted: &[FixedIp], held: &[row::Allocation]) -> Vec<FixedIp> {
+    let mut kept = wanted.to_vec();
+    for own in held {
+        let named = kept.iter().any(|w| w.address == Some(own.address));
+        let open = |w: &&mut FixedIp| w.subnet == Some(own.subnet_id) && w.address.is_none();
+        if let Some(wish) = kept.iter_mut().find(open).filter(|_| !named) {
+            wish.address = Some(own.address);
+        }
+    }
+    kept
 }
 
 /// Removes a port and all that hangs on it.

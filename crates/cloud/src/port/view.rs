@@ -1,9 +1,9 @@
 //! Ports as they are looked at, with what hangs on them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use model::{Caller, Error, Kind, NetworkId, PortId, Result, SecurityGroupId};
-use store::{Field, OfPort, Order, Query, Tx, row};
+use store::{Field, OfPort, Order, Query, Tx, Value, row};
 
 use super::PortView;
 use crate::list;
@@ -21,10 +21,12 @@ pub(crate) fn views(tx: &Tx<'_>, ports: Vec<row::Port>) -> Result<Vec<PortView>>
     let mut addresses: HashMap<PortId, Vec<row::Allocation>> = HashMap::new();
     let mut groups: HashMap<PortId, Vec<SecurityGroupId>> = HashMap::new();
     let mut domains: HashMap<PortId, String> = HashMap::new();
+    let mut hosts: HashMap<PortId, String> = HashMap::new();
     for part in tx.of_ports(ports.iter().map(|p| &p.id))? {
         match part {
             OfPort::Address(held) => addresses.entry(held.port_id).or_default().push(held),
             OfPort::Domain(port, domain) => drop(domains.insert(port, domain)),
+            OfPort::Host(port, host) => drop(hosts.insert(port, host)),
             OfPort::SecurityGroup(port, group) => groups.entry(port).or_default().push(group),
         }
     }
@@ -37,9 +39,41 @@ pub(crate) fn views(tx: &Tx<'_>, ports: Vec<row::Port>) -> Result<Vec<PortView>>
         addresses: addresses.remove(&port.id).unwrap_or_default(),
         security_groups: groups.remove(&port.id).unwrap_or_default(),
         network_domain: domains.remove(&port.id).unwrap_or_default(),
+        host: hosts.remove(&port.id).unwrap_or_default(),
         port,
     };
     Ok(ports.into_iter().map(join).collect())
+}
+
+/// The ports that have an address with one of these in its text, of those the caller may see.
+///
+/// # Errors
+/// `Invalid` when there are more than a page holds.
+pub(super) fn with_address_like(
+    tx: &Tx<'_>,
+    caller: &Caller,
+    parts: &[String],
+) -> Result<Vec<Value>> {
+    let mut query = Query::all();
+    if !caller.is_admin() {
+        let project = list::project_of(caller);
+        query = query.matching(
+            "t.port_id IN (SELECT p.id FROM port p JOIN network n ON n.id = p.network_id WHERE p.project_id = ? OR n.project_id = ?)",
+            vec![project.clone(), project],
+        );
+    }
+    let held: Vec<row::Allocation> = tx.list(&query)?;
+    let like = |held: &&row::Allocation| {
+        let text = held.address.to_string();
+        parts.iter().any(|part| text.contains(part.as_str()))
+    };
+    let ids: BTreeSet<PortId> = held.iter().filter(like).map(|a| a.port_id).collect();
+    if ids.len() as u64 > list::MAX_PAGE {
+        return Err(Error::invalid(
+            "ip_address_substr is in the addresses of too many ports: give more of the address",
+        ));
+    }
+    Ok(ids.iter().map(Field::to_value).collect())
 }
 
 /// A port the caller may see: its own, or one on its network.

@@ -51,7 +51,7 @@ pub(super) fn check_rule(new: &NewRule, project: &ProjectId) -> Result<row::Rule
             "Only remote_ip_prefix or remote_group_id may be provided.",
         ));
     }
-    check_range(protocol.as_deref(), new)?;
+    let (port_range_min, port_range_max) = range(protocol.as_deref(), new)?;
     Ok(row::Rule {
         id: RuleId::random(),
         security_group_id: new.group,
@@ -60,8 +60,8 @@ pub(super) fn check_rule(new: &NewRule, project: &ProjectId) -> Result<row::Rule
         direction: new.direction.clone(),
         ethertype: ethertype.to_owned(),
         protocol,
-        port_range_min: new.port_range_min,
-        port_range_max: new.port_range_max,
+        port_range_min,
+        port_range_max,
         remote_ip_prefix: new
             .remote_ip_prefix
             .as_deref()
@@ -98,39 +98,55 @@ fn normal_protocol(protocol: Option<&str>, ethertype: &str) -> Result<Option<Str
     }
 }
 
-fn check_range(protocol: Option<&str>, new: &NewRule) -> Result<()> {
+/// The range as a rule holds it.
+fn range(protocol: Option<&str>, new: &NewRule) -> Result<(Option<u32>, Option<u32>)> {
     let (min, max) = (new.port_range_min, new.port_range_max);
     if min.is_none() && max.is_none() {
-        return Ok(());
+        return Ok((None, None));
     }
     match protocol {
-        Some("icmp" | "ipv6-icmp") => {
-            if min.is_none() {
-                return Err(Error::invalid(
-                    "ICMP code (port-range-max) is provided but ICMP type (port-range-min) is missing.",
-                ));
-            }
-            if let Some(value) = min.into_iter().chain(max).find(|v| *v > 255) {
-                return Err(Error::invalid(format!(
-                    "Invalid value for ICMP type or code: {value}. It must be 0 to 255."
-                )));
-            }
-            Ok(())
-        }
+        Some("icmp" | "ipv6-icmp") => icmp_range(min, max),
         Some("tcp" | "udp" | "sctp" | "dccp" | "udplite" | "6" | "17" | "132" | "33" | "136") => {
-            match (min, max) {
-                (Some(min), Some(max))
-                    if min <= max && (1..=65_535).contains(&min) && max <= 65_535 =>
-                {
-                    Ok(())
-                }
-                _ => Err(Error::invalid(
-                    "For TCP/UDP protocols, port_range_min must be <= port_range_max, both from 1 to 65535",
-                )),
-            }
+            port_range(min, max)
         }
         _ => Err(Error::invalid(
             "Must also specify protocol if port range is given.",
+        )),
+    }
+}
+
+/// A type, and a code of it.
+fn icmp_range(kind: Option<i64>, code: Option<i64>) -> Result<(Option<u32>, Option<u32>)> {
+    let octet = |what: &str, value: i64| {
+        let octet = u8::try_from(value).map(u32::from);
+        octet.map_err(|_| {
+            Error::invalid(format!(
+                "Invalid value for ICMP {what}: {value}. It must be 0 to 255."
+            ))
+        })
+    };
+    let kind = kind.ok_or_else(|| {
+        Error::invalid(
+            "ICMP code (port-range-max) is provided but ICMP type (port-range-min) is missing.",
+        )
+    })?;
+    let kind = octet("type (port_range_min)", kind)?;
+    let code = code.map(|code| octet("code (port_range_max)", code));
+    Ok((Some(kind), code.transpose()?))
+}
+
+fn port_range(min: Option<i64>, max: Option<i64>) -> Result<(Option<u32>, Option<u32>)> {
+    let port = |value: i64| match u16::try_from(value) {
+        Ok(port) if port > 0 => Ok(u32::from(port)),
+        _ => Err(Error::invalid(format!(
+            "Invalid value for port {value}: it must be 1 to 65535."
+        ))),
+    };
+    let (min, max) = (min.map(port).transpose()?, max.map(port).transpose()?);
+    match min.is_some_and(|min| max.is_some_and(|max| min <= max)) {
+        true => Ok((min, max)),
+        false => Err(Error::invalid(
+            "For TCP/UDP protocols, port_range_min must be <= port_range_max",
         )),
     }
 }
@@ -193,7 +209,33 @@ mod tests {
         assert!(rule(|r| r.direction = "sideways".into()).is_err());
         assert!(rule(|r| r.ethertype = "IPv5".into()).is_err());
         assert!(rule(|r| r.port_range_max = Some(21)).is_err());
-        assert!(rule(|r| r.port_range_max = Some(70_000)).is_err());
+        for (min, max, why) in [
+            (Some(-16), Some(80), "Invalid value for port -16"),
+            (Some(80), Some(65_536), "Invalid value for port 65536"),
+            (Some(0), Some(80), "Invalid value for port 0"),
+            (
+                Some(80),
+                Some(79),
+                "port_range_min must be <= port_range_max",
+            ),
+            (None, Some(6), "port_range_min must be <= port_range_max"),
+        ] {
+            let refused = rule(|r| (r.port_range_min, r.port_range_max) = (min, max)).unwrap_err();
+            assert!(refused.to_string().contains(why), "{refused}");
+        }
+        for (kind, code, why) in [
+            (Some(1), Some(256), "ICMP code"),
+            (Some(300), Some(1), "ICMP type"),
+            (Some(-1), None, "ICMP type"),
+            (None, Some(6), "is missing"),
+        ] {
+            let refused = rule(|r| {
+                (r.port_range_min, r.port_range_max) = (kind, code);
+                r.protocol = Some("icmp".into());
+            });
+            let refused = refused.unwrap_err();
+            assert!(refused.to_string().contains(why), "{refused}");
+        }
         assert!(rule(|r| r.protocol = None).is_err());
         assert!(rule(|r| r.protocol = Some("carrier-pigeon".into())).is_err());
         assert!(rule(|r| r.remote_ip_prefix = Some("192.0.2.0/24".into())).is_err());

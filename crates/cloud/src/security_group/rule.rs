@@ -19,8 +19,9 @@ pub struct NewRule {
     pub direction: String,
     pub ethertype: String,
     pub protocol: Option<String>,
-    pub port_range_min: Option<u32>,
-    pub port_range_max: Option<u32>,
+    /// Of ICMP its type, and below its code.
+    pub port_range_min: Option<i64>,
+    pub port_range_max: Option<i64>,
     pub remote_ip_prefix: Option<String>,
     pub remote_group: Option<SecurityGroupId>,
 }

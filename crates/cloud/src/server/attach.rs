@@ -167,6 +167,7 @@ pub(super) fn release(tx: &mut Tx<'_>, mut port: row::Port) -> Result<()> {
     port.device_id = String::new();
     port.device_owner = String::new();
     port.node_id = None;
+    port.host = String::new();
     port.detaching = false;
     port.dns_name = String::new();
     port.status = "DOWN".into();

@@ -71,10 +71,17 @@ pub struct SubnetUpdate {
     pub host_routes: Option<Vec<Route>>,
 }
 
+/// A subnet, and whether its network is external.
+#[derive(Clone, Debug)]
+pub struct SubnetView {
+    pub subnet: row::Subnet,
+    pub external: bool,
+}
+
 impl Cloud {
     /// A subnet of a network the caller may see.
-    pub fn get_subnet(&self, caller: &Caller, id: &SubnetId) -> Result<row::Subnet> {
-        self.store().read(|tx| visible(tx, caller, id))
+    pub fn get_subnet(&self, caller: &Caller, id: &SubnetId) -> Result<SubnetView> {
+        self.store().read(|tx| view(tx, visible(tx, caller, id)?))
     }
 
     /// The subnets of networks the caller may see; of one version, when it is given.
@@ -83,7 +90,7 @@ impl Cloud {
         caller: &Caller,
         page: &Page,
         version: Option<IpVersion>,
-    ) -> Result<Vec<row::Subnet>> {
+    ) -> Result<Vec<SubnetView>> {
         let mut query = page.query::<row::Subnet>()?;
         if let Some(version) = version {
             let condition = match version {
@@ -99,17 +106,20 @@ impl Cloud {
                 vec![project],
             );
         }
-        self.store().read(|tx| list::run(tx, &query))
+        self.store().read(|tx| views(tx, list::run(tx, &query)?))
     }
 
     /// New subnets: all of them, or none.
-    pub fn create_subnets(&self, caller: &Caller, new: &[NewSubnet]) -> Result<Vec<row::Subnet>> {
+    pub fn create_subnets(&self, caller: &Caller, new: &[NewSubnet]) -> Result<Vec<SubnetView>> {
         caller.require_member()?;
         if new.len() > list::MAX_BULK {
             return Err(list::too_many("subnets"));
         }
-        self.store()
-            .write(|tx| new.iter().map(|one| create(tx, caller, one)).collect())
+        self.store().write(|tx| {
+            let made = new.iter().map(|one| create(tx, caller, one));
+            let made = made.collect::<Result<_>>()?;
+            views(tx, made)
+        })
     }
 
     /// Changes what is given.
@@ -118,7 +128,7 @@ impl Cloud {
         caller: &Caller,
         id: &SubnetId,
         update: &SubnetUpdate,
-    ) -> Result<row::Subnet> {
+    ) -> Result<SubnetView> {
         caller.require_member()?;
         self.store().write(|tx| {
             let before = owned(tx, caller, id)?;
@@ -164,7 +174,7 @@ impl Cloud {
             resolver::settle(tx, &subnet.network_id)?;
             tx.touch(Key::Network(subnet.network_id))?;
             touch_routers(tx, &subnet.network_id)?;
-            Ok(subnet)
+            view(tx, subnet)
         })
     }
 
@@ -196,6 +206,29 @@ impl Cloud {
             tx.touch(Key::Network(subnet.network_id))
         })
     }
+}
+
+/// A subnet with what its network says of it.
+fn view(tx: &Tx<'_>, subnet: row::Subnet) -> Result<SubnetView> {
+    let network: row::Network = tx.get(&subnet.network_id)?;
+    Ok(SubnetView {
+        subnet,
+        external: network.external,
+    })
+}
+
+/// As [`view`], in one statement however many there are.
+fn views(tx: &Tx<'_>, subnets: Vec<row::Subnet>) -> Result<Vec<SubnetView>> {
+    let ids = subnets.iter().map(|s| s.network_id.to_value()).collect();
+    let external = Query::all()
+        .one_of("id", ids)
+        .and("external", Value::Integer(1));
+    let external: Vec<row::Network> = tx.list(&external)?;
+    let join = |subnet: row::Subnet| SubnetView {
+        external: external.iter().any(|n| n.id == subnet.network_id),
+        subnet,
+    };
+    Ok(subnets.into_iter().map(join).collect())
 }
 
 pub(crate) fn create(tx: &mut Tx<'_>, caller: &Caller, new: &NewSubnet) -> Result<row::Subnet> {

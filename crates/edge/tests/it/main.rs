@@ -11,6 +11,7 @@ mod fields;
 mod floating_ip;
 mod forget;
 mod golden;
+mod host;
 mod image;
 mod image_format;
 mod list;

@@ -260,3 +260,52 @@ async fn what_a_router_stands_in_cannot_be_deleted() {
         .await;
     shape::error(&answer, 409, "a router holds the gateway");
 }
+
+#[tokio::test]
+async fn a_leg_takes_another_address_of_its_subnet_and_no_other() {
+    let s = scene().await;
+    let (net, subnet) = network(&s.member, "a", "2001:db8:1::/64").await;
+    let other = crate::world::subnet(&s.member, &net, json!({"cidr": "192.0.2.0/24"})).await;
+    let leg = s.leg("add", json!({"subnet_id": subnet}), 200).await;
+    let path = format!("/network/v2.0/ports/{}", leg["port_id"].as_str().unwrap());
+    let ask = async |fixed_ips: Value| {
+        let body = json!({"port": {"fixed_ips": fixed_ips}});
+        s.member.put(&path, body).await
+    };
+    let addresses = async || {
+        let ports = s.wanted().await.ports;
+        let all = ports.iter().flat_map(|p| p.addresses.clone());
+        all.map(|a| a.to_string()).collect::<Vec<_>>()
+    };
+    // Who names no address means the one that is there.
+    ask(json!([{"subnet_id": subnet}])).await.expect(200);
+    assert_eq!(addresses().await, ["2001:db8:1::1/64"]);
+    let moved = json!([{"subnet_id": subnet, "ip_address": "2001:db8:1::9"}]);
+    ask(moved).await.expect(200);
+    assert_eq!(addresses().await, ["2001:db8:1::9/64"]);
+    for astray in [
+        json!([]),
+        json!([{"subnet_id": other}]),
+        json!([{"subnet_id": subnet}, {"subnet_id": other}]),
+        json!([{"ip_address": "192.0.2.9"}]),
+    ] {
+        shape::error(&ask(astray).await, 409, "another subnet");
+    }
+    assert_eq!(addresses().await, ["2001:db8:1::9/64"]);
+}
+
+#[tokio::test]
+async fn routers_of_other_kinds_are_refused() {
+    let s = scene().await;
+    for kind in ["ha", "distributed"] {
+        let mut body = json!({"router": {}});
+        body["router"][kind] = json!(true);
+        let path = "/network/v2.0/routers";
+        let asked = s.member.post(path, body.clone()).await;
+        shape::error(&asked, 403, "a project's choice");
+        shape::error(&s.admin.post(path, body.clone()).await, 400, "not here");
+        s.change(body["router"].clone(), 403).await;
+        body["router"][kind] = json!(false);
+        s.change(body["router"].clone(), 200).await;
+    }
+}
