@@ -2,7 +2,7 @@
 //! no socket, and remembers no client.
 //!
 //! ```text
-//!   DISCOVER ------------------------------> OFFER
+//!   DISCOVER ------------------------------> OFFER; of 0.0.0.0 to who would do without IPv4 (RFC 8925)
 //!   REQUEST  selecting us, init-reboot,  --> ACK   its port's address
 //!            renewing, rebinding         --> NAK   any other address
 //!   INFORM   ------------------------------> ACK   without a lease
@@ -35,6 +35,10 @@ pub(crate) const SERVICE: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
 const LEASE_S: u32 = 86_400;
 /// The option of the domain search list (RFC 3397).
 const SEARCH: u8 = 119;
+/// IPv6-Only Preferred (RFC 8925).
+const V6_ONLY: u8 = 108;
+/// How long a lease is, and when its client asks again: part of no answer but one with a lease.
+const TIMES: [u8; 3] = [51, 58, 59];
 
 /// Leases by their port's MAC.
 pub type Leases = BTreeMap<Mac, Lease>;
@@ -53,6 +57,8 @@ pub struct Lease {
     pub hostname: Option<String>,
     /// What names of the network end in.
     pub domain: String,
+    /// Further options by their codes: instead of those above, or for a client that asks for them.
+    pub extra: Vec<(u8, Vec<u8>)>,
 }
 
 /// What was heard and said in a network.
@@ -158,8 +164,11 @@ fn verdict(lease: &Lease, asked: &Dhcp4) -> Option<Kind> {
 
 fn reply(lease: &Lease, asked: &Dhcp4, kind: Kind, said: Kind) -> Dhcp4 {
     let none = Ipv4Addr::UNSPECIFIED;
+    // Section 3.3 of RFC 8925. Who asks for an address all the same gets it.
+    let without = kind == Kind::Discover && asks(asked, V6_ONLY) && lease.has(V6_ONLY);
+    let leased = said != Kind::Nak && kind != Kind::Inform && !without;
     let mut options = vec![DhcpOption::Kind(said), DhcpOption::ServerId(SERVICE)];
-    if said != Kind::Nak && kind != Kind::Inform {
+    if leased {
         options.push(DhcpOption::LeaseTime(LEASE_S));
         // As RFC 2131, section 4.4.5, has them when nobody says.
         options.push(DhcpOption::RenewalTime(LEASE_S / 2));
@@ -168,6 +177,7 @@ fn reply(lease: &Lease, asked: &Dhcp4, kind: Kind, said: Kind) -> Dhcp4 {
     if said != Kind::Nak {
         options.extend(settings(lease));
         options.extend(search(lease, asked));
+        extra(lease, asked, &mut options);
     }
     // RFC 6842: so that clients that share a MAC know their own.
     let id = asked
@@ -175,7 +185,6 @@ fn reply(lease: &Lease, asked: &Dhcp4, kind: Kind, said: Kind) -> Dhcp4 {
         .iter()
         .find(|o| matches!(o, DhcpOption::ClientId(_)));
     options.extend(id.cloned());
-    let leased = said != Kind::Nak && kind != Kind::Inform;
     Dhcp4 {
         op: Op::Reply,
         transaction: asked.transaction,
@@ -191,6 +200,39 @@ fn reply(lease: &Lease, asked: &Dhcp4, kind: Kind, said: Kind) -> Dhcp4 {
         relay: none,
         mac: asked.mac,
         options,
+    }
+}
+
+/// Whether a client names an option as one that it would have.
+fn asks(asked: &Dhcp4, code: u8) -> bool {
+    asked.options.iter().any(|option| match option {
+        DhcpOption::ParameterList(codes) => codes.contains(&code),
+        _ => false,
+    })
+}
+
+/// What a port is told instead of what is said to others, where that is said, and beside it.
+fn extra(lease: &Lease, asked: &Dhcp4, options: &mut Vec<DhcpOption>) {
+    for (code, value) in &lease.extra {
+        let option = DhcpOption::Other {
+            code: *code,
+            value: value.clone(),
+        };
+        match options.iter().position(|o| o.code() == *code) {
+            Some(at) => options[at] = option,
+            None if !TIMES.contains(code) && asks(asked, *code) => options.push(option),
+            None => {}
+        }
+    }
+    // A client that is told nothing else derives the others from this one.
+    if lease.has(TIMES[0]) {
+        options.retain(|o| !TIMES[1..].contains(&o.code()));
+    }
+}
+
+impl Lease {
+    fn has(&self, code: u8) -> bool {
+        self.extra.iter().any(|(c, _)| *c == code)
     }
 }
 
@@ -224,12 +266,8 @@ fn settings(lease: &Lease) -> Vec<DhcpOption> {
 
 /// Where to look for short names, for clients that ask: others take the domain for it.
 fn search(lease: &Lease, asked: &Dhcp4) -> Option<DhcpOption> {
-    let asks = |option: &DhcpOption| match option {
-        DhcpOption::ParameterList(codes) => codes.contains(&SEARCH),
-        _ => false,
-    };
     let domain: Name = lease.domain.parse().ok()?;
-    asked.options.iter().any(asks).then(|| DhcpOption::Other {
+    asks(asked, SEARCH).then(|| DhcpOption::Other {
         code: SEARCH,
         value: domain.as_bytes().into(),
     })

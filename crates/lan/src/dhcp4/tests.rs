@@ -14,6 +14,7 @@ fn leases() -> Leases {
         mtu: 1430,
         hostname: Some("web".into()),
         domain: "alpha.example.".into(),
+        extra: Vec::new(),
     };
     [(Mac(MAC), lease)].into()
 }
@@ -48,8 +49,12 @@ fn packet(message: &Dhcp4) -> Vec<u8> {
 
 /// The answer, and the address in its IPv4 header.
 fn said(message: &Dhcp4) -> Option<(Dhcp4, Ipv4Addr)> {
+    said_of(&leases(), message)
+}
+
+fn said_of(leases: &Leases, message: &Dhcp4) -> Option<(Dhcp4, Ipv4Addr)> {
     let mut counts = DhcpCounts::default();
-    let frame = answer(&leases(), MAC, &packet(message), &mut counts)?;
+    let frame = answer(leases, MAC, &packet(message), &mut counts)?;
     assert_eq!(frame.to, MAC);
     let udp = Udp4::parse(&frame.packet).unwrap();
     assert_eq!(udp.source, "169.254.169.254:67".parse().unwrap());
@@ -160,6 +165,85 @@ fn without_a_gateway_no_router_is_named() {
         panic!("{options:?}")
     };
     assert_eq!(routes.len(), 2);
+}
+
+/// Leases of a port that has further options.
+fn with_extra(extra: &[(u8, &[u8])]) -> Leases {
+    let mut leases = leases();
+    let lease = leases.get_mut(&Mac(MAC)).unwrap();
+    lease.extra = extra.iter().map(|(code, v)| (*code, v.to_vec())).collect();
+    leases
+}
+
+fn other(code: u8, value: &[u8]) -> DhcpOption {
+    let value = value.to_vec();
+    DhcpOption::Other { code, value }
+}
+
+#[test]
+fn a_ports_own_options_come_instead_of_others_or_for_who_asks() {
+    let leases = with_extra(&[(67, b"boot"), (6, &[192, 0, 2, 99]), (66, b"a"), (66, b"b")]);
+    let list = DhcpOption::ParameterList;
+    let options = |codes: &[u8]| {
+        let discover = ask(Kind::Discover, &[list(codes.into())]);
+        said_of(&leases, &discover).unwrap().0.options
+    };
+    let dns = DhcpOption::DnsServers(vec![Ipv4Addr::new(192, 0, 2, 99)]);
+    let codes = |options: &[DhcpOption]| options.iter().map(DhcpOption::code).collect::<Vec<_>>();
+    let plain = options(&[1]);
+    assert!(plain.contains(&dns), "{plain:?}");
+    assert_eq!(
+        codes(&plain),
+        [53, 54, 51, 58, 59, 1, 26, 28, 3, 6, 12, 15, 121]
+    );
+    let asked = options(&[66, 67]);
+    assert_eq!(asked[13..], [other(67, b"boot"), other(66, b"b")]);
+}
+
+#[test]
+fn a_lease_of_another_length_has_its_own_times() {
+    let leases = with_extra(&[(51, &[0, 0, 0, 60])]);
+    let request = [DhcpOption::RequestedAddress(OWN)];
+    let (ack, _) = said_of(&leases, &ask(Kind::Request, &request)).unwrap();
+    assert_eq!(ack.options[2], DhcpOption::LeaseTime(60));
+    assert_eq!(ack.options[3].code(), 1, "no T1 and T2: {ack:?}");
+    let all = DhcpOption::ParameterList(vec![51, 58, 59]);
+    let inform = Dhcp4 {
+        client: OTHER,
+        ..ask(Kind::Inform, &[all])
+    };
+    let (ack, _) = said_of(&leases, &inform).unwrap();
+    assert!(ack.options.iter().all(|o| !TIMES.contains(&o.code())));
+}
+
+#[test]
+fn who_would_do_without_ipv4_is_let() {
+    let leases = with_extra(&[(V6_ONLY, &[0, 0, 7, 8])]);
+    let list = DhcpOption::ParameterList(vec![1, V6_ONLY]);
+    let wait = other(V6_ONLY, &[0, 0, 7, 8]);
+    let discover = ask(Kind::Discover, std::slice::from_ref(&list));
+    let (offer, to) = said_of(&leases, &discover).unwrap();
+    assert_eq!(offer.kind(), Some(Kind::Offer));
+    assert_eq!(
+        (offer.yours, to),
+        (Ipv4Addr::UNSPECIFIED, Ipv4Addr::BROADCAST)
+    );
+    assert!(offer.options.contains(&wait));
+    assert!(offer.options.iter().all(|o| !TIMES.contains(&o.code())));
+    // A client that asks for its address by name, as one that restarts, gets it, and hears it too.
+    let request = ask(
+        Kind::Request,
+        &[DhcpOption::RequestedAddress(OWN), list.clone()],
+    );
+    let (ack, _) = said_of(&leases, &request).unwrap();
+    assert_eq!(ack.yours, OWN);
+    assert!(ack.options.contains(&wait));
+    // Neither a client that does not ask, nor a port that does not say it.
+    let (offer, _) = said_of(&leases, &ask(Kind::Discover, &[])).unwrap();
+    assert_eq!(offer.yours, OWN);
+    assert!(!offer.options.contains(&wait));
+    let (offer, _) = said(&discover).unwrap();
+    assert_eq!(offer.yours, OWN);
 }
 
 #[test]

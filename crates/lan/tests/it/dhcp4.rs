@@ -23,6 +23,7 @@ fn lease(last: u8) -> Lease {
         mtu: 1400,
         hostname: Some("web".into()),
         domain: "alpha.example.".into(),
+        extra: Vec::new(),
     }
 }
 

@@ -16,6 +16,9 @@ pub(super) fn leases(wanted: &Wanted, network: &Network) -> Leases {
         let mut lease = port.addresses.iter().find_map(of)?;
         let server = port.server.and_then(|id| wanted.servers.get(&id));
         lease.hostname = server.map(|server| server.hostname.clone());
+        let options = port.dhcp_options.iter().filter(|option| !option.ipv6);
+        let extra = options.filter_map(|o| Some((u8::try_from(o.code).ok()?, o.value.clone())));
+        lease.extra = extra.collect();
         Some((port.mac, lease))
     });
     leases.collect()
@@ -44,6 +47,7 @@ fn lease(address: IpAddr, network: &Network) -> Option<Lease> {
         mtu: u16::try_from(network.mtu).unwrap_or(u16::MAX),
         hostname: None,
         domain: network.dns_domain.clone(),
+        extra: Vec::new(),
     })
 }
 
@@ -108,7 +112,13 @@ mod tests {
             server: None,
             security_groups: Vec::new(),
             delegated: Vec::new(),
-            dhcp_options: Vec::new(),
+            dhcp_options: [(true, 23), (false, 42)]
+                .map(|(ipv6, code)| model::DhcpOption {
+                    ipv6,
+                    code,
+                    value: vec![1],
+                })
+                .into(),
         };
         let wanted = Wanted {
             ports: [(port.id, port)].into(),
@@ -125,6 +135,7 @@ mod tests {
             (1400, 0),
             "no servers of IPv6"
         );
+        assert_eq!(lease.extra, [(42, vec![1])], "options of IPv4 alone");
         network.subnets[0].enable_dhcp = false;
         assert!(leases(&wanted, &network).is_empty());
     }

@@ -131,6 +131,11 @@ pub(super) fn emit(options: &[DhcpOption], out: &mut Vec<u8>) {
 }
 
 impl DhcpOption {
+    /// By which the registry knows it.
+    pub fn code(&self) -> u8 {
+        self.value().0
+    }
+
     fn parse(code: u8, value: Vec<u8>) -> Result<DhcpOption, Malformed> {
         use DhcpOption as O;
         let wrong = Malformed("dhcp option");
