@@ -296,6 +296,7 @@ fn own_ipv6(port: &Port) -> String {
         IpNet::V6(net) => Some(net.trunc()),
         IpNet::V4(_) => None,
     }));
+    nets.extend(port.delegated.iter().map(Ipv6Net::trunc));
     let texts: Vec<_> = Ipv6Net::aggregate(&nets).iter().map(prefix).collect();
     texts.join(", ")
 }

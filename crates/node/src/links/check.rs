@@ -10,7 +10,7 @@ use model::Finding;
 use super::kernel::Kernel;
 use super::names::{self, Space};
 use super::plan::{Step, plan};
-use super::{LinkSettings, layout};
+use super::{LinkSettings, delegated, layout};
 use crate::Wanted;
 use crate::check::{LEAK, MISSING};
 
@@ -24,7 +24,9 @@ const TABLES: [&str; 2] = ["table bridge hextet", "table inet hextet"];
 pub fn check(settings: &LinkSettings, wanted: &Wanted) -> io::Result<Vec<Finding>> {
     let mut kernel = Kernel::new(settings);
     let seen = kernel.observe()?;
-    let design = layout::design(wanted, settings, &seen.bridges);
+    // What guests say is not heard here: any of their addresses will do.
+    let nexthops = delegated::routed(wanted, &seen.layout);
+    let design = layout::design(wanted, settings, &seen.bridges, &nexthops);
     let steps = plan(&design.layout, &seen.layout);
     let mut found: Vec<Finding> = of_steps(&steps, &settings.short).into_iter().collect();
     for name in Netns::list(&names::prefix(&settings.short))? {

@@ -102,6 +102,10 @@ impl Heard {
         }
     }
 
+    pub(super) fn lan(&self) -> &Lan {
+        &self.lan
+    }
+
     /// Ends what is not to be heard any more: before its link goes, so that the farewell is heard.
     pub(super) fn end(&mut self, speech: &Speech) {
         for key in self.lan.advertising() {

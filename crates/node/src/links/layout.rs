@@ -8,6 +8,7 @@ use linux::netlink::Route;
 use model::{Key, Mac, Network, NetworkId, Port, Router, RouterPort};
 
 use super::LinkSettings;
+use super::delegated::Nexthops;
 use super::names::{self, Space};
 use crate::Wanted;
 use crate::filter::{SERVICE, SERVICE_IPV4, SERVICE_ULA};
@@ -63,12 +64,18 @@ pub struct Design {
 
 /// Lays out all networks that have a guest's port or a router here, and all routers.
 ///
-/// `bridges` are the node's own bridges with their MTUs.
-pub fn design(wanted: &Wanted, settings: &LinkSettings, bridges: &BTreeMap<String, u32>) -> Design {
+/// `bridges` are the node's own bridges with their MTUs, `nexthops` what is known of guests.
+pub fn design(
+    wanted: &Wanted,
+    settings: &LinkSettings,
+    bridges: &BTreeMap<String, u32>,
+    nexthops: &Nexthops,
+) -> Design {
     let mut draft = Draft {
         wanted,
         settings,
         bridges,
+        nexthops,
         design: Design::default(),
     };
     for id in networks_here(wanted) {
@@ -121,6 +128,7 @@ struct Draft<'a> {
     wanted: &'a Wanted,
     settings: &'a LinkSettings,
     bridges: &'a BTreeMap<String, u32>,
+    nexthops: &'a Nexthops,
     design: Design,
 }
 
@@ -281,9 +289,29 @@ impl Draft<'_> {
                 ),
             }
         }
+        for leg in router.ports.iter().filter(|leg| !leg.external) {
+            for route in self.delegated(leg) {
+                // What its owner said of the router comes first.
+                if found.iter().all(|r| r.destination != route.destination) {
+                    found.insert(route);
+                }
+            }
+        }
         if let Some(contents) = self.design.layout.spaces.get_mut(&Space::Router(router.id)) {
             contents.routes = found;
         }
+    }
+
+    /// Routes to what is behind the guests of a leg's network.
+    fn delegated(&self, leg: &RouterPort) -> impl Iterator<Item = Route> {
+        let ports = self.wanted.ports.values();
+        let ports = ports.filter(|p| p.network == leg.network && p.enabled);
+        ports.flat_map(move |port| {
+            let nexthop = self.nexthops.get(&port.id).copied();
+            let nexthop = nexthop.unwrap_or(port.mac.link_local());
+            let prefixes = port.delegated.iter();
+            prefixes.map(move |prefix| by(leg, prefix.trunc().into(), nexthop.into()))
+        })
     }
 
     fn pair(&mut self, (a, inner): (Place, Link), (b, outer): (Place, Link), key: Key) {

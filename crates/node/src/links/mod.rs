@@ -15,6 +15,7 @@
 
 mod bindings;
 mod check;
+pub mod delegated;
 mod heard;
 mod instance;
 mod kernel;
@@ -40,6 +41,7 @@ use model::{Key, NetworkId, PortId};
 
 use crate::Wanted;
 use crate::filter::{Filters, Scene};
+use delegated::Nexthops;
 use heard::Heard;
 use kernel::{Kernel, Seen};
 use layout::{Design, Layout};
@@ -67,6 +69,8 @@ pub struct Links {
     heard: Heard,
     filters: Filters,
     marks: BTreeMap<PortId, u32>,
+    /// `None` before the first pass.
+    nexthops: Option<Nexthops>,
 }
 
 /// What a pass came to.
@@ -90,6 +94,7 @@ impl Links {
             settings,
             heard: Heard::new(lan),
             marks: BTreeMap::new(),
+            nexthops: None,
         }
     }
 
@@ -125,7 +130,11 @@ impl Links {
         self.marks = marks::assign(wanted.ports.keys().copied(), &self.marks);
         let speech = heard::speech(wanted, &self.marks);
         self.heard.end(&speech);
-        let design = layout::design(wanted, &settings, &bridges);
+        let before = self.nexthops.take();
+        let before = before.unwrap_or_else(|| delegated::routed(wanted, &seen));
+        let nexthops = delegated::heard(wanted, self.heard.lan(), &before);
+        let design = layout::design(wanted, &settings, &bridges, &nexthops);
+        self.nexthops = Some(nexthops);
         design
             .failures
             .iter()

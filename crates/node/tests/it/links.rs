@@ -55,7 +55,7 @@ pub(crate) fn sample() -> Wanted {
 
 fn layout_of(wanted: &Wanted) -> Layout {
     let bridges = BTreeMap::from([("br-ext".to_owned(), 1500)]);
-    let design = design(wanted, &settings(), &bridges);
+    let design = design(wanted, &settings(), &bridges, &BTreeMap::new());
     assert_eq!(design.failures, []);
     design.layout
 }
@@ -123,6 +123,33 @@ fn routes_go_and_come_back_with_their_link() {
 }
 
 #[test]
+fn delegated_prefixes_are_routed_to_their_guests() {
+    let mut wanted = sample();
+    let port = wanted.ports.values_mut().next().unwrap();
+    port.delegated = vec!["2001:db8:8::/56".parse().unwrap()];
+    let (id, mac) = (port.id, port.mac);
+    let bridges = BTreeMap::from([("br-ext".to_owned(), 1500)]);
+    let nexthops = |heard: &BTreeMap<PortId, std::net::Ipv6Addr>, wanted: &Wanted| {
+        let layout = design(wanted, &settings(), &bridges, heard).layout;
+        let routes = layout.spaces.into_values().flat_map(|space| space.routes);
+        let inside = routes.filter(|r| r.destination == "2001:db8:8::/56".parse().unwrap());
+        inside.map(|r| r.nexthop.unwrap()).collect::<Vec<_>>()
+    };
+    let told = "fe80::1234".parse().unwrap();
+    assert_eq!(nexthops(&BTreeMap::new(), &wanted), [mac.link_local()]);
+    assert_eq!(nexthops(&[(id, told)].into(), &wanted), [told]);
+    // The router's own route to the same prefix comes first.
+    let router = wanted.routers.values_mut().next().unwrap();
+    router.routes[0].destination = "2001:db8:8::/56".parse().unwrap();
+    let own: std::net::IpAddr = "2001:db8:1::7".parse().unwrap();
+    assert_eq!(nexthops(&BTreeMap::new(), &wanted), [own]);
+    // Nothing leads to a port that is down.
+    wanted.routers.values_mut().for_each(|r| r.routes.clear());
+    wanted.ports.get_mut(&id).unwrap().enabled = false;
+    assert!(nexthops(&BTreeMap::new(), &wanted).is_empty());
+}
+
+#[test]
 fn a_veth_end_without_its_other_is_made_anew() {
     let wanted = layout_of(&sample());
     let mut seen = wanted.clone();
@@ -150,10 +177,10 @@ fn what_cannot_be_had_is_said() {
         physical: BTreeMap::new(),
         ..settings()
     };
-    let failures = design(&wanted, &unmapped, &BTreeMap::new()).failures;
+    let failures = design(&wanted, &unmapped, &BTreeMap::new(), &BTreeMap::new()).failures;
     let text = "this node's settings map no bridge to physical network physnet";
     assert_eq!(failures, [(Key::Network(outer), text.to_owned())]);
-    let failures = design(&wanted, &settings(), &BTreeMap::new()).failures;
+    let failures = design(&wanted, &settings(), &BTreeMap::new(), &BTreeMap::new()).failures;
     assert!(
         failures[0].1.starts_with("this host has no bridge br-ext"),
         "{failures:?}"

@@ -119,14 +119,20 @@ impl World {
 
     /// Plugs a guest into a port that is up. It has the port's MAC and addresses.
     pub(crate) fn guest(&mut self, port: PortId) -> Guest {
+        let guest = self.bare(port);
+        for address in &self.wanted.ports[&port].addresses {
+            guest.address(&address.to_string());
+        }
+        guest
+    }
+
+    /// Plugs a guest into a port that is up. It has the port's MAC, and finds out the rest.
+    pub(crate) fn bare(&mut self, port: PortId) -> Guest {
         let port = &self.wanted.ports[&port];
         self.guests += 1;
         let guest = Guest::new(&format!("hxt{}-g{}", self.short, self.guests), port.mac);
         let host = self.links.taps().open(port.network, port.id).unwrap();
         guest.copy(File::from(host));
-        for address in &port.addresses {
-            guest.address(&address.to_string());
-        }
         guest
     }
 
