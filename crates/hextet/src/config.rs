@@ -19,6 +19,9 @@ pub(crate) struct Config {
     pub(crate) url: String,
     /// What the APIs listen on.
     pub(crate) listen: SocketAddrV6,
+    /// Where counters and health are told, on this host alone; nowhere when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) metrics: Option<SocketAddrV6>,
     #[serde(default = "region")]
     pub(crate) region: String,
     /// Octets of an IP packet on a tenant network.

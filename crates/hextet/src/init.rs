@@ -17,6 +17,9 @@ use crate::dns::DnsConfig;
 use crate::files::{Readers, directory, write};
 use crate::metadata::MetadataConfig;
 
+/// Where Prometheus finds the counters of a cloud whose APIs are at a port that was chosen.
+const METRICS: u16 = 8445;
+
 /// Writes everything a cloud needs. The settings come last: while they are not there, `init` can be
 /// run again.
 pub(crate) fn init(places: &Places, wish: &Init) -> Result<(), Failure> {
@@ -59,6 +62,12 @@ pub(crate) fn init(places: &Places, wish: &Init) -> Result<(), Failure> {
     let config = Config {
         url: url.clone(),
         listen,
+        metrics: Some(with_port(SocketAddrV6::new(
+            Ipv6Addr::LOCALHOST,
+            if wish.listen.port() == 0 { 0 } else { METRICS },
+            0,
+            0,
+        ))?),
         region: "RegionOne".into(),
         mtu: 1500,
         token_lifetime_hours: 12,

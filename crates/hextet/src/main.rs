@@ -9,6 +9,7 @@ mod files;
 mod init;
 mod log;
 mod metadata;
+mod metrics;
 mod network;
 mod notify;
 mod purge;

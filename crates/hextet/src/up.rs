@@ -19,7 +19,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::{Config, Places, host_of, load};
 use crate::files::{Readers, directory};
-use crate::{Failure, log, notify};
+use crate::{Failure, log, metrics, notify};
 
 /// GiB of the disk that converted images take when the operator says nothing.
 const IMAGE_CACHE_GIB: u64 = 64;
@@ -83,12 +83,22 @@ async fn run(places: &Places, config: Config, nodes: Nodes) -> Result<(), Failur
     let tls = net::server_config(&places.certificate(), &places.key())?;
     let listener = net::listen(config.listen)?;
     let cloud = open(places, &config)?;
+    let counters = config.metrics.map(net::listen).transpose()?;
+    let mut node = None;
     match nodes {
         Nodes::Real(settings, inet4) => {
             let agent = Agent::start(*settings, inet4)?;
+            node = Some(agent.metrics());
             tokio::spawn(link(cloud.clone(), agent));
         }
         Nodes::Fake(count) => fake::start(places, &config, count, &cloud)?,
+    }
+    if let Some(listener) = counters {
+        let told = metrics::Told {
+            cloud: cloud.clone(),
+            node,
+        };
+        tokio::spawn(metrics::serve(listener, told));
     }
     let api = Arc::new(api::Api::new(cloud.clone()));
     let mut serve = std::pin::pin!(edge::serve(listener, tls, api, stop_signal()?));

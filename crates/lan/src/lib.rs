@@ -16,6 +16,7 @@ mod dhcp6;
 mod dns;
 mod links;
 mod metadata;
+mod metrics;
 pub mod openstack;
 mod seats;
 
@@ -38,6 +39,7 @@ pub use dhcp6::{Binding, Bindings, Dhcp6Counts, Given, PortHeard};
 pub use dns::{Decision, DnsCounts, Upstreams, Zone};
 use links::{Links, Place};
 pub use metadata::{MetadataCounts, MetadataSettings, Passwords, fresh_seed};
+pub use metrics::Sample;
 pub use openstack::Instance;
 pub use wire::nd::Preference;
 

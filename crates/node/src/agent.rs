@@ -26,6 +26,7 @@ use crate::guest::{GuestSettings, Guests, TGTD_GROUP};
 use crate::image::{CacheSettings, ImageCache, ImageSource};
 use crate::links::{LinkSettings, Links, Report};
 use crate::memory::Memory;
+use crate::metrics::Metrics;
 use crate::passwords::Passwords;
 use crate::volumes::Volumes;
 use crate::{Wanted, facts, fault};
@@ -116,6 +117,7 @@ pub struct Agent {
 
 struct Inner {
     settings: NodeSettings,
+    metrics: Metrics,
     guests: Guests,
     volumes: Volumes,
     passwords: Arc<Passwords>,
@@ -166,6 +168,10 @@ impl Agent {
             physical: settings.physical.clone(),
             filters: settings.run.join("filters"),
         };
+        let metrics = Metrics {
+            lan: lan.clone(),
+            short: settings.short(),
+        };
         let make_links = move || Links::new(link_settings.clone(), lan.clone());
         let taps = make_links().taps();
         let images = ImageCache::new(CacheSettings {
@@ -198,6 +204,7 @@ impl Agent {
         let guests = Guests::new(settings.guests(), images, Arc::new(open), seen);
         let inner = Inner {
             settings,
+            metrics,
             guests,
             volumes,
             passwords,
@@ -213,6 +220,11 @@ impl Agent {
         tokio::spawn(agent.clone().reconcile(make_links));
         tokio::spawn(agent.clone().forward(reports));
         Ok(agent)
+    }
+
+    /// A handle that reads this node's counters.
+    pub fn metrics(&self) -> Metrics {
+        self.inner.metrics.clone()
     }
 
     /// Talks with a controller until the stream ends.

@@ -13,10 +13,13 @@ pub mod image;
 mod journal;
 pub mod links;
 mod memory;
+mod metrics;
 mod passwords;
 pub mod volumes;
 mod wanted;
 
 pub use agent::{Agent, NodeSettings};
 pub use check::{Depth, Expected, check, has_sha512};
+pub use lan::Sample;
+pub use metrics::Metrics;
 pub use wanted::Wanted;

@@ -106,6 +106,11 @@ impl Cloud {
         self.store().version() + *self.inner.nodes.comings.borrow()
     }
 
+    /// How many nodes are connected.
+    pub fn connected_nodes(&self) -> usize {
+        lock(&self.inner.nodes.connected).len()
+    }
+
     /// Waits until a node has connected, so that a server has a place.
     pub async fn first_node(&self) {
         let mut comings = self.inner.nodes.comings.subscribe();

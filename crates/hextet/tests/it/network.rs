@@ -1,5 +1,7 @@
 //! `hextet manage network create`: what nova-manage did, in one line.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::process::{Command, Output};
 
 use http::Method;
@@ -99,4 +101,31 @@ fn a_physical_network_is_made_in_one_line() {
         (&Value::Null, &"slaac".into())
     );
     assert_eq!(subnet["dns_nameservers"][0], "2001:db8::53");
+}
+
+/// What the cloud's own listener for monitoring says.
+fn told(host: &Host, path: &str) -> (u16, String) {
+    let settings = std::fs::read_to_string(host.root.join("etc/hextet/hextet.toml")).unwrap();
+    let settings: toml::Table = settings.parse().unwrap();
+    let address = settings["metrics"].as_str().unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+    let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+    (status, body.to_owned())
+}
+
+#[test]
+fn counters_and_health_are_told_to_this_host() {
+    let mut host = Host::new();
+    host.up();
+    let (status, counters) = told(&host, "/metrics");
+    assert_eq!(status, 200);
+    let line = "# TYPE hextet_nodes_connected gauge\nhextet_nodes_connected 1\n";
+    assert!(counters.contains(line), "{counters}");
+    assert_eq!(told(&host, "/healthz"), (200, "ok\n".into()));
+    assert_eq!(told(&host, "/").0, 404);
 }

@@ -24,6 +24,7 @@ use linux::{conntrack, nft};
 use model::{AddressGroup, AddressGroupId, Network, NetworkId, Port, Router, RouterPort};
 
 pub use guard::{SERVICE, SERVICE_IPV4, SERVICE_ULA};
+pub(crate) use table::NAME as TABLE;
 pub use table::Table;
 
 use crate::links::names::Space;

@@ -39,7 +39,7 @@ pub struct Chain {
 }
 
 /// Every table of ours has this name.
-pub(super) const NAME: &str = "hextet";
+pub(crate) const NAME: &str = "hextet";
 
 impl Table {
     /// A table without objects.

@@ -39,8 +39,8 @@ use linux::netns::Netns;
 use linux::tap;
 use model::{Key, NetworkId, PortId};
 
-use crate::Wanted;
 use crate::filter::{Filters, Scene};
+use crate::{Metrics, Wanted};
 use delegated::Nexthops;
 use heard::Heard;
 use kernel::{Kernel, Seen};
@@ -159,6 +159,14 @@ impl Links {
     /// A handle that opens taps from any thread.
     pub fn taps(&self) -> Taps {
         Taps {
+            short: self.settings.short.clone(),
+        }
+    }
+
+    /// A handle that reads the counters of what is served and dropped here.
+    pub fn metrics(&self) -> Metrics {
+        Metrics {
+            lan: self.heard.lan().clone(),
             short: self.settings.short.clone(),
         }
     }

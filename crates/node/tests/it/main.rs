@@ -10,6 +10,7 @@ mod guest;
 mod host;
 mod ipv4;
 mod links;
+mod metrics;
 mod nat;
 mod volumes;
 mod world;
