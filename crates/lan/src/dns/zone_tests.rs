@@ -198,3 +198,61 @@ fn some_questions_are_refused() {
     own.recursion_desired = false;
     assert!(matches!(zone().answer(&own), Decision::Reply(reply) if reply.answers.len() == 2));
 }
+
+/// The name of an address, as RFC 3596 and RFC 1035 have it.
+fn reverse_name(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(address) => {
+            let [a, b, c, d] = address.octets();
+            format!("{d}.{c}.{b}.{a}.in-addr.arpa")
+        }
+        IpAddr::V6(address) => {
+            let digits = format!("{:032x}", address.to_bits());
+            let labels: Vec<String> = digits.chars().rev().map(String::from).collect();
+            format!("{}.ip6.arpa", labels.join("."))
+        }
+    }
+}
+
+#[test]
+fn each_subnet_knows_the_names_of_its_own_addresses_and_no_others() {
+    let v6: Ipv6Addr = "2001:db8:1234:5678:9abc:def0:1357:9bdf".parse().unwrap();
+    let v4 = Ipv4Addr::new(192, 0, 2, 85);
+    let v6 = (1..=128).map(|n| {
+        (
+            IpAddr::V6(v6),
+            n,
+            Ipv6Addr::from_bits(v6.to_bits() ^ 1 << (128 - n)).into(),
+        )
+    });
+    let v4 = (1..=32).map(|n| {
+        (
+            IpAddr::V4(v4),
+            n,
+            Ipv4Addr::from_bits(v4.to_bits() ^ 1 << (32 - n)).into(),
+        )
+    });
+    for (address, length, outside) in v6.chain(v4) {
+        let subnet = IpNet::new(address, length).unwrap().trunc();
+        let zone = Zone::new("example.", vec![subnet], [("web.example.", address)]).unwrap();
+        let own: Name = reverse_name(address).parse().unwrap();
+        let Decision::Reply(reply) = zone.answer(&query(&own.to_string(), kind::PTR)) else {
+            panic!("{subnet} does not answer for {address}");
+        };
+        assert_eq!(
+            reply.answers[0].data,
+            Data::Ptr("web.example".parse().unwrap())
+        );
+        let decision = zone.answer(&query(&reverse_name(outside), kind::PTR));
+        assert_eq!(decision, Decision::Forward, "{outside} is not of {subnet}");
+        // A negative answer comes from a zone that holds the name, and nothing of others.
+        for name in std::iter::successors(Some(own), Name::parent) {
+            if let Decision::Reply(reply) = zone.answer(&query(&name.to_string(), kind::A)) {
+                let soa = reply.soa.unwrap();
+                assert!(name.is_within(&soa.zone), "{name} {subnet}");
+                let (net, _) = net_of(&soa.zone).unwrap();
+                assert!(subnet.contains(&net), "{net} is more than {subnet}");
+            }
+        }
+    }
+}

@@ -148,6 +148,8 @@ fn refusal(id: u16, asked: u16, rcode: u16) -> Unreadable {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     /// `www.Example AAAA IN`, recursion desired, and what follows.
@@ -224,5 +226,27 @@ mod tests {
         let mut other_version = OPT.to_vec();
         other_version[6] = 1;
         assert_eq!(told(&asked(1, &other_version)), Some((0, 1)), "BADVERS");
+    }
+
+    proptest! {
+        /// The fuzz target does this for longer.
+        #[test]
+        fn any_octets_are_read_or_answered(
+            flags in any::<u8>(),
+            counts in proptest::collection::vec(0_u8..3, 4),
+            rest in proptest::collection::vec(prop_oneof![Just(0), 0_u8..5, any::<u8>()], 0..80),
+        ) {
+            let mut bytes = vec![0x12, 0x34, flags & 0x7f, 0];
+            bytes.extend(counts.iter().flat_map(|count| [0, *count]));
+            bytes.extend(rest);
+            match Query::parse(&bytes) {
+                Ok(query) => {
+                    let again = Query::parse(&query.emit(query.id)).unwrap();
+                    prop_assert_eq!(again.question, query.question);
+                }
+                Err(Unreadable::Tell(said)) => prop_assert_eq!(said[..2].to_vec(), [0x12, 0x34]),
+                Err(Unreadable::Silence) => prop_assert!(false, "a question is answered"),
+            }
+        }
     }
 }
