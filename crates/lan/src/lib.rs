@@ -11,6 +11,7 @@
 
 mod advert;
 mod advertiser;
+mod announce;
 mod dhcp4;
 mod dhcp6;
 mod dns;
@@ -34,6 +35,7 @@ use nix::sys::stat::fstat;
 
 pub use advert::{Advert, Interval, Prefix, Route};
 pub use advertiser::Counts;
+pub use announce::announce;
 pub use dhcp4::{DhcpCounts, Lease, Leases};
 pub use dhcp6::{Binding, Bindings, Dhcp6Counts, Given, PortHeard};
 pub use dns::{Decision, DnsCounts, Upstreams, Zone};

@@ -2,12 +2,9 @@
 
 use std::io;
 use std::net::Ipv4Addr;
-use std::os::fd::AsRawFd;
-
-use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, sendto, socket};
 
 use crate::netns::Netns;
-use crate::socket::{MacBytes, interface_index, link_address};
+use crate::socket::{MacBytes, send_packet};
 
 /// Says once, to everyone on the link, that the address is at this Ethernet address: neighbours
 /// that knew another one take the new one (RFC 5227, section 3).
@@ -15,16 +12,8 @@ use crate::socket::{MacBytes, interface_index, link_address};
 /// # Errors
 /// `ENODEV` without such an interface, `ENETDOWN` when it is down.
 pub fn announce(ns: &Netns, interface: &str, mac: MacBytes, address: Ipv4Addr) -> io::Result<()> {
-    ns.run(|| {
-        let flags = SockFlag::SOCK_CLOEXEC;
-        // Protocol 0 receives nothing.
-        let fd = socket(AddressFamily::Packet, SockType::Datagram, flags, None)?;
-        let index = interface_index(&fd, interface)?;
-        let everyone = link_address(index, libc::ETH_P_ARP as u16, [0xff; 6])?;
-        let packet = announcement(mac, address);
-        sendto(fd.as_raw_fd(), &packet, &everyone, MsgFlags::MSG_DONTWAIT)?;
-        Ok(())
-    })
+    let packet = announcement(mac, address);
+    send_packet(ns, interface, libc::ETH_P_ARP as u16, [0xff; 6], &packet)
 }
 
 /// A request for the address from the address itself (RFC 826; RFC 5227, section 2.3).

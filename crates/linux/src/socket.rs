@@ -147,6 +147,29 @@ fn open(
     })
 }
 
+/// Sends one packet by an interface of a namespace, in a frame to `to`. `protocol` is one of
+/// linux/if_ether.h: `ETH_P_ARP`, `ETH_P_IPV6`.
+///
+/// # Errors
+/// `ENODEV` without such an interface, `ENETDOWN` when it is down.
+pub fn send_packet(
+    ns: &Netns,
+    interface: &str,
+    protocol: u16,
+    to: MacBytes,
+    packet: &[u8],
+) -> io::Result<()> {
+    ns.run(|| {
+        let flags = SockFlag::SOCK_CLOEXEC;
+        // Protocol 0 receives nothing.
+        let fd = socket(AddressFamily::Packet, SockType::Datagram, flags, None)?;
+        let index = interface_index(&fd, interface)?;
+        let address = link_address(index, protocol, to)?;
+        sendto(fd.as_raw_fd(), packet, &address, MsgFlags::MSG_DONTWAIT)?;
+        Ok(())
+    })
+}
+
 /// A TCP socket that listens inside a namespace, on IPv6 only, and does not block.
 ///
 /// The address need not exist yet. A link-local one needs its interface; with any other, an

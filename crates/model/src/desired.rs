@@ -2,7 +2,7 @@
 //!
 //! A document holds everything a node needs for its own work, so that a node never asks back.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddrV6};
+use std::net::{IpAddr, SocketAddrV6};
 
 use ipnet::{IpNet, Ipv6Net};
 use serde::{Deserialize, Serialize};
@@ -247,14 +247,15 @@ pub struct Router {
     pub floating_ips: Vec<FloatingIp>,
 }
 
-/// An IPv4 address of the external network that stands for a port's address behind the router.
+/// An address of the external network that stands for a port's address of the same family behind the
+/// router.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FloatingIp {
     pub id: FloatingIpId,
     /// The external address.
-    pub floating: Ipv4Addr,
+    pub floating: IpAddr,
     /// The port's own.
-    pub fixed: Ipv4Addr,
+    pub fixed: IpAddr,
 }
 
 /// A router's leg in a network. Its link-local address is made of its MAC, the same on every node.

@@ -162,7 +162,10 @@ fn floating(rows: &Rows) -> Vec<Finding> {
             held.any(|a| Some(a.port_id) == port && Some(a.address) == address)
         };
         let own = holds(Some(f.own_port_id), Some(f.address));
-        half || !own || (f.port_id.is_some() && !holds(f.port_id, f.fixed_address))
+        let mixed = f
+            .fixed_address
+            .is_some_and(|a| a.is_ipv4() != f.address.is_ipv4());
+        half || mixed || !own || (f.port_id.is_some() && !holds(f.port_id, f.fixed_address))
     });
     wrong
         .map(|f| {

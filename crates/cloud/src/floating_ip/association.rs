@@ -1,4 +1,5 @@
-//! What a floating IP stands for: a port's IPv4 address that a router connects to its network.
+//! What a floating IP stands for: a port's address of its own family that a router connects to its
+//! network.
 
 use std::net::IpAddr;
 
@@ -7,7 +8,7 @@ use store::{Field, Query, Tx, Value, row};
 
 use super::FloatingIpTarget;
 use crate::port::{self, PortView};
-use crate::router::INTERFACE;
+use crate::router::{self, INTERFACE};
 use crate::subnet;
 
 /// Lets a floating IP stand for a target, or for nothing. The caller writes the row.
@@ -22,7 +23,7 @@ pub(super) fn associate(
         None => clear(floating),
         Some(target) => {
             let view = port::view(tx, bindable(tx, caller, floating, &target.port)?)?;
-            let held = address_of(&view, target.address)?;
+            let held = address_of(&view, floating.address, target.address)?;
             check_free(tx, floating, held)?;
             floating.router_id = Some(router_between(tx, floating, held)?);
             floating.port_id = Some(view.port.id);
@@ -57,13 +58,12 @@ pub(crate) fn of_router(tx: &Tx<'_>, id: &RouterId) -> Result<Vec<FloatingIp>> {
     let mut query = Query::equal("router_id", id.to_value());
     query.order = vec![("address", store::Order::Ascending)];
     let rows: Vec<row::FloatingIp> = tx.list(&query)?;
-    let document = |row: row::FloatingIp| match (row.address, row.fixed_address) {
-        (IpAddr::V4(floating), Some(IpAddr::V4(fixed))) => Some(FloatingIp {
+    let document = |row: row::FloatingIp| {
+        Some(FloatingIp {
             id: row.id,
-            floating,
-            fixed,
-        }),
-        _ => None,
+            floating: row.address,
+            fixed: row.fixed_address?,
+        })
     };
     Ok(rows.into_iter().filter_map(document).collect())
 }
@@ -86,6 +86,23 @@ pub(crate) fn check_gateway_unused(tx: &Tx<'_>, router: &row::Router) -> Result<
     }
 }
 
+/// Whether what a router's leg in its external network holds now serves the floating IPs reached by it.
+///
+/// # Errors
+/// `Conflict` when it has no address of the family of one.
+pub(crate) fn check_gateway_serves(tx: &Tx<'_>, router: &RouterId) -> Result<()> {
+    for ip in of_router(tx, router)? {
+        if !stands_outside(tx, router, ip.floating)? {
+            return Err(Error::conflict(format!(
+                "Gateway cannot be updated for router {router}, since an {} address there is required by floating IP {}.",
+                family(ip.floating),
+                ip.floating
+            )));
+        }
+    }
+    Ok(())
+}
+
 /// Whether a router can leave a subnet.
 ///
 /// # Errors
@@ -93,7 +110,7 @@ pub(crate) fn check_gateway_unused(tx: &Tx<'_>, router: &row::Router) -> Result<
 pub(crate) fn check_subnet_unused(tx: &Tx<'_>, router: &row::Router, id: &SubnetId) -> Result<()> {
     let prefix = subnet::net(&tx.get(id)?);
     // Prefixes of one router do not overlap: the address tells the subnet.
-    let needs = |f: &FloatingIp| prefix.contains(&IpAddr::V4(f.fixed));
+    let needs = |f: &FloatingIp| prefix.contains(&f.fixed);
     match of_router(tx, &router.id)?.iter().any(needs) {
         false => Ok(()),
         true => Err(Error::conflict(format!(
@@ -132,29 +149,40 @@ fn bindable(
     Ok(port)
 }
 
-fn address_of(view: &PortView, wanted: Option<IpAddr>) -> Result<&row::Allocation> {
-    let id = view.port.id;
-    let v4: Vec<_> = view
-        .addresses
-        .iter()
-        .filter(|a| a.address.is_ipv4())
-        .collect();
+/// The address that is wanted; else the only one of the floating IP's family, or the first of IPv6:
+/// a port has one for each prefix that is announced.
+fn address_of(
+    view: &PortView,
+    floating: IpAddr,
+    wanted: Option<IpAddr>,
+) -> Result<&row::Allocation> {
+    let (id, family) = (view.port.id, family(floating));
+    let of_family = |a: &&row::Allocation| a.address.is_ipv4() == floating.is_ipv4();
+    let held: Vec<_> = view.addresses.iter().filter(of_family).collect();
     if let Some(address) = wanted {
-        let found = v4.into_iter().find(|a| a.address == address);
+        let found = held.into_iter().find(|a| a.address == address);
         return found.ok_or_else(|| {
             Error::invalid(format!(
-                "Bad floatingip request: Port {id} does not have fixed IPv4 address {address}."
+                "Bad floatingip request: Port {id} does not have fixed {family} address {address}."
             ))
         });
     }
-    match v4.as_slice() {
+    match held.as_slice() {
         [one] => Ok(one),
+        [first, ..] if floating.is_ipv6() => Ok(first),
         [] => Err(Error::invalid(format!(
-            "Bad floatingip request: Cannot add floating IP to port {id} that has no fixed IPv4 addresses."
+            "Bad floatingip request: Cannot add floating IP to port {id} that has no fixed {family} addresses."
         ))),
         _ => Err(Error::invalid(format!(
             "Bad floatingip request: Port {id} has multiple fixed IPv4 addresses. Must provide a specific IPv4 address when assigning a floating IP."
         ))),
+    }
+}
+
+fn family(address: IpAddr) -> &'static str {
+    match address {
+        IpAddr::V4(_) => "IPv4",
+        IpAddr::V6(_) => "IPv6",
     }
 }
 
@@ -170,7 +198,8 @@ fn check_free(tx: &Tx<'_>, floating: &row::FloatingIp, held: &row::Allocation) -
     }
 }
 
-/// The router that stands both in the address's subnet and in the floating IP's network. Of several
+/// The router that stands both in the address's subnet and, with an address of the floating IP's family,
+/// in the floating IP's network. Of several
 /// the one that is the subnet's gateway: the guest's answers go there.
 fn router_between(
     tx: &Tx<'_>,
@@ -190,6 +219,7 @@ fn router_between(
             None => None,
         };
         if let Some(router) = router.filter(|r| r.external_network_id == Some(floating.network_id))
+            && stands_outside(tx, &router.id, floating.address)?
         {
             let gateway = leg.addresses.iter().any(|a| Some(a.address) == s.gateway);
             found.push((gateway, router.id));
@@ -200,9 +230,16 @@ fn router_between(
         Error::not_found(
             Kind::ExternalGatewayForFloatingIp,
             format!(
-                "from subnet {} of port {} to external network {}, which a router must connect,",
-                s.id, held.port_id, floating.network_id
+                "from subnet {} of port {} to external network {}, which a router must connect and where it needs an {} address,",
+                s.id, held.port_id, floating.network_id, family(floating.address)
             ),
         )
     })
+}
+
+/// Whether a router's leg in its external network has an address of a floating address's family.
+fn stands_outside(tx: &Tx<'_>, router: &RouterId, floating: IpAddr) -> Result<bool> {
+    let legs = port::views(tx, router::legs(tx, router, router::GATEWAY)?)?;
+    let mut held = legs.iter().flat_map(|leg| &leg.addresses);
+    Ok(held.any(|a| a.address.is_ipv4() == floating.is_ipv4()))
 }

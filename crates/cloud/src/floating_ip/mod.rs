@@ -1,4 +1,4 @@
-//! Floating IPs: IPv4 addresses of an external network that stand for addresses behind a router.
+//! Floating IPs: addresses of an external network that stand for addresses behind a router.
 
 mod association;
 
@@ -17,7 +17,9 @@ use crate::token::owner_of;
 use crate::{Cloud, dns, network, now_ms};
 
 use association::associate;
-pub(crate) use association::{check_gateway_unused, check_subnet_unused, of_router, release};
+pub(crate) use association::{
+    check_gateway_serves, check_gateway_unused, check_subnet_unused, of_router, release,
+};
 
 /// Who the port that holds a floating IP's address belongs to.
 pub(crate) const OWNER: &str = "network:floatingip";
@@ -41,7 +43,7 @@ pub struct NewFloatingIp {
 #[derive(Clone, Debug)]
 pub struct FloatingIpTarget {
     pub port: PortId,
-    /// `None`: the port's only IPv4 address.
+    /// `None`: the port's only IPv4 address, or its first IPv6 one.
     pub address: Option<IpAddr>,
 }
 
@@ -205,7 +207,8 @@ fn insert(
     Ok(made)
 }
 
-/// Which address the floating IP's port is to have; `None`: any of the network's IPv4 addresses.
+/// Which address the floating IP's port is to have; `None`: any, of IPv4 where the
+/// network has that.
 fn address_wish(
     tx: &Tx<'_>,
     caller: &Caller,
@@ -213,30 +216,22 @@ fn address_wish(
     new: &NewFloatingIp,
 ) -> Result<Option<Vec<FixedIp>>> {
     let subnets = port::subnets_of(tx, &network.id)?;
-    let v4: Vec<_> = subnets.iter().filter(|s| s.prefix.is_ipv4()).collect();
-    if v4.is_empty() {
+    if subnets.is_empty() {
         return Err(Error::invalid(format!(
-            "Bad floatingip request: Network {} does not contain any IPv4 subnet, and this cloud has no floating IPs over IPv6 yet: its guests are reached by routing.",
+            "Bad floatingip request: Network {} does not contain any subnet.",
             network.id
         )));
     }
-    if let Some(id) = new.subnet.filter(|id| v4.iter().all(|s| s.id != *id)) {
+    if let Some(id) = new.subnet.filter(|id| subnets.iter().all(|s| s.id != *id)) {
         return Err(Error::invalid(format!(
-            "Bad floatingip request: subnet {id} is no IPv4 subnet of network {}.",
+            "Bad floatingip request: subnet {id} is no subnet of network {}.",
             network.id
         )));
     }
-    if let Some(address) = new.address {
-        if !caller.is_admin() {
-            return Err(Error::Forbidden(
-                "only an administrator can choose floating_ip_address: leave it out".into(),
-            ));
-        }
-        if address.is_ipv6() {
-            return Err(Error::invalid(format!(
-                "Invalid input for floating_ip_address. Reason: '{address}' is not an IPv4 address."
-            )));
-        }
+    if new.address.is_some() && !caller.is_admin() {
+        return Err(Error::Forbidden(
+            "only an administrator can choose floating_ip_address: leave it out".into(),
+        ));
     }
     let wish = FixedIp {
         subnet: new.subnet,

@@ -86,7 +86,7 @@ fn one_of<'a>(port: &row::Port, subnets: &'a [row::Subnet], wanted: &FixedIp) ->
     })
 }
 
-/// A floating IP is IPv4. A router's gateway stands for itself in each family once; others listen to
+/// A floating IP is IPv4 where there is IPv4. A router's gateway stands for itself in each family once; others listen to
 /// every prefix that is announced.
 fn by_default<'a>(port: &row::Port, subnets: &'a [row::Subnet]) -> Vec<Wish<'a>> {
     let any = |subnets: Vec<&'a row::Subnet>| Wish {
@@ -96,6 +96,7 @@ fn by_default<'a>(port: &row::Port, subnets: &'a [row::Subnet]) -> Vec<Wish<'a>>
     let (v4, v6): (Vec<_>, Vec<_>) = subnets.iter().partition(|s| s.prefix.is_ipv4());
     let (auto, fixed): (Vec<_>, Vec<_>) = match port.device_owner.as_str() {
         router::GATEWAY => (Vec::new(), v6),
+        floating_ip::OWNER if v4.is_empty() => (Vec::new(), v6),
         floating_ip::OWNER => (Vec::new(), Vec::new()),
         _ => v6.into_iter().partition(|s| subnet::is_auto(s)),
     };

@@ -40,7 +40,10 @@ pub(super) fn set_gateway(
         router.external_network_id = Some(network.id);
         let wishes = info.fixed_ips.as_deref().filter(|w| !w.is_empty());
         match (&there, wishes) {
-            (Some(port), Some(wishes)) => port::set_addresses(tx, port, wishes)?,
+            (Some(port), Some(wishes)) => {
+                port::set_addresses(tx, port, wishes)?;
+                floating_ip::check_gateway_serves(tx, &router.id)?;
+            }
             (Some(_), None) => {}
             (None, wishes) => make_leg(tx, caller, router, &network, wishes)?,
         }

@@ -16,7 +16,7 @@ use crate::list::{self, Page};
 use crate::network;
 use crate::quota::{self, Resource};
 use crate::token::owner_of;
-use crate::{Cloud, now_ms, resolver, router};
+use crate::{Cloud, floating_ip, now_ms, resolver, router};
 
 pub(crate) use rules::is_host;
 pub(crate) use rules::place;
@@ -190,7 +190,9 @@ impl Cloud {
             let held: Vec<row::Allocation> = tx.list(&Query::equal("subnet_id", id.to_value()))?;
             for allocation in &held {
                 let port: row::Port = tx.get(&allocation.port_id)?;
-                if !is_auto(&subnet) || port.device_owner.starts_with("network:router") {
+                let own = port.device_owner.starts_with("network:router")
+                    || port.device_owner == floating_ip::OWNER;
+                if own || !is_auto(&subnet) {
                     return Err(Error::conflict(format!(
                         "Unable to complete operation on subnet {id}: One or more ports have an IP allocation from this subnet."
                     )));

@@ -6,8 +6,8 @@ use model::{Error, RaMode, Result, RetiredPrefix};
 use store::{Field, Query, Tx, row};
 
 use super::{give_to_ports, is_auto, net};
-use crate::now_ms;
 use crate::port::{self, FixedIp};
+use crate::{floating_ip, now_ms};
 
 /// Hosts shorten the life of an address to two hours at most when they hear less (RFC 4862, section
 /// 5.5.3), so nobody needs to hear for longer that its prefix went.
@@ -36,17 +36,27 @@ pub(super) fn follow(tx: &mut Tx<'_>, before: &row::Subnet, now: &row::Subnet) -
             ports.push(port);
         }
     }
-    if is_auto(now) {
-        return give_to_ports(tx, now);
-    }
     ports.sort_by_key(|port| port.id);
     ports.dedup_by_key(|port| port.id);
+    match is_auto(now) {
+        true => give_to_ports(tx, now)?,
+        false => give_from_pools(tx, now, &ports)?,
+    }
+    for port in ports {
+        let held = port::view(tx, port)?;
+        let kept: Vec<_> = held.addresses.iter().map(|a| a.address).collect();
+        floating_ip::release(tx, &held.port.id, &kept)?;
+    }
+    Ok(())
+}
+
+fn give_from_pools(tx: &mut Tx<'_>, now: &row::Subnet, ports: &[row::Port]) -> Result<()> {
     for port in ports {
         let one = FixedIp {
             subnet: Some(now.id),
             address: None,
         };
-        port::allocate(tx, &port, std::slice::from_ref(now), Some(&[one]))?;
+        port::allocate(tx, port, std::slice::from_ref(now), Some(&[one]))?;
         port::touch(tx, &port.id)?;
     }
     Ok(())

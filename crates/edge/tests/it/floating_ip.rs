@@ -20,7 +20,7 @@ pub(crate) struct Scene {
     pub(crate) router: String,
 }
 
-const FLOATING: &str = "/network/v2.0/floatingips";
+pub(crate) const FLOATING: &str = "/network/v2.0/floatingips";
 
 pub(crate) async fn scene() -> Scene {
     let cloud = TestCloud::start().await;
@@ -57,7 +57,7 @@ pub(crate) async fn external(admin: &Client, of: Value) -> (String, String) {
 }
 
 impl Scene {
-    async fn port(&self, more: Value) -> String {
+    pub(crate) async fn port(&self, more: Value) -> String {
         let mut body = json!({"network_id": self.net});
         body.as_object_mut()
             .unwrap()
@@ -69,7 +69,7 @@ impl Scene {
         id(&made.expect(201))
     }
 
-    async fn try_make(&self, client: &Client, more: Value) -> Answer {
+    pub(crate) async fn try_make(&self, client: &Client, more: Value) -> Answer {
         let mut body = json!({"floating_network_id": self.ext});
         body.as_object_mut()
             .unwrap()
@@ -77,40 +77,40 @@ impl Scene {
         client.post(FLOATING, json!({"floatingip": body})).await
     }
 
-    async fn make(&self, more: Value) -> Value {
+    pub(crate) async fn make(&self, more: Value) -> Value {
         let made = self.try_make(&self.member, more).await.expect(201);
         made["floatingip"].clone()
     }
 
-    async fn put(&self, id: &Value, body: Value) -> Answer {
+    pub(crate) async fn put(&self, id: &Value, body: Value) -> Answer {
         let path = format!("{FLOATING}/{}", id.as_str().unwrap());
         self.member.put(&path, json!({"floatingip": body})).await
     }
 
-    async fn change(&self, id: &Value, body: Value) -> Value {
+    pub(crate) async fn change(&self, id: &Value, body: Value) -> Value {
         self.put(id, body).await.expect(200)["floatingip"].clone()
     }
 
-    async fn now(&self, id: &Value) -> Value {
+    pub(crate) async fn now(&self, id: &Value) -> Value {
         let path = format!("{FLOATING}/{}", id.as_str().unwrap());
         self.member.get(&path).await.expect(200)["floatingip"].clone()
     }
 
-    async fn fixed(&self, port: &str) -> String {
+    pub(crate) async fn fixed(&self, port: &str) -> String {
         let path = format!("/network/v2.0/ports/{port}");
         let port = self.member.get(&path).await.expect(200);
         let address = &port["port"]["fixed_ips"][0]["ip_address"];
         address.as_str().unwrap().to_owned()
     }
 
-    async fn wanted(&self) -> Vec<(String, String)> {
+    pub(crate) async fn wanted(&self) -> Vec<(String, String)> {
         let router: Router = self.node.wanted_router(&self.router).await.unwrap();
         let pair = |f: &model::FloatingIp| (f.floating.to_string(), f.fixed.to_string());
         router.floating_ips.iter().map(pair).collect()
     }
 }
 
-fn text(value: &Value) -> &str {
+pub(crate) fn text(value: &Value) -> &str {
     value.as_str().unwrap()
 }
 
@@ -228,6 +228,9 @@ async fn what_a_floating_ip_cannot_stand_for_is_refused() {
     let body = json!({"port": {"network_id": strange}});
     let strange = id(&theirs.post("/network/v2.0/ports", body).await.expect(201));
     let (six_only, _) = external(&s.admin, json!({"cidr": "2001:db8:e::/64"})).await;
+    let body = json!({"network": {"name": "bare", "router:external": true}});
+    let bare = s.admin.post("/network/v2.0/networks", body).await;
+    let bare = id(&bare.expect(201));
     let before = s.cloud.dump();
     let check = async |client: &Client, body: Value, status: u16| {
         let answer = s.try_make(client, body.clone()).await;
@@ -239,7 +242,9 @@ async fn what_a_floating_ip_cannot_stand_for_is_refused() {
     check(member, json!({"floating_network_id": SOMEONE}), 404).await;
     check(member, json!({"floating_network_id": "x"}), 404).await;
     check(member, json!({"floating_network_id": s.net}), 400).await;
-    check(member, json!({"floating_network_id": six_only}), 400).await;
+    check(member, json!({"floating_network_id": bare}), 400).await;
+    let other = json!({"floating_network_id": six_only, "port_id": taken});
+    check(member, other, 400).await;
     check(member, json!({"floating_ip_address": "203.0.113.9"}), 403).await;
     check(admin, json!({"floating_ip_address": "198.51.100.9"}), 400).await;
     check(admin, json!({"floating_ip_address": "203.0.113.255"}), 400).await;

@@ -9,6 +9,7 @@ mod dns;
 mod dual;
 mod fields;
 mod floating_ip;
+mod floating_ip6;
 mod forget;
 mod golden;
 mod host;

@@ -23,7 +23,7 @@ pub struct Instance {
     pub server: Server,
     /// In the order in which the guest sees them.
     pub ports: Vec<(Port, Network)>,
-    /// Floating addresses that stand for its own.
+    /// Floating addresses of IPv4 that stand for its own: the formats know of no others.
     pub floating: Vec<Ipv4Addr>,
 }
 

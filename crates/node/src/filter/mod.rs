@@ -59,9 +59,9 @@ impl Tables {
         Tables(vec![guard::table(scene), rules::table(scene)])
     }
 
-    /// A router's.
+    /// A router's, one for each family.
     pub fn of_router(router: &Router) -> Tables {
-        Tables(vec![nat::table(router)])
+        Tables(nat::tables(router))
     }
 
     /// All tables as one transaction.

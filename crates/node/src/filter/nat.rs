@@ -1,46 +1,81 @@
-//! A router's address translation, of IPv4 only: IPv6 is routed as it is.
+//! A router's address translation. IPv6 is routed as it is, but for floating addresses.
 //!
 //! ```text
 //!   from outside, to FLOATING          prerouting:  to FIXED
-//!   out by the external leg            postrouting: FIXED's FLOATING, else the leg's own address
+//!   out by the external leg            postrouting: FIXED's FLOATING, else, of IPv4, the leg's own address
 //!   from inside to FLOATING (hairpin)  both: so that the answer comes back by the router
 //! ```
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
-use ipnet::IpNet;
 use linux::conntrack::Tuple;
 use model::{Router, RouterPort};
 
 use super::table::Table;
 use crate::links::names;
 
-/// Renders the table of a router: without an object when it translates nothing.
-pub(super) fn table(router: &Router) -> Table {
-    let mut table = Table::new("ip");
-    let Some((leg, own)) = outer(router) else {
+/// As nft tells them apart.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Family {
+    Ipv4,
+    Ipv6,
+}
+
+impl Family {
+    fn of(address: IpAddr) -> Family {
+        match address {
+            IpAddr::V4(_) => Family::Ipv4,
+            IpAddr::V6(_) => Family::Ipv6,
+        }
+    }
+}
+
+/// Renders the tables of a router: without an object where it translates nothing.
+pub(super) fn tables(router: &Router) -> Vec<Table> {
+    vec![table(router, Family::Ipv4), table(router, Family::Ipv6)]
+}
+
+fn table(router: &Router, family: Family) -> Table {
+    let (ip, addresses) = match family {
+        Family::Ipv4 => ("ip", "type ipv4_addr : ipv4_addr"),
+        Family::Ipv6 => ("ip6", "type ipv6_addr : ipv6_addr"),
+    };
+    let mut table = Table::new(ip);
+    let floating = router.floating_ips.iter();
+    let floating: Vec<_> = floating
+        .filter(|ip| Family::of(ip.floating) == family)
+        .collect();
+    let Some((leg, own)) = outer(router, family) else {
         return table;
     };
-    table.map("inward", "type ipv4_addr : ipv4_addr");
-    table.map("outward", "type ipv4_addr : ipv4_addr");
-    for ip in &router.floating_ips {
+    if floating.is_empty() && family == Family::Ipv6 {
+        return table;
+    }
+    table.map("inward", addresses);
+    table.map("outward", addresses);
+    for ip in floating {
         table.element("inward", ip.floating.to_string(), ip.fixed.to_string());
         table.element("outward", ip.fixed.to_string(), ip.floating.to_string());
     }
     let link = format!("\"{}\"", names::leg_in_router(leg.id));
     let hairpin = format!("iifname != {link} oifname != {link} ct status dnat");
     let mut postrouting = vec![
-        format!("{hairpin} snat to ip saddr map @outward"),
+        format!("{hairpin} snat to {ip} saddr map @outward"),
         format!("{hairpin} snat to {own}"),
-        format!("oifname {link} snat to ip saddr map @outward"),
     ];
-    if router.snat {
+    if family == Family::Ipv6 {
+        // Until there is a floating address nothing is tracked: a connection that was there before
+        // keeps the address that it began with.
+        postrouting.push("tcp flags & (syn | ack) != syn accept".into());
+    }
+    postrouting.push(format!("oifname {link} snat to {ip} saddr map @outward"));
+    if router.snat && family == Family::Ipv4 {
         postrouting.push(format!("oifname {link} snat to {own}"));
     }
     table.base(
         "prerouting",
         "type nat hook prerouting priority -100; policy accept;",
-        &["dnat to ip daddr map @inward"],
+        &[format!("dnat to {ip} daddr map @inward")],
     );
     table.base(
         "postrouting",
@@ -53,35 +88,30 @@ pub(super) fn table(router: &Router) -> Table {
 /// Whether a connection was translated as the router would not do it now: a floating address that
 /// moved, went or came, or a leg that has another address.
 pub(super) fn stale(router: &Router, original: &Tuple, reply: &Tuple) -> bool {
-    let (IpAddr::V4(from), IpAddr::V4(to)) = (original.source, original.destination) else {
-        return false;
-    };
-    let (IpAddr::V4(at), IpAddr::V4(seen_as)) = (reply.source, reply.destination) else {
-        return false;
-    };
+    let (from, to) = (original.source, original.destination);
+    let (at, seen_as) = (reply.source, reply.destination);
     let fixed = router.floating_ips.iter().find(|ip| ip.floating == to);
     let wrong_inward = match fixed {
         Some(ip) => at != ip.fixed,
         None => at != to,
     };
     let floats_as = |ip: &model::FloatingIp| ip.fixed == from && ip.floating == seen_as;
-    let own = outer(router).is_some_and(|(_, own)| own == seen_as && (router.snat || at != to));
+    let snat = router.snat && from.is_ipv4();
+    let outer = outer(router, Family::of(from));
+    let own = outer.is_some_and(|(_, own)| own == seen_as && (snat || at != to));
     let right_outward = seen_as == from || own || router.floating_ips.iter().any(floats_as);
     wrong_inward || !right_outward
 }
 
-/// The leg in the external network that has an IPv4 address, and that address.
-fn outer(router: &Router) -> Option<(&RouterPort, Ipv4Addr)> {
+/// The leg in the external network that has an address of a family, and that address.
+fn outer(router: &Router, family: Family) -> Option<(&RouterPort, IpAddr)> {
     let external = router.ports.iter().filter(|leg| leg.external);
-    let mut with_address = external.filter_map(|leg| Some((leg, ipv4(leg)?)));
+    let mut with_address = external.filter_map(|leg| {
+        let mut addresses = leg.addresses.iter().map(|net| net.addr());
+        let own = addresses.find(|address| Family::of(*address) == family)?;
+        Some((leg, own))
+    });
     with_address.next()
-}
-
-fn ipv4(leg: &RouterPort) -> Option<Ipv4Addr> {
-    leg.addresses.iter().find_map(|net| match net {
-        IpNet::V4(net) => Some(net.addr()),
-        IpNet::V6(_) => None,
-    })
 }
 
 #[cfg(test)]

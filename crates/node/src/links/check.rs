@@ -16,6 +16,8 @@ use crate::check::{LEAK, MISSING};
 
 /// The tables of a network's namespace.
 const TABLES: [&str; 2] = ["table bridge hextet", "table inet hextet"];
+/// And of a router's.
+const ROUTER_TABLES: [&str; 2] = ["table ip hextet", "table ip6 hextet"];
 
 /// Compares; changes nothing.
 ///
@@ -34,8 +36,12 @@ pub fn check(settings: &LinkSettings, wanted: &Wanted) -> io::Result<Vec<Finding
             None => found.push(leak(format!(
                 "namespace {name} has our mark, and no network or router"
             ))),
-            Some(space @ Space::Network(_)) if design.layout.spaces.contains_key(&space) => {
-                found.extend(tables(&name)?);
+            Some(space) if design.layout.spaces.contains_key(&space) => {
+                let tables = match space {
+                    Space::Router(_) => ROUTER_TABLES,
+                    _ => TABLES,
+                };
+                found.extend(missing_tables(&name, tables)?);
             }
             Some(_) => {}
         }
@@ -74,19 +80,19 @@ fn leak(what: String) -> Finding {
     )
 }
 
-fn tables(name: &str) -> io::Result<Vec<Finding>> {
+fn missing_tables(name: &str, tables: [&str; 2]) -> io::Result<Vec<Finding>> {
     let listed = match Netns::open(name).and_then(|ns| nft::ask(&ns, &["list", "tables"])) {
         // It went meanwhile: the next look sees it as missing, if it is.
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         listed => listed?,
     };
-    let missing = TABLES
+    let missing = tables
         .iter()
         .filter(|table| !listed.lines().any(|line| line == **table));
     let finding = |table: &&str| {
         Finding::new(
             format!("namespace {name} lacks nft's {table}"),
-            "its guests are not filtered",
+            "its packets are not filtered, or not translated",
             MISSING,
         )
     };

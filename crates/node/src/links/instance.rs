@@ -1,7 +1,7 @@
 //! What a guest's metadata is made of.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use lan::Instance;
@@ -40,15 +40,22 @@ pub(crate) fn instance(wanted: &Wanted, server: &Server) -> Instance {
     }
 }
 
-/// The floating addresses that routers translate to these ports.
+/// The floating addresses of IPv4 that routers translate to these ports.
 fn floating(wanted: &Wanted, ports: &[(Port, Network)]) -> Vec<Ipv4Addr> {
-    let has = |port: &Port, router: &Router, fixed: Ipv4Addr| {
+    let has = |port: &Port, router: &Router, fixed: IpAddr| {
         let mut legs = router.ports.iter().filter(|leg| !leg.external);
-        port.addresses.contains(&fixed.into()) && legs.any(|leg| leg.network == port.network)
+        port.addresses.contains(&fixed) && legs.any(|leg| leg.network == port.network)
     };
     let routers = wanted.routers.values();
     let all = routers.flat_map(|r| r.floating_ips.iter().map(move |ip| (r, ip)));
     all.filter(|(router, ip)| ports.iter().any(|(port, _)| has(port, router, ip.fixed)))
-        .map(|(_, ip)| ip.floating)
+        .filter_map(|(_, ip)| ipv4(ip.floating))
         .collect()
+}
+
+fn ipv4(address: IpAddr) -> Option<Ipv4Addr> {
+    match address {
+        IpAddr::V4(address) => Some(address),
+        IpAddr::V6(_) => None,
+    }
 }

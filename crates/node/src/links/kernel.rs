@@ -6,7 +6,7 @@ use std::io;
 use ipnet::IpNet;
 use linux::netlink::{LinkKind, Netlink, VethEnd};
 use linux::netns::Netns;
-use linux::{arp, sysctl, tap};
+use linux::{sysctl, tap};
 use model::Mac;
 
 use super::LinkSettings;
@@ -103,7 +103,7 @@ impl<'a> Kernel<'a> {
             Step::RemoveRoute(space, route) => self.open(*space)?.1.remove_route(route)?,
             Step::AddRoute(space, route) => self.open(*space)?.1.ensure_route(route)?,
             Step::Announce((space, name), mac, address) => {
-                arp::announce(&self.open(*space)?.0, name, mac.0, *address)?;
+                lan::announce(&self.open(*space)?.0, name, mac.0, *address)?;
             }
         }
         crash::point_of(|| format!("links: {}", step.name()));

@@ -239,7 +239,7 @@ impl Draft<'_> {
         let link_local = router.enabled.then(|| on_link(leg.mac.link_local()));
         // The leg answers for floating addresses too; what becomes of their packets says `nat`.
         let floating = router.floating_ips.iter().filter(|_| leg.external);
-        let floating = floating.map(|ip| IpNet::from(IpAddr::V4(ip.floating)));
+        let floating = floating.map(|ip| IpNet::from(ip.floating));
         let addresses = leg.addresses.iter().copied().chain(link_local);
         let outer = Link {
             mac: Some(leg.mac),

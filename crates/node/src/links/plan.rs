@@ -1,7 +1,7 @@
 //! The steps that turn what is into what should be.
 
 use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 use linux::netlink::Route;
@@ -30,8 +30,8 @@ pub enum Step {
     SetDown(Place),
     RemoveRoute(Space, Route),
     AddRoute(Space, Route),
-    /// Tells a link that a router has an IPv4 address now.
-    Announce(Place, Mac, Ipv4Addr),
+    /// Tells a link that a router has an address now.
+    Announce(Place, Mac, IpAddr),
 }
 
 impl Step {
@@ -187,18 +187,16 @@ fn routes(
     steps.extend(due.map(|r| Step::AddRoute(space, r.clone())));
 }
 
-/// A neighbour that knew an address elsewhere would go on sending there. IPv6 needs no such step:
-/// the kernel says it by itself (`ndisc_notify`).
+/// A neighbour that knew an address elsewhere would go on sending there. The kernel says it by
+/// itself of IPv6 (`ndisc_notify`), but not of an address that comes to a link which is up.
 fn announce(steps: &mut Vec<Step>, place: &Place, link: &Link, seen: Option<&Link>) {
     let (Space::Router(_), true, Some(mac)) = (place.0, link.up, link.mac) else {
         return;
     };
     let before = seen.filter(|s| s.up && s.mac == link.mac);
     for address in &link.addresses {
-        if let IpNet::V4(net) = address
-            && before.is_none_or(|s| !s.addresses.contains(address))
-        {
-            steps.push(Step::Announce(place.clone(), mac, net.addr()));
+        if before.is_none_or(|s| !s.addresses.contains(address)) {
+            steps.push(Step::Announce(place.clone(), mac, address.addr()));
         }
     }
 }

@@ -12,5 +12,6 @@ mod ipv4;
 mod links;
 mod metrics;
 mod nat;
+mod nat6;
 mod volumes;
 mod world;

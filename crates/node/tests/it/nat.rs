@@ -6,11 +6,11 @@ use model::{
 use node::filter::Tables;
 
 use crate::golden;
-use crate::world::{Guest, World, allow4, eventually, leg, network};
+use crate::world::{Guest, World, allow, allow4, eventually, leg, network};
 
 const FLOATING: &str = "198.51.100.9";
 
-fn floating(floating: &str, fixed: &str) -> FloatingIp {
+pub(crate) fn floating(floating: &str, fixed: &str) -> FloatingIp {
     FloatingIp {
         id: FloatingIpId::random(),
         floating: floating.parse().unwrap(),
@@ -38,7 +38,10 @@ fn as_text() {
         routes: Vec::new(),
         default_nexthops: Vec::new(),
         snat: true,
-        floating_ips: vec![floating(FLOATING, "192.0.2.10")],
+        floating_ips: vec![
+            floating(FLOATING, "192.0.2.10"),
+            floating("2001:db8:ffff::9", "2001:db8:1::a"),
+        ],
     };
     golden::check("nat.nft", &Tables::of_router(&router).render());
     router.snat = false;
@@ -49,15 +52,15 @@ fn as_text() {
     assert!(!text.contains("chain"), "{text}");
 }
 
-/// Two guests behind a router, and a host outside.
-struct Scene {
-    world: World,
-    router: RouterId,
-    guests: [Guest; 2],
-    outside: Guest,
+/// Two guests behind a router, and a host outside, with both families.
+pub(crate) struct Scene {
+    pub(crate) world: World,
+    pub(crate) router: RouterId,
+    pub(crate) guests: [Guest; 2],
+    pub(crate) outside: Guest,
 }
 
-fn scene() -> Scene {
+pub(crate) fn scene() -> Scene {
     let mut world = World::new();
     let inner = world.network("2001:db8:1::/64");
     world.subnet4(inner, "192.0.2.0/24");
@@ -78,7 +81,9 @@ fn scene() -> Scene {
         ),
     ]);
     let wanted = world.wanted.routers.get_mut(&router).unwrap();
-    wanted.default_nexthops = vec!["198.51.100.1".parse().unwrap()];
+    wanted.default_nexthops = ["198.51.100.1", "2001:db8:ffff::1"]
+        .map(|a| a.parse().unwrap())
+        .to_vec();
     let ports = [
         world.port(inner, "2001:db8:1::a"),
         world.port(inner, "2001:db8:1::b"),
@@ -87,15 +92,19 @@ fn scene() -> Scene {
     world.address4(ports[1], "192.0.2.11");
     for port in ports {
         world.rule(port, allow4(Direction::Ingress));
+        world.rule(port, allow(Direction::Ingress));
     }
     world.pass();
     let guests = ports.map(|port| world.guest(port));
     for guest in &guests {
         guest.shell("ip route add default via 192.0.2.1");
+        guest.shell("ip -6 route replace default via 2001:db8:1::1 dev eth0 metric 1");
     }
     let outside = world.outside("198.51.100.1");
     // Beyond the external subnet, so that the router's default route is needed.
     outside.shell("ip link set lo up; ip address add 203.0.113.1/32 dev lo");
+    outside.shell("ip -6 address add 2001:db8:f00::1/128 dev lo nodad");
+    outside.address("2001:db8:ffff::1");
     Scene {
         world,
         router,
@@ -105,7 +114,7 @@ fn scene() -> Scene {
 }
 
 impl Scene {
-    fn change(&mut self, change: impl FnOnce(&mut Router)) {
+    pub(crate) fn change(&mut self, change: impl FnOnce(&mut Router)) {
         change(self.world.wanted.routers.get_mut(&self.router).unwrap());
         self.world.pass();
         assert_eq!(self.world.pass().steps, 0, "a second pass does nothing");
@@ -113,10 +122,14 @@ impl Scene {
 }
 
 /// Which address a host sees when another pings it.
-fn seen_as(guest: &Guest, at: &Guest, to: &str) -> String {
+pub(crate) fn seen_as(guest: &Guest, at: &Guest, to: &str) -> String {
     let file = format!("/tmp/{}.pcap", at.ns.name());
+    let request = match to.contains(':') {
+        true => "ip6[40] = 128",
+        false => "icmp[0] = 8",
+    };
     let listen = format!(
-        "timeout 8 tcpdump --immediate-mode -Q in -nli any -c 1 'icmp[0] = 8' >{file} 2>{file}.log & \
+        "timeout 8 tcpdump --immediate-mode -Q in -nli any -c 1 '{request}' >{file} 2>{file}.log & \
          while ! grep -q listening {file}.log; do sleep 0.05; done"
     );
     at.shell(&listen);
@@ -128,8 +141,10 @@ fn seen_as(guest: &Guest, at: &Guest, to: &str) -> String {
     for file in [file.clone(), format!("{file}.log")] {
         std::fs::remove_file(file).unwrap();
     }
-    let mut words = line.split(" IP ").nth(1).unwrap_or(&line).split(' ');
-    words.next().unwrap().to_owned()
+    let mut words = line
+        .split_whitespace()
+        .skip_while(|word| !word.starts_with("IP"));
+    words.nth(1).unwrap().to_owned()
 }
 
 #[test]
@@ -150,6 +165,7 @@ fn what_leaves_has_the_routers_address() {
 #[test]
 fn a_floating_address_stands_for_a_port() {
     let mut scene = scene();
+    let addresses = [FLOATING, "192.0.2.10", "192.0.2.11"];
     assert!(!scene.outside.pings(FLOATING));
     scene.change(|router| router.floating_ips = vec![floating(FLOATING, "192.0.2.10")]);
     let [first, second] = &scene.guests;
@@ -168,7 +184,7 @@ fn a_floating_address_stands_for_a_port() {
     let ping = scene.outside.shell(&format!(
         "ping -n -i 0.2 {FLOATING} >/dev/null 2>&1 & echo $!"
     ));
-    eventually("a flow", || flows(&scene) > 0);
+    eventually("a flow", || flows(&scene, addresses) > 0);
     scene.change(|router| router.floating_ips = vec![floating(FLOATING, "192.0.2.11")]);
     let [first, second] = &scene.guests;
     assert_eq!(seen_as(&scene.outside, second, FLOATING), "198.51.100.1");
@@ -178,16 +194,15 @@ fn a_floating_address_stands_for_a_port() {
     );
     scene.change(|router| router.floating_ips.clear());
     assert!(!scene.outside.pings(FLOATING));
-    assert_eq!(flows(&scene), 0);
+    assert_eq!(flows(&scene, addresses), 0);
     scene.outside.shell(&format!("kill {ping}"));
 }
 
-/// Connections of the router's that were translated for the floating address.
-fn flows(scene: &Scene) -> usize {
+/// Connections of the router's that were translated for a floating address to one of two others.
+pub(crate) fn flows(scene: &Scene, addresses: [&str; 3]) -> usize {
     let ns = scene.world.router_netns(scene.router);
     let all = linux::conntrack::flows(&ns).unwrap();
-    let [floating, one, other] =
-        [FLOATING, "192.0.2.10", "192.0.2.11"].map(|address| address.parse().unwrap());
+    let [floating, one, other] = addresses.map(|address| address.parse().unwrap());
     let translated = all.iter().filter(|flow| flow.has(floating));
     translated
         .filter(|flow| flow.has(one) || flow.has(other))
