@@ -1,4 +1,36 @@
-//! Frames that a guest should not send, as Python writes them.
+//! Frames: on their way between a guest and its host, and those that a guest should not send, as
+//! Python writes them.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::AsFd;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+/// Copies frames both ways until one end is gone; then the host's tap is free again.
+pub(crate) fn pump(mut host: File, mut own: File) {
+    std::thread::spawn(move || {
+        let mut frame = vec![0; 70_000];
+        loop {
+            let mut ends = [&host, &own].map(|end| PollFd::new(end.as_fd(), PollFlags::POLLIN));
+            if poll(&mut ends, PollTimeout::NONE).is_err() {
+                return;
+            }
+            let ready = ends.map(|end| end.revents().unwrap_or(PollFlags::POLLERR));
+            for (ready, (from, to)) in ready.into_iter().zip([(0, 1), (1, 0)]) {
+                if ready.is_empty() {
+                    continue;
+                }
+                let ends = [&mut host, &mut own];
+                let Ok(length) = ends[from].read(&mut frame) else {
+                    return;
+                };
+                // A frame that finds its receiver down is lost, as on a wire.
+                let _ = ends[to].write(&frame[..length]);
+            }
+        }
+    });
+}
 
 /// Builders of packets: enough to say what a guest may not.
 pub(crate) const FRAMES: &str = r#"

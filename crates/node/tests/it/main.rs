@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod attach;
+mod client;
+mod clients;
 mod dns;
 mod filter;
 mod frames;

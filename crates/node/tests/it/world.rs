@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{Read, Write};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
@@ -21,12 +20,14 @@ use model::{
 use node::Wanted;
 use node::links::{LinkSettings, Links, Report, names};
 
-use crate::frames::FRAMES;
+use crate::frames::{FRAMES, pump};
 
 pub(crate) struct World {
     pub(crate) short: String,
     pub(crate) base: Netns,
     pub(crate) links: Links,
+    /// What guests hear on the links.
+    pub(crate) lan: lan::Lan,
     pub(crate) wanted: Wanted,
     settings: LinkSettings,
     runtime: tokio::runtime::Runtime,
@@ -51,11 +52,12 @@ impl World {
             filters: std::env::temp_dir().join(format!("hxt{short}-filters")),
         };
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        let links = start(&runtime, &settings);
+        let (links, lan) = start(&runtime, &settings);
         World {
             short,
             base,
             links,
+            lan,
             wanted: Wanted::default(),
             settings,
             runtime,
@@ -65,7 +67,7 @@ impl World {
 
     /// Loses everything a process would lose.
     pub(crate) fn restart(&mut self) {
-        self.links = start(&self.runtime, &self.settings);
+        (self.links, self.lan) = start(&self.runtime, &self.settings);
     }
 
     /// A pass that must not fail.
@@ -131,8 +133,12 @@ impl World {
         let port = &self.wanted.ports[&port];
         self.guests += 1;
         let guest = Guest::new(&format!("hxt{}-g{}", self.short, self.guests), port.mac);
-        let host = self.links.taps().open(port.network, port.id).unwrap();
-        guest.copy(File::from(host));
+        let mut host = None;
+        eventually("a guest before this one lets go of the tap", || {
+            host = self.links.taps().open(port.network, port.id).ok();
+            host.is_some()
+        });
+        guest.copy(File::from(host.unwrap()));
         guest
     }
 
@@ -211,7 +217,7 @@ impl Drop for World {
     }
 }
 
-fn start(runtime: &tokio::runtime::Runtime, settings: &LinkSettings) -> Links {
+fn start(runtime: &tokio::runtime::Runtime, settings: &LinkSettings) -> (Links, lan::Lan) {
     let _inside = runtime.enter();
     let prefix = names::networks_prefix(&settings.short);
     let inet4 = Inet4::start(&prefix, std::slice::from_ref(&settings.base)).unwrap();
@@ -221,7 +227,7 @@ fn start(runtime: &tokio::runtime::Runtime, settings: &LinkSettings) -> Links {
         servers: vec!["[::1]:53".parse().unwrap()],
     };
     let lan = lan::Lan::start(inet4, upstreams, Default::default()).unwrap();
-    Links::new(settings.clone(), lan)
+    (Links::new(settings.clone(), lan.clone()), lan)
 }
 
 /// A namespace with a network card.
@@ -243,8 +249,7 @@ impl Guest {
 
     fn copy(&self, host: File) {
         let own = File::from(tap::open(&self.ns, "eth0").unwrap());
-        pump(host.try_clone().unwrap(), own.try_clone().unwrap());
-        pump(own, host);
+        pump(host, own);
         Netlink::open(&self.ns).unwrap().set_up("eth0").unwrap();
     }
 
@@ -308,16 +313,6 @@ impl Drop for Guest {
         }
         let _ = Netns::remove(self.ns.name());
     }
-}
-
-fn pump(mut from: File, mut to: File) {
-    std::thread::spawn(move || {
-        let mut frame = vec![0; 70_000];
-        while let Ok(length) = from.read(&mut frame) {
-            // A frame that finds its receiver down is lost, as on a wire.
-            let _ = to.write(&frame[..length]);
-        }
-    });
 }
 
 /// Waits for something that the kernel does in its own time.
