@@ -29,6 +29,7 @@ mod server;
 mod server_group;
 mod setup;
 mod subnet;
+mod subnet_pool;
 mod tag;
 mod token;
 mod user;
@@ -66,6 +67,7 @@ pub use server::{
 pub use server_group::ServerGroupView;
 pub use setup::{Account, set_up};
 pub use subnet::{IpVersion, NewSubnet, SubnetUpdate, SubnetView};
+pub use subnet_pool::{FromPool, Lengths, NewSubnetPool, PoolWish, SubnetPoolUpdate};
 pub use tag::{TagChange, Tagged};
 pub use token::{Credentials, ScopeWish, Secret, Token, token_roles};
 pub use user::{NewUser, UserUpdate};

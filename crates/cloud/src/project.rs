@@ -116,6 +116,7 @@ impl Cloud {
                 ("floating IPs", tx.exists::<row::FloatingIp>(of_it())?),
                 ("routers", tx.exists::<row::Router>(of_it())?),
                 ("subnets", tx.exists::<row::Subnet>(of_it())?),
+                ("subnet pools", tx.exists::<row::SubnetPool>(of_it())?),
                 ("networks", tx.exists::<row::Network>(of_it())?),
                 (
                     "images",

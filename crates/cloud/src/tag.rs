@@ -4,7 +4,9 @@ use model::{Caller, Error, Kind, Result};
 use store::{Row, Tx, row};
 
 use crate::list::check_tags;
-use crate::{Cloud, floating_ip, network, now_ms, port, router, security_group, subnet};
+use crate::{
+    Cloud, floating_ip, network, now_ms, port, router, security_group, subnet, subnet_pool,
+};
 
 /// A kind of thing that has tags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +17,7 @@ pub enum Tagged {
     Router,
     SecurityGroup,
     FloatingIp,
+    SubnetPool,
 }
 
 /// What is to happen to tags.
@@ -44,7 +47,7 @@ macro_rules! has_tags {
         }
     )*};
 }
-has_tags!(Network Subnet Port Router SecurityGroup FloatingIp);
+has_tags!(Network Subnet Port Router SecurityGroup FloatingIp SubnetPool);
 
 impl Cloud {
     /// The tags of a thing the caller may see.
@@ -59,6 +62,7 @@ impl Cloud {
                     security_group::visible(tx, caller, &named(of, id)?)?.tags.0
                 }
                 Tagged::FloatingIp => floating_ip::visible(tx, caller, &named(of, id)?)?.tags.0,
+                Tagged::SubnetPool => subnet_pool::visible(tx, caller, &named(of, id)?)?.tags.0,
             })
         })
     }
@@ -100,6 +104,10 @@ impl Cloud {
                 let row = floating_ip::visible(tx, caller, &named(of, id)?)?;
                 apply(tx, row, change)
             }
+            Tagged::SubnetPool => {
+                let row = subnet_pool::owned(tx, caller, &named(of, id)?)?;
+                apply(tx, row, change)
+            }
         })
     }
 }
@@ -139,6 +147,7 @@ fn named<Id: std::str::FromStr>(of: Tagged, text: &str) -> Result<Id> {
         Tagged::Router => Kind::Router,
         Tagged::SecurityGroup => Kind::SecurityGroup,
         Tagged::FloatingIp => Kind::FloatingIp,
+        Tagged::SubnetPool => Kind::SubnetPool,
     };
     text.parse().map_err(|_| Error::not_found(kind, text))
 }

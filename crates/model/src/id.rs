@@ -76,6 +76,8 @@ uuid_id! {
     AttachmentId
     /// A set of servers that are placed with regard to each other.
     ServerGroupId
+    /// Prefixes that subnets are cut from.
+    SubnetPoolId
 }
 
 macro_rules! text_id {

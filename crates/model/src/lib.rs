@@ -29,7 +29,7 @@ pub use finding::Finding;
 pub use id::{
     AddressGroupId, AttachmentId, DomainId, FlavorId, FloatingIpId, ImageId, KeypairId, Mac,
     NetworkId, NodeId, PortId, ProjectId, RoleId, RouterId, RuleId, SecurityGroupId, ServerGroupId,
-    ServerId, SubnetId, UserId, VolumeId,
+    ServerId, SubnetId, SubnetPoolId, UserId, VolumeId,
 };
 pub use observed::{
     AttachmentSeen, Ended, GuestEnd, GuestSeen, NodeFacts, PortSeen, PowerSeen, Seen, VolumeSeen,

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use model::{
     AddressGroupId, AttachmentId, DomainId, Error, FlavorId, FloatingIpId, ImageId, Mac, NetworkId,
     NodeId, PortId, ProjectId, Result, RoleId, RouterId, RuleId, SecurityGroupId, ServerGroupId,
-    ServerId, SubnetId, UserId, VolumeId,
+    ServerId, SubnetId, SubnetPoolId, UserId, VolumeId,
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -138,7 +138,7 @@ macro_rules! parsed_field {
         }
     )*};
 }
-parsed_field!(NetworkId SubnetId PortId RouterId SecurityGroupId RuleId AddressGroupId ServerId ImageId NodeId Mac FloatingIpId VolumeId AttachmentId ServerGroupId);
+parsed_field!(NetworkId SubnetId PortId RouterId SecurityGroupId RuleId AddressGroupId ServerId ImageId NodeId Mac FloatingIpId VolumeId AttachmentId ServerGroupId SubnetPoolId);
 
 macro_rules! text_field {
     ($($id:ident)*) => {$(

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use ipnet::Ipv6Net;
+use ipnet::{IpNet, Ipv6Net};
 use model::{
     AddressMode, Advertising, AttachmentId, Chap, DomainId, FlavorId, FloatingIpId, GuestSeen,
     ImageFile, ImageId, Lifetimes, Mac, NetworkId, NodeFacts, NodeId, PortId, ProjectId, RaMode,
     RetiredPrefix, RoleId, Route, RouterId, RuleId, SecurityGroupId, ServerGroupId, ServerId,
-    SubnetId, UserData, UserId, VolumeId, VolumeSeen,
+    SubnetId, SubnetPoolId, UserData, UserId, VolumeId, VolumeSeen,
 };
 
 use crate::field::Json;
@@ -163,6 +163,31 @@ rows! {
         lifetimes: Json<Lifetimes>,
         /// Where a translator to IPv4 is (RFC 8781).
         pref64: Json<Option<Ipv6Net>>,
+        /// The pool that its prefix is of.
+        subnet_pool_id: Option<SubnetPoolId>,
+    }
+    /// A subnet pool.
+    SubnetPool in "subnet_pool" as SubnetPool {
+        id: SubnetPoolId,
+        project_id: ProjectId,
+        name: String,
+        description: String,
+        /// 4 or 6.
+        version: u32,
+        /// Without overlaps.
+        prefixes: Json<Vec<IpNet>>,
+        /// The lengths of prefixes that it gives, and of one that nobody said more of.
+        min_length: u32,
+        max_length: u32,
+        default_length: u32,
+        /// What one project may have: in addresses for IPv4, in `/64`s for IPv6.
+        default_quota: Option<u32>,
+        shared: bool,
+        is_default: bool,
+        tags: Json<Vec<String>>,
+        revision: u64,
+        created_ms: i64,
+        updated_ms: i64,
     }
     /// A port.
     Port in "port" as Port {

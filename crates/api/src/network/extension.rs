@@ -7,7 +7,7 @@ use crate::context::Context;
 use crate::reply::Reply;
 
 /// Alias and name. Only what works is listed.
-const EXTENSIONS: [(&str, &str); 29] = [
+const EXTENSIONS: [(&str, &str); 31] = [
     ("router", "Neutron L3 Router"),
     (
         "ext-gw-mode",
@@ -39,6 +39,8 @@ const EXTENSIONS: [(&str, &str); 29] = [
     ("net-mtu-writable", "Network MTU (writable)"),
     ("extraroute", "Neutron Extra Route"),
     ("binding", "Port Binding"),
+    ("subnet_allocation", "Subnet Allocation"),
+    ("default-subnetpools", "Default Subnetpools"),
     ("ip-substring-filtering", "IP address substring filtering"),
     (
         "subnet-external-network",

@@ -8,6 +8,7 @@ mod quota;
 mod router;
 mod security_group;
 mod subnet;
+mod subnet_pool;
 mod tag;
 
 use http::Method;
@@ -97,6 +98,27 @@ pub(crate) const MORE_ROUTES: Lines = &[
         "/v2.0/routers/{id}/remove_router_interface",
         Plain(router::remove_interface),
     ),
+    (Method::GET, "/v2.0/subnetpools", Look(subnet_pool::list)),
+    (
+        Method::POST,
+        "/v2.0/subnetpools",
+        Plain(subnet_pool::create),
+    ),
+    (
+        Method::GET,
+        "/v2.0/subnetpools/{id}",
+        Look(subnet_pool::show),
+    ),
+    (
+        Method::PUT,
+        "/v2.0/subnetpools/{id}",
+        Plain(subnet_pool::update),
+    ),
+    (
+        Method::DELETE,
+        "/v2.0/subnetpools/{id}",
+        Plain(subnet_pool::delete),
+    ),
     (Method::GET, "/v2.0/floatingips", Look(floating_ip::list)),
     (
         Method::POST,
@@ -165,8 +187,7 @@ pub(crate) const MORE_ROUTES: Lines = &[
     ),
 ];
 
-pub(crate) const TAG_ROUTES: Lines =
-    tag::tag_routes!("networks" "subnets" "ports" "routers" "security-groups" "floatingips");
+pub(crate) const TAG_ROUTES: Lines = tag::tag_routes!("networks" "subnets" "ports" "routers" "security-groups" "floatingips" "subnetpools");
 
 /// A collection as the network API writes it, with a link to the next page when this one is full.
 fn collection(ctx: &Context, name: &str, limit: Option<u64>, entries: Vec<Value>) -> Result<Reply> {

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use cloud::{IpVersion, NewSubnet, SubnetUpdate, SubnetView};
+use cloud::{FromPool, IpVersion, NewSubnet, PoolWish, SubnetUpdate, SubnetView};
 use ipnet::{IpNet, Ipv6Net};
 use model::{Error, Kind, Lifetimes, RaMode, Result, Route};
 use serde::Deserialize;
@@ -23,6 +23,7 @@ const NAMES: Names = &[
     ("project_id", "project_id"),
     ("tenant_id", "project_id"),
     ("enable_dhcp", "enable_dhcp"),
+    ("subnetpool_id", "subnet_pool_id"),
     ("created_at", "created_ms"),
 ];
 
@@ -47,7 +48,10 @@ struct Create {
     dns_nameservers: Option<Vec<String>>,
     host_routes: Option<Vec<HostRoute>>,
     subnetpool_id: Option<String>,
-    prefixlen: Option<Value>,
+    #[serde(default, deserialize_with = "truth")]
+    use_default_subnetpool: Option<bool>,
+    #[serde(default, deserialize_with = "number")]
+    prefixlen: Option<u32>,
     tags: Option<Vec<String>>,
     ipv6_valid_lifetime: Option<u32>,
     ipv6_preferred_lifetime: Option<u32>,
@@ -205,15 +209,11 @@ pub(super) fn route_view(route: &Route) -> Value {
 }
 
 fn check(wanted: Create) -> Result<NewSubnet> {
-    if wanted.subnetpool_id.is_some() || wanted.prefixlen.is_some_and(|p| !p.is_null()) {
-        return Err(Error::invalid(
-            "subnet pools are not available in this cloud yet: give a cidr",
-        ));
-    }
-    let cidr = wanted
-        .cidr
-        .ok_or_else(|| Error::invalid("cidr is missing: the prefix of the subnet"))?;
-    let prefix = cidr_of(&cidr, wanted.ip_version)?;
+    let cidr = wanted.cidr.as_deref();
+    let prefix = cidr
+        .map(|cidr| cidr_of(cidr, wanted.ip_version))
+        .transpose()?;
+    let pool = from_pool(&wanted)?;
     let network = wanted
         .network_id
         .ok_or_else(|| Error::invalid("network_id is missing"))?;
@@ -223,6 +223,7 @@ fn check(wanted: Create) -> Result<NewSubnet> {
         name: wanted.name.unwrap_or_default(),
         description: wanted.description.unwrap_or_default(),
         prefix,
+        pool,
         gateway: wanted.gateway_ip.map(gateway).transpose()?,
         enable_dhcp: wanted.enable_dhcp.unwrap_or(true),
         ra_mode: wanted.ipv6_ra_mode,
@@ -237,6 +238,48 @@ fn check(wanted: Create) -> Result<NewSubnet> {
         host_routes: routes(wanted.host_routes.unwrap_or_default())?,
         tags: wanted.tags.unwrap_or_default(),
     })
+}
+
+/// What the subnet is to have of a pool.
+fn from_pool(wanted: &Create) -> Result<Option<FromPool>> {
+    let version = match wanted.ip_version {
+        None => None,
+        Some(4) => Some(IpVersion::V4),
+        Some(6) => Some(IpVersion::V6),
+        Some(other) => {
+            return Err(Error::invalid(format!(
+                "ip_version must be 4 or 6, not {other}"
+            )));
+        }
+    };
+    let default = wanted.use_default_subnetpool == Some(true);
+    let pool = match (&wanted.subnetpool_id, default) {
+        (Some(_), true) => {
+            return Err(Error::invalid(
+                "subnetpool_id and use_default_subnetpool cannot both be specified.",
+            ));
+        }
+        (Some(id), false) => PoolWish::Pool(named(Kind::SubnetPool, id)?),
+        (None, true) => PoolWish::Default(version.ok_or_else(|| {
+            Error::invalid("ip_version must be specified with use_default_subnetpool")
+        })?),
+        (None, false) if wanted.prefixlen.is_some() => {
+            return Err(Error::invalid(
+                "prefixlen is for a subnet of a pool: give subnetpool_id, or cidr alone",
+            ));
+        }
+        (None, false) => return Ok(None),
+    };
+    if wanted.cidr.is_some() && wanted.prefixlen.is_some() {
+        return Err(Error::invalid(
+            "cidr and prefixlen cannot both be specified: cidr has its length",
+        ));
+    }
+    Ok(Some(FromPool {
+        pool,
+        version,
+        length: wanted.prefixlen,
+    }))
 }
 
 /// The prefix. Its version follows from itself; one that was given must agree.
@@ -320,7 +363,7 @@ fn view(view: &SubnetView) -> Value {
         "host_routes": subnet.host_routes.0.iter().map(route_view).collect::<Vec<_>>(),
         "ipv6_valid_lifetime": lifetimes.map(|l| l.valid_s),
         "ipv6_preferred_lifetime": lifetimes.map(|l| l.preferred_s), "ipv6_pref64": subnet.pref64.0,
-        "subnetpool_id": null, "service_types": [], "router:external": view.external, "tags": subnet.tags.0,
+        "subnetpool_id": subnet.subnet_pool_id, "service_types": [], "router:external": view.external, "tags": subnet.tags.0,
         "revision_number": subnet.revision,
         "created_at": time::seconds(subnet.created_ms), "updated_at": time::seconds(subnet.updated_ms),
     })

@@ -84,6 +84,7 @@ fn kind(ctx: &Context) -> Result<Tagged> {
         ("routers", Tagged::Router),
         ("security-groups", Tagged::SecurityGroup),
         ("floatingips", Tagged::FloatingIp),
+        ("subnetpools", Tagged::SubnetPool),
     ];
     let collection = ctx.path.split('/').nth(3).unwrap_or_default();
     let found = kinds.iter().find(|(name, _)| *name == collection);

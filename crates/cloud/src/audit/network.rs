@@ -8,7 +8,7 @@ use model::{Finding, NetworkId, PortId, RouterId, SubnetId};
 use store::row;
 
 use super::{Rows, contradiction};
-use crate::{resolver, router};
+use crate::{resolver, router, subnet};
 
 /// What contradicts itself.
 pub(super) fn findings(rows: &Rows) -> Vec<Finding> {
@@ -18,6 +18,39 @@ pub(super) fn findings(rows: &Rows) -> Vec<Finding> {
     found.extend(floating(rows));
     found.extend(rules(rows));
     found.extend(resolvers(rows));
+    found.extend(pools(rows));
+    found
+}
+
+/// A subnet's prefix is one of its pool's, and no other subnet of the pool meets it.
+fn pools(rows: &Rows) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for pool in &rows.subnet_pools {
+        let of_it = rows.subnets.iter();
+        let of_it = of_it.filter(|s| s.subnet_pool_id == Some(pool.id));
+        let mut nets: Vec<(IpNet, SubnetId)> = of_it.map(|s| (subnet::net(s), s.id)).collect();
+        nets.sort();
+        let outside = nets
+            .iter()
+            .filter(|(net, _)| !pool.prefixes.0.iter().any(|p| p.contains(net)));
+        found.extend(outside.map(|(net, id)| {
+            contradiction(
+                format!("prefix {net} of subnet {id} is not of its pool {}", pool.id),
+                "the pool may give what is another's",
+            )
+        }));
+        // In their order a prefix that holds others comes right before them.
+        let twice = nets.windows(2).filter(|two| two[0].0.contains(&two[1].0));
+        found.extend(twice.map(|two| {
+            contradiction(
+                format!(
+                    "subnets {} and {} have the same part of pool {}",
+                    two[0].1, two[1].1, pool.id
+                ),
+                "between them no router can tell where an address is",
+            )
+        }));
+    }
     found
 }
 

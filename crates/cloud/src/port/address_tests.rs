@@ -71,7 +71,8 @@ fn scene(tx: &mut Tx<'_>, cidrs: &[String], gateway: u8) -> Result<Vec<row::Subn
             project: None,
             name: String::new(),
             description: String::new(),
-            prefix,
+            prefix: Some(prefix),
+            pool: None,
             gateway: Some(Some(wanted).filter(|g| subnet::is_host(&prefix, *g))),
             enable_dhcp: true,
             ra_mode: None,
@@ -83,7 +84,7 @@ fn scene(tx: &mut Tx<'_>, cidrs: &[String], gateway: u8) -> Result<Vec<row::Subn
             host_routes: Vec::new(),
             tags: Vec::new(),
         };
-        let subnet = place(&network, &subnets, &new)?;
+        let subnet = place(&network, &subnets, &new, prefix)?;
         tx.insert(&subnet)?;
         subnets.push(subnet);
     }

@@ -41,6 +41,8 @@ pub enum Resource {
     SecurityGroupRule,
     #[serde(rename = "floatingip")]
     FloatingIp,
+    #[serde(rename = "subnetpool")]
+    SubnetPool,
     Volumes,
     /// Of all volumes together.
     Gigabytes,
@@ -50,7 +52,7 @@ use Resource as R;
 
 /// Everything there is a limit of, with its name, its service and the limit that the service has
 /// where nobody has set another.
-const ALL: [(Resource, &str, Service, i64); 20] = [
+const ALL: [(Resource, &str, Service, i64); 21] = [
     (R::Instances, "instances", Service::Compute, 10),
     (R::Cores, "cores", Service::Compute, 20),
     (R::Ram, "ram", Service::Compute, 51_200),
@@ -89,6 +91,7 @@ const ALL: [(Resource, &str, Service, i64); 20] = [
         100,
     ),
     (R::FloatingIp, "floatingip", Service::Network, 50),
+    (R::SubnetPool, "subnetpool", Service::Network, UNLIMITED),
     (R::Volumes, "volumes", Service::Volume, 10),
     (R::Gigabytes, "gigabytes", Service::Volume, 1000),
 ];
@@ -143,6 +146,7 @@ impl Resource {
             R::Volumes => Amount::count::<row::Volume>(column, of),
             R::Gigabytes => Amount::sum::<row::Volume>("size_gib", column, of),
             R::FloatingIp => Amount::count::<row::FloatingIp>(column, of),
+            R::SubnetPool => Amount::count::<row::SubnetPool>(column, of),
             R::KeyPairs
             | R::MetadataItems
             | R::ServerGroupMembers

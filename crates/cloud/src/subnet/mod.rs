@@ -15,6 +15,7 @@ use store::{Field, Query, Tx, Value, row};
 use crate::list::{self, Page};
 use crate::network;
 use crate::quota::{self, Resource};
+use crate::subnet_pool::{self, FromPool};
 use crate::token::owner_of;
 use crate::{Cloud, floating_ip, now_ms, resolver, router};
 
@@ -39,7 +40,9 @@ pub struct NewSubnet {
     pub project: Option<ProjectId>,
     pub name: String,
     pub description: String,
-    pub prefix: IpNet,
+    /// Of a pool it is cut when it is not given.
+    pub prefix: Option<IpNet>,
+    pub pool: Option<FromPool>,
     /// `None`: the prefix's first address, if it has one; `Some(None)`: no gateway.
     pub gateway: Option<Option<IpAddr>>,
     pub enable_dhcp: bool,
@@ -239,7 +242,23 @@ pub(crate) fn create(tx: &mut Tx<'_>, caller: &Caller, new: &NewSubnet) -> Resul
         owner_of(caller, new.project.as_ref())?;
     }
     let others: Vec<row::Subnet> = tx.list(&Query::equal("network_id", new.network.to_value()))?;
-    let subnet = place(&network, &others, new)?;
+    let (pool, prefix) = match (&new.pool, new.prefix) {
+        (Some(wanted), prefix) => {
+            let project = new.project.as_ref().unwrap_or(&network.project_id);
+            let (pool, prefix) = subnet_pool::cut(tx, caller, project, wanted, prefix, &others)?;
+            (Some(pool), prefix)
+        }
+        (None, Some(prefix)) => (None, prefix),
+        (None, None) => {
+            return Err(Error::invalid(
+                "cidr is missing: the prefix of the subnet, or a subnet pool to cut it from",
+            ));
+        }
+    };
+    let subnet = row::Subnet {
+        subnet_pool_id: pool,
+        ..place(&network, &others, new, prefix)?
+    };
     quota::check(tx, &subnet.project_id, Resource::Subnet, 1)?;
     tx.insert(&subnet)?;
     modes::revive(tx, &subnet)?;

@@ -32,11 +32,12 @@ pub(crate) fn place(
     network: &row::Network,
     others: &[row::Subnet],
     new: &NewSubnet,
+    prefix: IpNet,
 ) -> Result<row::Subnet> {
-    if let Some(other) = others.iter().map(net).find(|o| overlap(o, &new.prefix)) {
+    if let Some(other) = others.iter().map(net).find(|o| overlap(o, &prefix)) {
         return Err(Error::invalid(format!(
-            "Requested subnet with cidr: {} for network: {} overlaps with another subnet: {other}",
-            new.prefix, network.id
+            "Requested subnet with cidr: {prefix} for network: {} overlaps with another subnet: {other}",
+            network.id
         )));
     }
     if others.len() >= MAX_SUBNETS {
@@ -45,12 +46,12 @@ pub(crate) fn place(
             network.id
         )));
     }
-    let gateway = new.gateway.unwrap_or_else(|| default_gateway(&new.prefix));
+    let gateway = new.gateway.unwrap_or_else(|| default_gateway(&prefix));
     let pools = match &new.pools {
         Some(pools) => pools.clone(),
-        None => default_pools(&new.prefix, gateway),
+        None => default_pools(&prefix, gateway),
     };
-    let subnet = drawn_up(network, new, gateway, pools);
+    let subnet = drawn_up(network, new, prefix, gateway, pools);
     check_modes(&subnet)?;
     check(&subnet)?;
     Ok(subnet)
@@ -59,6 +60,7 @@ pub(crate) fn place(
 fn drawn_up(
     network: &row::Network,
     new: &NewSubnet,
+    prefix: IpNet,
     gateway: Option<IpAddr>,
     pools: Vec<(IpAddr, IpAddr)>,
 ) -> row::Subnet {
@@ -70,8 +72,8 @@ fn drawn_up(
         project_id: project.unwrap_or_else(|| network.project_id.clone()),
         name: new.name.clone(),
         description: new.description.clone(),
-        prefix: new.prefix.network(),
-        prefix_length: u32::from(new.prefix.prefix_len()),
+        prefix: prefix.network(),
+        prefix_length: u32::from(prefix.prefix_len()),
         gateway,
         enable_dhcp: new.enable_dhcp,
         ra_mode: Json(new.ra_mode),
@@ -85,6 +87,7 @@ fn drawn_up(
         updated_ms: now,
         lifetimes: Json(new.lifetimes),
         pref64: Json(new.pref64),
+        subnet_pool_id: None,
     }
 }
 

@@ -504,6 +504,28 @@ fn samples(world: &World) -> Vec<Sample> {
         ),
         one(
             "POST",
+            "/network/v2.0/subnetpools",
+            json!({"subnetpool": {
+                "name": "p", "description": "d", "prefixes": ["2001:db8:7000::/36"],
+                "min_prefixlen": 48, "default_prefixlen": 64, "max_prefixlen": 80,
+                "default_quota": 9, "shared": false, "is_default": false, "tags": ["t"],
+            }}),
+            &["subnetpool/name", "subnetpool/prefixes"],
+            &[TEXTS_TOO],
+        ),
+        one(
+            "PUT",
+            &at(neutron, "subnetpools"),
+            json!({"subnetpool": {
+                "name": "p", "description": "d", "prefixes": ["2001:db8:f00::/40"],
+                "min_prefixlen": 48, "default_prefixlen": 64, "max_prefixlen": 80,
+                "is_default": false,
+            }}),
+            &[],
+            &[TEXTS_TOO],
+        ),
+        one(
+            "POST",
             "/network/v2.0/security-groups",
             json!({"security_group": {"name": "g", "description": "d", "stateful": true}}),
             &[],

@@ -33,6 +33,7 @@ mod shape;
 mod stranger;
 mod subnet;
 mod subnet_mode;
+mod subnet_pool;
 mod tag;
 mod token;
 mod values;

@@ -14,7 +14,12 @@ struct List {
     keys: &'static [&'static str],
 }
 
-const LISTS: [List; 11] = [
+const LISTS: [List; 12] = [
+    List {
+        path: "/network/v2.0/subnetpools",
+        name: "subnetpools",
+        keys: &["name", "ip_version", "shared"],
+    },
     List {
         path: "/compute/v2.1/servers",
         name: "servers",
@@ -93,6 +98,11 @@ async fn filled() -> (TestCloud, Client) {
         member.post("/image/v2/images", body).await.expect(201);
         let body = json!({"volume": {"name": format!("volume-{}", n % 2), "size": 1 + n % 3}});
         member.post("/volume/v3/volumes", body).await.expect(202);
+        let body = json!({"subnetpool": {"name": format!("pool-{}", n % 2), "prefixes": ["2001:db8::/32"]}});
+        member
+            .post("/network/v2.0/subnetpools", body)
+            .await
+            .expect(201);
         let body = json!({"security_group": {"name": format!("group-{}", n % 2)}});
         member
             .post("/network/v2.0/security-groups", body)

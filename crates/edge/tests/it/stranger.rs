@@ -94,6 +94,7 @@ async fn a_marker_of_anothers_is_none() {
         ("/network/v2.0/ports", "ports"),
         ("/network/v2.0/routers", "routers"),
         ("/network/v2.0/floatingips", "floatingips"),
+        ("/network/v2.0/subnetpools", "subnetpools"),
         ("/network/v2.0/security-groups", "security-groups"),
         ("/image/v2/images", "images"),
         ("/compute/v2.1/servers", "servers"),

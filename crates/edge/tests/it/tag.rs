@@ -5,13 +5,14 @@ use serde_json::{Value, json};
 use crate::shape;
 use crate::world::{World, id};
 
-pub(crate) const KINDS: [&str; 6] = [
+pub(crate) const KINDS: [&str; 7] = [
     "networks",
     "subnets",
     "ports",
     "routers",
     "security-groups",
     "floatingips",
+    "subnetpools",
 ];
 
 #[tokio::test]

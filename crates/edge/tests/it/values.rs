@@ -164,7 +164,7 @@ async fn subnets() {
         ),
         make(with(slaac.clone(), json!({"enable_dhcp": false})), 400),
         make(with(slaac.clone(), json!({"cidr": "2001:db8:9::/80"})), 400),
-        make(json!({"subnetpool_id": SOMEONE}), 400),
+        make(json!({"subnetpool_id": SOMEONE}), 404),
         make(json!({"project_id": "x".repeat(300)}), 400),
         make(json!({"tags": ["x".repeat(300)]}), 400),
         change(json!({"gateway_ip": "2001:db8:a::77"}), 409), // A router holds it.

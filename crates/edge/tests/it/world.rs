@@ -193,7 +193,10 @@ impl World {
         let outside = self::subnet(&admin, &external, outside).await;
         let floating = json!({"floatingip": {"floating_network_id": external}});
         let floating = post(&member, &format!("{net}/floatingips"), floating).await;
+        let pool = json!({"subnetpool": {"name": "pool", "prefixes": ["2001:db8:f00::/40"]}});
+        let pool = post(&member, &format!("{net}/subnetpools"), pool).await;
         for (kind, id) in [
+            ("subnetpools", &pool),
             ("networks", &network),
             ("subnets", &subnet),
             ("ports", &port),
@@ -221,6 +224,7 @@ impl World {
             ("ports", port),
             ("routers", router),
             ("floatingips", floating),
+            ("subnetpools", pool),
             ("security-groups", group),
             ("security-group-rules", rule),
             ("os-keypairs", "key".to_owned()),
@@ -366,6 +370,7 @@ fn body_for(route: &Route, world: &World) -> Option<Value> {
         | ("PUT", "/network/v2.0/routers/{id}/remove_router_interface") => {
             json!({"subnet_id": world.id("subnets")})
         }
+        ("PUT", "/network/v2.0/subnetpools/{id}") => json!({"subnetpool": {"name": "x"}}),
         ("PUT", "/network/v2.0/floatingips/{id}") => json!({"floatingip": {"description": "x"}}),
         ("PUT", path) if path.ends_with("/{id}/tags") => json!({"tags": ["x"]}),
         ("PUT", "/network/v2.0/security-groups/{id}") => json!({"security_group": {"name": "x"}}),

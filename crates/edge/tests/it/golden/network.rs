@@ -176,6 +176,21 @@ async fn floating_ips() {
 }
 
 #[tokio::test]
+async fn subnet_pools() {
+    let mut s = scene(Person::Member).await;
+    let body = json!({"subnetpool": {
+        "name": "pool", "prefixes": ["2001:db8::/40"], "default_prefixlen": 64,
+        "default_quota": 16,
+    }});
+    let pool = s.life("/network/v2.0/subnetpools", body, &[]).await;
+    let one = format!("/network/v2.0/subnetpools/{pool}");
+    let body = json!({"subnetpool": {"name": "new", "default_quota": null}});
+    s.talk.say("PUT", &one, Some(body)).await;
+    s.talk.say("DELETE", &one, None).await;
+    s.done("subnet_pool");
+}
+
+#[tokio::test]
 async fn security_groups() {
     let mut s = scene(Person::Member).await;
     let body = json!({"security_group": {"name": "web", "description": "sites"}});
