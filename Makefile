@@ -7,7 +7,7 @@ export CARGO_TARGET_DIR := $(abspath $(TARGET))
 export HEXTET_OPENSTACK := $(abspath $(VENV))/bin/openstack
 export HEXTET_GUEST := $(abspath $(GUEST))
 
-.PHONY: build test test-slow lint unit demo bench crash-matrix fuzz guest prepare clean
+.PHONY: build test test-slow lint unit demo bench bench-lan crash-matrix fuzz guest prepare clean
 
 build:
 	cargo build --release --locked -p hextet
@@ -42,6 +42,11 @@ demo: build guest
 
 bench: build guest
 	cargo run --release --locked -p testkit --bin bench -- --hextet $(HEXTET) --guest $(GUEST)
+
+# What guests hear, beside radvd, Kea and dnsmasq on the same link.
+bench-lan: prepare
+	@for p in radvd kea-dhcp6 dnsmasq; do command -v $$p >/dev/null || { apt-get install -y -qq --no-install-recommends radvd kea-dhcp6-server dnsmasq-base >/dev/null; break; }; done
+	cargo run --release --locked -p testkit --bin bench_lan
 
 # Kills hextet between any two of its steps; `make test` tries a few of them.
 crash-matrix: guest

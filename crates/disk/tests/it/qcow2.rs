@@ -105,7 +105,8 @@ fn images_that_need_more_than_themselves_are_refused() {
         "--object",
         key,
         "-o",
-        "encrypt.format=luks,encrypt.key-secret=key,encrypt.iter-time=10",
+        // LUKS would first measure the processor, which qemu-img gives up on a busy one.
+        "encrypt.format=aes,encrypt.key-secret=key",
         "a",
         "1M",
     ]);

@@ -74,6 +74,7 @@ def reach():
     named = ssh_to(address, "busybox nslookup two.openstacklocal").stdout
     for version in (4, 6):
         assert addresses("two")[(version, "fixed")] in named, named
+    until("two has its IPv4 address", lambda: "address eth0 " + inside in console("two"))
     # The other leaves by the router's address, and reaches the first's from inside.
     for to in (inside, FAR):
         assert ssh_to(address, "ping -c 1 -W 2 " + to).returncode == 0, to
