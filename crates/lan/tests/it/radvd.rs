@@ -1,7 +1,7 @@
 //! What we advertise beside what radvd advertises for the same settings.
 
 use std::path::PathBuf;
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use lan::{Advert, AdvertKey, Interval, Preference, Prefix, Route};
@@ -52,7 +52,8 @@ impl Radvd {
             "stderr",
         ]);
         radvd.arg("-C").arg(&file);
-        let child = radvd.arg("-p").arg(file.with_extension("pid")).spawn();
+        radvd.arg("-p").arg(file.with_extension("pid"));
+        let child = radvd.stderr(Stdio::null()).spawn();
         Radvd {
             child: child.unwrap(),
             file,
