@@ -118,9 +118,11 @@ const FORWARD: &[&str] = &[
 ];
 
 /// RFC 6105 and 7610: what only routers and servers say. nft walks the whole chain of extension
-/// headers to find it (RFC 7113).
+/// headers to find it (RFC 7113), but for what authentication holds: no Neighbour Discovery, and
+/// no headers that would hide it.
 const ROGUE: &[&str] = &[
     "exthdr frag exists jump fragment",
+    "meta l4proto ah @th,0,8 { 0, 43, 44, 51, 58, 60 } counter name rogue drop",
     "icmpv6 type { nd-router-advert, nd-redirect } counter name rogue drop",
     "udp sport 547 counter name rogue drop",
     "udp dport 546 counter name rogue drop",

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod attach;
+mod attacker;
 mod client;
 mod clients;
 mod dns;

@@ -290,8 +290,13 @@ impl Guest {
 
     /// Sends frames, one after another: a Python expression of several bytes.
     pub(crate) fn send_each(&self, frames: &str) {
+        self.send_with("", frames);
+    }
+
+    /// The same, with what else the expression needs.
+    pub(crate) fn send_with(&self, setup: &str, frames: &str) {
         let script = format!(
-            "{FRAMES}\ns = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)\n\
+            "{FRAMES}\n{setup}\ns = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)\n\
              s.bind(('eth0', 0))\nfor frame in {frames}: s.send(frame)"
         );
         let name = self.ns.name();
