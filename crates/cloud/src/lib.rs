@@ -57,7 +57,7 @@ pub use place::{Policy, ZONE};
 pub use port::{AdvertisingUpdate, FixedIp, NewPort, PortFilter, PortUpdate, PortView};
 pub use project::{NewProject, ProjectUpdate};
 pub use quota::{Below, Limits, Quota, Resource, Service, UNLIMITED};
-pub use router::{GatewayInfo, InterfaceBy, NewRouter, RouterUpdate, RouterView};
+pub use router::{ExtraRoutes, GatewayInfo, InterfaceBy, NewRouter, RouterUpdate, RouterView};
 pub use security_group::{NewRule, NewSecurityGroup, SecurityGroupUpdate, SecurityGroupView};
 pub use server::{
     DiskSource, GroupChange, Hints, NamePattern, NewDisk, NewServer, Others, ServerAction,

@@ -245,6 +245,10 @@ pub struct Router {
     /// Whether IPv4 packets that leave by the external leg take its address (`enable_snat`).
     pub snat: bool,
     pub floating_ips: Vec<FloatingIp>,
+    /// Whether the external leg answers neighbour solicitations for addresses behind the router that
+    /// lie within a prefix of its own.
+    #[serde(default)]
+    pub nd_proxy: bool,
 }
 
 /// An address of the external network that stands for a port's address of the same family behind the

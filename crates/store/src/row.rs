@@ -261,6 +261,8 @@ rows! {
         revision: u64,
         created_ms: i64,
         updated_ms: i64,
+        /// Whether the gateway answers neighbour solicitations for addresses behind the router.
+        nd_proxy: bool,
     }
     /// A floating IP. It holds its address by a port of its own in the external network.
     FloatingIp in "floating_ip" as FloatingIp {

@@ -7,7 +7,7 @@ use crate::context::Context;
 use crate::reply::Reply;
 
 /// Alias and name. Only what works is listed.
-const EXTENSIONS: [(&str, &str); 31] = [
+const EXTENSIONS: [(&str, &str); 33] = [
     ("router", "Neutron L3 Router"),
     (
         "ext-gw-mode",
@@ -35,9 +35,14 @@ const EXTENSIONS: [(&str, &str); 31] = [
         "hextet-delegated-prefixes",
         "Prefixes that are delegated to ports",
     ),
+    (
+        "hextet-nd-proxy",
+        "Routers that answer for IPv6 addresses behind them",
+    ),
     ("net-mtu", "Network MTU"),
     ("net-mtu-writable", "Network MTU (writable)"),
     ("extraroute", "Neutron Extra Route"),
+    ("extraroute-atomic", "Atomically add/remove extra routes"),
     ("binding", "Port Binding"),
     ("subnet_allocation", "Subnet Allocation"),
     ("default-subnetpools", "Default Subnetpools"),

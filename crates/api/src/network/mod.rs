@@ -119,6 +119,16 @@ pub(crate) const MORE_ROUTES: Lines = &[
         "/v2.0/subnetpools/{id}",
         Plain(subnet_pool::delete),
     ),
+    (
+        Method::PUT,
+        "/v2.0/routers/{id}/add_extraroutes",
+        Plain(router::add_routes),
+    ),
+    (
+        Method::PUT,
+        "/v2.0/routers/{id}/remove_extraroutes",
+        Plain(router::remove_routes),
+    ),
     (Method::GET, "/v2.0/floatingips", Look(floating_ip::list)),
     (
         Method::POST,

@@ -1,6 +1,6 @@
 //! Routers.
 
-use cloud::{GatewayInfo, InterfaceBy, NewRouter, RouterUpdate, RouterView};
+use cloud::{ExtraRoutes, GatewayInfo, InterfaceBy, NewRouter, RouterUpdate, RouterView};
 use model::{Error, Kind, Result, RouterId};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -42,6 +42,8 @@ struct Fields {
     #[serde(default, deserialize_with = "nullable")]
     external_gateway_info: Option<Option<GatewayJson>>,
     routes: Option<Vec<HostRoute>>,
+    #[serde(default, deserialize_with = "truth")]
+    nd_proxy: Option<bool>,
     tags: Option<Vec<String>>,
     #[serde(default, deserialize_with = "truth")]
     ha: Option<bool>,
@@ -84,6 +86,18 @@ fn check_kind(ctx: &Context, wanted: &Fields) -> Result<()> {
     }
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RoutesBody {
+    router: RoutesJson,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RoutesJson {
+    routes: Vec<HostRoute>,
+}
+
 /// `GET /v2.0/routers`
 pub(super) fn list(ctx: &Context) -> Result<Reply> {
     let page = ctx.page(NAMES)?;
@@ -119,6 +133,7 @@ pub(super) fn create(ctx: &Context) -> Result<Reply> {
             .map(gateway)
             .transpose()?
             .flatten(),
+        nd_proxy: wanted.nd_proxy.unwrap_or(false),
         tags: wanted.tags.unwrap_or_default(),
     };
     let router = ctx.cloud.create_router(&ctx.caller, &new)?;
@@ -140,6 +155,7 @@ pub(super) fn update(ctx: &Context) -> Result<Reply> {
         enabled: wanted.admin_state_up,
         gateway,
         routes: wanted.routes.map(routes).transpose()?,
+        nd_proxy: wanted.nd_proxy,
     };
     let router = ctx
         .cloud
@@ -205,6 +221,24 @@ pub(super) fn remove_interface(ctx: &Context) -> Result<Reply> {
     })))
 }
 
+/// `PUT /v2.0/routers/{id}/add_extraroutes`
+pub(super) fn add_routes(ctx: &Context) -> Result<Reply> {
+    let more = ctx.json::<RoutesBody>()?.router.routes;
+    change_routes(ctx, &ExtraRoutes::Add(routes(more)?))
+}
+
+/// `PUT /v2.0/routers/{id}/remove_extraroutes`
+pub(super) fn remove_routes(ctx: &Context) -> Result<Reply> {
+    let less = ctx.json::<RoutesBody>()?.router.routes;
+    change_routes(ctx, &ExtraRoutes::Remove(routes(less)?))
+}
+
+fn change_routes(ctx: &Context, change: &ExtraRoutes) -> Result<Reply> {
+    let id: RouterId = ctx.id("id", Kind::Router)?;
+    let router = ctx.cloud.change_extra_routes(&ctx.caller, &id, change)?;
+    Ok(Reply::ok(&single(ctx, "router", view(&router))))
+}
+
 /// An object without a network is how clients take a gateway away.
 fn gateway(info: GatewayJson) -> Result<Option<GatewayInfo>> {
     let Some(network) = info.network_id else {
@@ -232,7 +266,7 @@ fn view(view: &RouterView) -> Value {
         "project_id": router.project_id, "tenant_id": router.project_id,
         "admin_state_up": router.enabled, "status": if router.enabled { "ACTIVE" } else { "DOWN" },
         "external_gateway_info": gateway, "routes": router.routes.0.iter().map(route_view).collect::<Vec<_>>(),
-        "ha": false, "distributed": false, "flavor_id": null,
+        "nd_proxy": router.nd_proxy, "ha": false, "distributed": false, "flavor_id": null,
         "availability_zone_hints": [], "availability_zones": ["nova"], "tags": router.tags.0,
         "revision_number": router.revision,
         "created_at": time::seconds(router.created_ms), "updated_at": time::seconds(router.updated_ms),

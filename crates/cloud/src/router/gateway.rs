@@ -47,7 +47,7 @@ pub(super) fn set_gateway(
             (Some(_), None) => {}
             (None, wishes) => make_leg(tx, caller, router, &network, wishes)?,
         }
-        check_overlap(tx, &router.id)?;
+        check_overlap(tx, router)?;
     }
     Ok(())
 }
@@ -76,6 +76,20 @@ pub(crate) fn take_new_family(tx: &mut Tx<'_>, new: &row::Subnet) -> Result<()> 
         }
     }
     Ok(())
+}
+
+/// Whether a router may answer for addresses behind it: they appear on the external network.
+///
+/// # Errors
+/// `Forbidden` for who does not own that network.
+pub(super) fn check_nd_proxy(tx: &Tx<'_>, caller: &Caller, router: &row::Router) -> Result<()> {
+    match router.external_network_id.filter(|_| router.nd_proxy) {
+        Some(id) => {
+            let network = network::visible(tx, caller, &id)?;
+            port::check_owner_only(caller, &network, &[("nd_proxy True", true)])
+        }
+        None => Ok(()),
+    }
 }
 
 fn usable(tx: &Tx<'_>, caller: &Caller, info: &GatewayInfo) -> Result<row::Network> {

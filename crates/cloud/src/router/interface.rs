@@ -31,7 +31,7 @@ impl Cloud {
                 InterfaceBy::Subnet(subnet) => add_by_subnet(tx, caller, &router, &subnet)?,
                 InterfaceBy::Port(port) => add_by_port(tx, caller, &router, &port)?,
             };
-            check_overlap(tx, id)?;
+            check_overlap(tx, &router)?;
             tx.touch(Key::Router(*id))?;
             let view = port::view(tx, port)?;
             Ok((view.port, view.addresses))

@@ -19,8 +19,8 @@ pub(crate) use gateway::take_new_family;
 pub use interface::InterfaceBy;
 pub(crate) use reach::default_nexthops;
 
-use gateway::set_gateway;
-use reach::{check_routes, check_routes_reached};
+use gateway::{check_nd_proxy, set_gateway};
+use reach::{check_overlap, check_routes, check_routes_reached};
 
 pub(crate) const INTERFACE: &str = "network:router_interface";
 pub(crate) const GATEWAY: &str = "network:router_gateway";
@@ -33,6 +33,7 @@ pub struct NewRouter {
     pub project: Option<ProjectId>,
     pub enabled: Option<bool>,
     pub gateway: Option<GatewayInfo>,
+    pub nd_proxy: bool,
     pub tags: Vec<String>,
 }
 
@@ -45,6 +46,16 @@ pub struct RouterUpdate {
     /// `Some(None)` takes the gateway away.
     pub gateway: Option<Option<GatewayInfo>>,
     pub routes: Option<Vec<Route>>,
+    pub nd_proxy: Option<bool>,
+}
+
+/// Routes to put to those of a router, or to take from them.
+#[derive(Clone, Debug)]
+pub enum ExtraRoutes {
+    /// Those that are there already stay as they are.
+    Add(Vec<Route>),
+    /// Those that are not there are no matter.
+    Remove(Vec<Route>),
 }
 
 /// A router with the addresses it holds in its external network.
@@ -86,6 +97,7 @@ impl Cloud {
             revision: 1,
             created_ms: now,
             updated_ms: now,
+            nd_proxy: new.nd_proxy,
         };
         list::check_name("name", &router.name)?;
         list::check_name("description", &router.description)?;
@@ -94,6 +106,7 @@ impl Cloud {
             quota::check(tx, &router.project_id, Resource::Router, 1)?;
             tx.insert(&router)?;
             set_gateway(tx, caller, &mut router, new.gateway.as_ref())?;
+            check_nd_proxy(tx, caller, &router)?;
             tx.update(&router)?;
             tx.touch(Key::Router(router.id))?;
             view(tx, router.clone())
@@ -115,8 +128,13 @@ impl Cloud {
             router.enabled = update.enabled.unwrap_or(router.enabled);
             list::check_name("name", &router.name)?;
             list::check_name("description", &router.description)?;
+            router.nd_proxy = update.nd_proxy.unwrap_or(router.nd_proxy);
             if let Some(gateway) = &update.gateway {
                 set_gateway(tx, caller, &mut router, gateway.as_ref())?;
+            }
+            if update.gateway.is_some() || update.nd_proxy.is_some() {
+                check_nd_proxy(tx, caller, &router)?;
+                check_overlap(tx, &router)?;
             }
             match &update.routes {
                 Some(routes) => {
@@ -125,6 +143,37 @@ impl Cloud {
                 }
                 None => check_routes_reached(tx, &router)?,
             }
+            router.revision += 1;
+            router.updated_ms = now_ms();
+            tx.update(&router)?;
+            tx.touch(Key::Router(*id))?;
+            view(tx, router)
+        })
+    }
+
+    /// Changes some of a router's routes, whatever others do to the rest meanwhile.
+    pub fn change_extra_routes(
+        &self,
+        caller: &Caller,
+        id: &RouterId,
+        change: &ExtraRoutes,
+    ) -> Result<RouterView> {
+        caller.require_member()?;
+        self.store().write(|tx| {
+            let mut router = visible(tx, caller, id)?;
+            let mut routes = router.routes.0.clone();
+            match change {
+                ExtraRoutes::Add(more) => {
+                    for route in more {
+                        if !routes.contains(route) {
+                            routes.push(route.clone());
+                        }
+                    }
+                }
+                ExtraRoutes::Remove(less) => routes.retain(|route| !less.contains(route)),
+            }
+            check_routes(tx, &router, &routes)?;
+            router.routes.0 = routes;
             router.revision += 1;
             router.updated_ms = now_ms();
             tx.update(&router)?;

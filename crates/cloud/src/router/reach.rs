@@ -27,12 +27,25 @@ pub(super) fn prefixes(tx: &Tx<'_>, router: &RouterId) -> Result<Vec<Reached>> {
     Ok(found)
 }
 
-pub(super) fn check_overlap(tx: &Tx<'_>, router: &RouterId) -> Result<()> {
-    let nets = prefixes(tx, router)?;
-    for (i, (a, leg, id)) in nets.iter().enumerate() {
-        for (b, other_leg, other) in &nets[..i] {
+/// A router that answers on its external network for what is behind it may have part of that network's
+/// prefix there.
+pub(super) fn check_overlap(tx: &Tx<'_>, router: &row::Router) -> Result<()> {
+    let nets = prefixes(tx, &router.id)?;
+    let outer: Vec<PortId> = legs(tx, &router.id, GATEWAY)?
+        .iter()
+        .map(|leg| leg.id)
+        .collect();
+    let part = |(a, leg, _): &Reached, (b, other, _): &Reached| {
+        let inward = !outer.contains(leg) && outer.contains(other);
+        router.nd_proxy && inward && a.addr().is_ipv6() && a != b && b.contains(a)
+    };
+    for (i, one) in nets.iter().enumerate() {
+        let (a, leg, id) = one;
+        for two in &nets[..i] {
+            let (b, other_leg, other) = two;
             // A leg may hold several addresses in one subnet.
-            if (a.contains(b) || b.contains(a)) && (id, leg) != (other, other_leg) {
+            let same = (id, leg) == (other, other_leg);
+            if (a.contains(b) || b.contains(a)) && !same && !part(one, two) && !part(two, one) {
                 return Err(Error::invalid(format!(
                     "Bad router request: Cidr {a} of subnet {id} overlaps with cidr {b} of subnet {other}."
                 )));
@@ -56,7 +69,14 @@ pub(super) fn check_routes(tx: &Tx<'_>, router: &row::Router, routes: &[Route]) 
         return Err(Error::invalid("a router takes at most 30 routes"));
     }
     let nets = prefixes(tx, &router.id)?;
-    for route in routes {
+    for (i, route) in routes.iter().enumerate() {
+        let same = |other: &&Route| other.destination == route.destination;
+        if let Some(other) = routes[..i].iter().find(same) {
+            return Err(Error::invalid(format!(
+                "Invalid format for routes: {} is reached by one nexthop, not by {} and by {}",
+                route.destination, other.nexthop, route.nexthop
+            )));
+        }
         if !reached_by(&nets, &route.nexthop) {
             return Err(Error::invalid(format!(
                 "Invalid format for routes: the nexthop {} is not connected with router",

@@ -503,6 +503,31 @@ fn samples(world: &World) -> Vec<Sample> {
             &[],
         ),
         one(
+            "PUT",
+            &format!("{neutron}/routers/{}/add_extraroutes", of("spare router")),
+            json!({"router": {"routes": [{"destination": "2001:db8:78::/64", "nexthop": "2001:db8:5::5"}]}}),
+            &[
+                "router/routes",
+                "router/routes/0/destination",
+                "router/routes/0/nexthop",
+            ],
+            &[],
+        ),
+        one(
+            "PUT",
+            &format!(
+                "{neutron}/routers/{}/remove_extraroutes",
+                of("spare router")
+            ),
+            json!({"router": {"routes": [{"destination": "2001:db8:78::/64", "nexthop": "2001:db8:5::5"}]}}),
+            &[
+                "router/routes",
+                "router/routes/0/destination",
+                "router/routes/0/nexthop",
+            ],
+            &[],
+        ),
+        one(
             "POST",
             "/network/v2.0/subnetpools",
             json!({"subnetpool": {

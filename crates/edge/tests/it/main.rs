@@ -18,6 +18,7 @@ mod image_format;
 mod list;
 mod look;
 mod microversion;
+mod nd_proxy;
 mod node;
 mod page;
 mod place;

@@ -7,15 +7,15 @@ use testkit::{Client, FakeNode, TestCloud};
 use crate::shape;
 use crate::world::{id, network, subnet};
 
-struct Scene {
-    _cloud: TestCloud,
-    node: FakeNode,
-    admin: Client,
-    member: Client,
-    router: String,
+pub(crate) struct Scene {
+    pub(crate) cloud: TestCloud,
+    pub(crate) node: FakeNode,
+    pub(crate) admin: Client,
+    pub(crate) member: Client,
+    pub(crate) router: String,
 }
 
-async fn scene() -> Scene {
+pub(crate) async fn scene() -> Scene {
     let cloud = TestCloud::start().await;
     let node = cloud.node("n1").await;
     let (admin, member) = (cloud.admin().await, cloud.member().await);
@@ -24,7 +24,7 @@ async fn scene() -> Scene {
         .await;
     let router = id(&made.expect(201));
     Scene {
-        _cloud: cloud,
+        cloud,
         node,
         admin,
         member,
@@ -33,11 +33,11 @@ async fn scene() -> Scene {
 }
 
 impl Scene {
-    async fn wanted(&self) -> Router {
+    pub(crate) async fn wanted(&self) -> Router {
         self.node.wanted_router(&self.router).await.unwrap()
     }
 
-    async fn leg(&self, what: &str, body: Value, status: u16) -> Value {
+    pub(crate) async fn leg(&self, what: &str, body: Value, status: u16) -> Value {
         let path = format!(
             "/network/v2.0/routers/{}/{what}_router_interface",
             self.router
@@ -45,7 +45,7 @@ impl Scene {
         self.member.put(&path, body).await.expect(status)
     }
 
-    async fn change(&self, router: Value, status: u16) -> Value {
+    pub(crate) async fn change(&self, router: Value, status: u16) -> Value {
         let path = format!("/network/v2.0/routers/{}", self.router);
         self.member
             .put(&path, json!({"router": router}))
@@ -54,7 +54,7 @@ impl Scene {
             .clone()
     }
 
-    async fn external(&self, cidr: &str) -> (String, String) {
+    pub(crate) async fn external(&self, cidr: &str) -> (String, String) {
         let body = json!({"network": {"name": "ext", "router:external": true}});
         let made = self
             .admin
@@ -229,6 +229,51 @@ async fn routes_need_a_next_hop_that_is_reached() {
     s.leg("remove", json!({"subnet_id": subnet}), 409).await;
     s.change(json!({"routes": []}), 200).await;
     s.leg("remove", json!({"subnet_id": subnet}), 200).await;
+}
+
+#[tokio::test]
+async fn routes_come_and_go_one_by_one() {
+    let s = scene().await;
+    let (_, subnet) = network(&s.member, "a", "2001:db8:1::/64").await;
+    s.leg("add", json!({"subnet_id": subnet}), 200).await;
+    let route = |number: u8, by: &str| json!({"destination": format!("2001:db8:9{number}::/64"), "nexthop": by});
+    let (one, two) = (route(1, "2001:db8:1::7"), route(2, "2001:db8:1::8"));
+    let put = async |verb: &str, routes: Value| {
+        let path = format!("/network/v2.0/routers/{}/{verb}_extraroutes", s.router);
+        let body = json!({"router": {"routes": routes}});
+        s.member.put(&path, body).await
+    };
+    let there = async |verb: &str, routes: Value| {
+        put(verb, routes).await.expect(200)["router"]["routes"].clone()
+    };
+    assert_eq!(there("add", json!([one])).await, json!([one]));
+    let both = json!([one, two]);
+    assert_eq!(there("add", both.clone()).await, both, "one was there");
+    assert_eq!(s.wanted().await.routes.len(), 2);
+    let before = s.cloud.dump();
+    for (verb, routes) in [
+        ("add", json!([route(3, "2001:db8:3::1")])),
+        ("add", json!([route(3, "192.0.2.1")])),
+        ("add", json!([route(1, "2001:db8:1::9")])),
+        (
+            "add",
+            json!([{"destination": "x", "nexthop": "2001:db8:1::9"}]),
+        ),
+        ("add", json!([{"destination": "2001:db8:9::/64"}])),
+        ("add", json!("x")),
+        (
+            "remove",
+            json!([{"destination": "x", "nexthop": "2001:db8:1::9"}]),
+        ),
+    ] {
+        let what = format!("{verb} {routes}");
+        shape::error(&put(verb, routes).await, 400, &what);
+    }
+    testkit::assert_same(&before, &s.cloud.dump(), "refused");
+    let away = json!([one, route(5, "2001:db8:5::1")]);
+    assert_eq!(there("remove", away).await, json!([two]));
+    assert_eq!(there("remove", json!([two])).await, json!([]));
+    assert!(s.wanted().await.routes.is_empty());
 }
 
 #[tokio::test]

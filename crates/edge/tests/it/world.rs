@@ -371,6 +371,10 @@ fn body_for(route: &Route, world: &World) -> Option<Value> {
             json!({"subnet_id": world.id("subnets")})
         }
         ("PUT", "/network/v2.0/subnetpools/{id}") => json!({"subnetpool": {"name": "x"}}),
+        ("PUT", "/network/v2.0/routers/{id}/add_extraroutes")
+        | ("PUT", "/network/v2.0/routers/{id}/remove_extraroutes") => {
+            json!({"router": {"routes": []}})
+        }
         ("PUT", "/network/v2.0/floatingips/{id}") => json!({"floatingip": {"description": "x"}}),
         ("PUT", path) if path.ends_with("/{id}/tags") => json!({"tags": ["x"]}),
         ("PUT", "/network/v2.0/security-groups/{id}") => json!({"security_group": {"name": "x"}}),

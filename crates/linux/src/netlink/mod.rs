@@ -5,6 +5,7 @@
 
 mod address;
 mod link;
+mod proxy;
 mod route;
 
 use std::fmt;
@@ -21,6 +22,7 @@ use netlink_sys::{Socket, SocketAddr};
 use crate::netns::Netns;
 
 pub use link::{Link, LinkKind, VethEnd};
+pub use proxy::Proxy;
 pub use route::Route;
 
 /// What failed, on which object, in which namespace. The kernel's reason is the source.

@@ -16,6 +16,7 @@ mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::net::{IpAddr, Ipv6Addr};
 use std::path::PathBuf;
 
 use ipnet::IpNet;
@@ -188,6 +189,16 @@ impl Filters {
         self.applied.insert(space, Applied { tables, generation });
         Ok(true)
     }
+}
+
+/// The addresses that a network's ports were the first to use.
+pub(crate) fn chosen(ns: &Netns) -> io::Result<BTreeSet<Ipv6Addr>> {
+    let learned = Learned::read(ns)?;
+    let ipv6 = learned.addresses().filter_map(|address| match address {
+        IpAddr::V6(address) => Some(address),
+        IpAddr::V4(_) => None,
+    });
+    Ok(ipv6.collect())
 }
 
 /// Ends all connections of what is allowed no more, by assigned addresses and those that its ports

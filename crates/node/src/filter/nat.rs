@@ -147,6 +147,7 @@ mod tests {
             default_nexthops: Vec::new(),
             snat: true,
             floating_ips: vec![floating],
+            nd_proxy: false,
         }
     }
 

@@ -10,6 +10,7 @@ use model::Finding;
 use super::kernel::Kernel;
 use super::names::{self, Space};
 use super::plan::{Step, plan};
+use super::proxied::{self, Chosen};
 use super::{LinkSettings, delegated, layout};
 use crate::Wanted;
 use crate::check::{LEAK, MISSING};
@@ -28,8 +29,11 @@ pub fn check(settings: &LinkSettings, wanted: &Wanted) -> io::Result<Vec<Finding
     let seen = kernel.observe()?;
     // What guests say is not heard here: any of their addresses will do.
     let nexthops = delegated::routed(wanted, &seen.layout);
-    let design = layout::design(wanted, settings, &seen.bridges, &nexthops);
-    let steps = plan(&design.layout, &seen.layout);
+    let mut design = layout::design(wanted, settings, &seen.bridges, &nexthops);
+    // What guests choose changes between passes: more than is assigned may well be answered for.
+    proxied::add(&mut design.layout, wanted, &Chosen::new());
+    let mut steps = plan(&design.layout, &seen.layout);
+    steps.retain(|step| !matches!(step, Step::RemoveProxy(..)));
     let mut found: Vec<Finding> = of_steps(&steps, &settings.short).into_iter().collect();
     for name in Netns::list(&names::prefix(&settings.short))? {
         match Space::parse(&settings.short, &name) {

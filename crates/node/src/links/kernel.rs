@@ -13,6 +13,9 @@ use super::LinkSettings;
 use super::layout::{Contents, Kind, Layout, Link, Place};
 use super::names::{self, Space};
 use super::plan::Step;
+use super::proxied::Chosen;
+use crate::Wanted;
+use crate::filter::chosen;
 
 /// What was observed.
 pub(super) struct Seen {
@@ -65,9 +68,24 @@ impl<'a> Kernel<'a> {
             .values_mut()
             .for_each(|link| link.addresses.clear());
         base.routes.clear();
+        base.proxies.clear();
         base.prepared = true;
         layout.spaces.insert(Space::Base, base);
         Ok(Seen { layout, bridges })
+    }
+
+    /// The addresses that guests chose in networks whose routers answer for them. What cannot be read
+    /// is none: the next pass reads again.
+    pub(super) fn chosen(&mut self, wanted: &Wanted) -> Chosen {
+        let routers = wanted.routers.values().filter(|router| router.nd_proxy);
+        let inner = routers.flat_map(|router| &router.ports);
+        let inner = inner.filter(|leg| !leg.external).map(|leg| leg.network);
+        let networks: BTreeSet<_> = inner.collect();
+        let mut read = |id| {
+            let ns = self.netns(Space::Network(id)).ok()?;
+            Some((id, chosen(ns).ok()?))
+        };
+        networks.into_iter().filter_map(&mut read).collect()
     }
 
     /// An open namespace.
@@ -102,6 +120,15 @@ impl<'a> Kernel<'a> {
             Step::SetDown((space, name)) => self.open(*space)?.1.set_down(name)?,
             Step::RemoveRoute(space, route) => self.open(*space)?.1.remove_route(route)?,
             Step::AddRoute(space, route) => self.open(*space)?.1.ensure_route(route)?,
+            Step::RemoveProxy(space, proxy) => self.open(*space)?.1.remove_proxy(proxy)?,
+            Step::AddProxy(space, proxy) => {
+                let (ns, netlink) = self.open(*space)?;
+                // Not by the link alone: then probes to one address would be passed on, and fail.
+                sysctl::set(ns, "net/ipv6/conf/all/proxy_ndp", "1")?;
+                let delay = format!("net/ipv6/neigh/{}/proxy_delay", proxy.link);
+                sysctl::set(ns, &delay, "0")?;
+                netlink.ensure_proxy(proxy)?;
+            }
             Step::Announce((space, name), mac, address) => {
                 lan::announce(&self.open(*space)?.0, name, mac.0, *address)?;
             }
@@ -129,6 +156,7 @@ impl<'a> Kernel<'a> {
             addresses.entry(index).or_default().insert(net);
         }
         let routes = netlink.routes()?.into_iter().collect();
+        let proxies = netlink.proxies()?.into_iter().collect();
         let prepared = links.iter().any(|l| l.name == "lo" && l.up);
         let ours = links.into_iter().filter_map(|l| {
             let addresses = addresses.remove(&l.index).unwrap_or_default();
@@ -138,6 +166,7 @@ impl<'a> Kernel<'a> {
             prepared,
             links: ours.collect(),
             routes,
+            proxies,
         })
     }
 

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use linux::netlink::Route;
+use linux::netlink::{Proxy, Route};
 use model::{Key, Mac, Network, NetworkId, Port, Router, RouterPort};
 
 use super::LinkSettings;
 use super::delegated::Nexthops;
 use super::names::{self, Space};
+use super::voice;
 use crate::Wanted;
 use crate::filter::{SERVICE, SERVICE_IPV4, SERVICE_ULA};
 
@@ -32,6 +33,8 @@ pub struct Contents {
     pub prepared: bool,
     pub links: BTreeMap<String, Link>,
     pub routes: BTreeSet<Route>,
+    /// Addresses behind a router that its links answer for: see `proxied`.
+    pub proxies: BTreeSet<Proxy>,
 }
 
 /// A link; what is `None` does not matter.
@@ -290,7 +293,11 @@ impl Draft<'_> {
             }
         }
         for leg in router.ports.iter().filter(|leg| !leg.external) {
-            for route in self.delegated(leg) {
+            let network = self.wanted.networks.get(&leg.network);
+            let announced = network.map(|network| voice::host_routes(network, router, leg));
+            let announced = announced.into_iter().flatten();
+            let announced = announced.map(|r| by(leg, r.destination.trunc(), r.nexthop));
+            for route in self.delegated(leg).chain(announced) {
                 // What its owner said of the router comes first.
                 if found.iter().all(|r| r.destination != route.destination) {
                     found.insert(route);

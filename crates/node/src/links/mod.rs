@@ -24,6 +24,7 @@ mod leases;
 mod marks;
 pub mod names;
 pub mod plan;
+mod proxied;
 mod voice;
 mod zones;
 
@@ -133,7 +134,8 @@ impl Links {
         let before = self.nexthops.take();
         let before = before.unwrap_or_else(|| delegated::routed(wanted, &seen));
         let nexthops = delegated::heard(wanted, self.heard.lan(), &before);
-        let design = layout::design(wanted, &settings, &bridges, &nexthops);
+        let mut design = layout::design(wanted, &settings, &bridges, &nexthops);
+        proxied::add(&mut design.layout, wanted, &kernel.chosen(wanted));
         self.nexthops = Some(nexthops);
         design
             .failures

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use linux::netlink::Route;
+use linux::netlink::{Proxy, Route};
 use model::Mac;
 
 use super::layout::{Contents, Kind, Layout, Link, Place};
@@ -30,6 +30,8 @@ pub enum Step {
     SetDown(Place),
     RemoveRoute(Space, Route),
     AddRoute(Space, Route),
+    RemoveProxy(Space, Proxy),
+    AddProxy(Space, Proxy),
     /// Tells a link that a router has an address now.
     Announce(Place, Mac, IpAddr),
 }
@@ -54,6 +56,7 @@ impl Step {
         match self {
             Step::RemoveSpace(s) | Step::PrepareSpace(s) => (*s, None),
             Step::RemoveRoute(s, _) | Step::AddRoute(s, _) => (*s, None),
+            Step::RemoveProxy(s, _) | Step::AddProxy(s, _) => (*s, None),
             Step::RemoveLink(p)
             | Step::MakeBridge(p, _)
             | Step::MakeTap(p)
@@ -113,8 +116,10 @@ pub fn plan(wanted: &Layout, seen: &Layout) -> Vec<Step> {
         set(&mut steps, &place, link, kept(&place));
     }
     for (space, contents) in &wanted.spaces {
-        let lives = |route: &Route| !removed.contains(&(*space, route.link.clone()));
-        routes(&mut steps, *space, contents, seen.spaces.get(space), lives);
+        let lives = |link: &str| !removed.contains(&(*space, link.to_owned()));
+        let seen = seen.spaces.get(space);
+        routes(&mut steps, *space, contents, seen, lives);
+        proxies(&mut steps, *space, contents, seen, lives);
     }
     for (place, link) in links(wanted) {
         announce(&mut steps, &place, link, kept(&place));
@@ -177,14 +182,32 @@ fn routes(
     space: Space,
     wanted: &Contents,
     seen: Option<&Contents>,
-    lives: impl Fn(&Route) -> bool,
+    lives: impl Fn(&str) -> bool,
 ) {
     let seen = seen.iter().flat_map(|s| &s.routes);
-    let seen: BTreeSet<&Route> = seen.filter(|route| lives(route)).collect();
+    let seen: BTreeSet<&Route> = seen.filter(|route| lives(&route.link)).collect();
     let gone = seen.iter().filter(|route| !wanted.routes.contains(**route));
     steps.extend(gone.map(|route| Step::RemoveRoute(space, (*route).clone())));
     let due = wanted.routes.iter().filter(|route| !seen.contains(*route));
     steps.extend(due.map(|r| Step::AddRoute(space, r.clone())));
+}
+
+/// As routes, proxies go with their links.
+fn proxies(
+    steps: &mut Vec<Step>,
+    space: Space,
+    wanted: &Contents,
+    seen: Option<&Contents>,
+    lives: impl Fn(&str) -> bool,
+) {
+    let seen = seen.iter().flat_map(|s| &s.proxies);
+    let seen: BTreeSet<&Proxy> = seen.filter(|proxy| lives(&proxy.link)).collect();
+    let gone = seen
+        .iter()
+        .filter(|proxy| !wanted.proxies.contains(**proxy));
+    steps.extend(gone.map(|proxy| Step::RemoveProxy(space, (*proxy).clone())));
+    let due = wanted.proxies.iter().filter(|proxy| !seen.contains(*proxy));
+    steps.extend(due.map(|proxy| Step::AddProxy(space, proxy.clone())));
 }
 
 /// A neighbour that knew an address elsewhere would go on sending there. The kernel says it by

@@ -37,10 +37,14 @@ pub(super) fn of_router(network: &Network, router: &Router, leg: &RouterPort) ->
         preference,
     } = leg.advertising;
     let source = leg.mac.link_local();
-    let routes = host_routes(&told).map(|prefix| Route {
-        prefix,
-        preference: Preference::Medium,
-        lifetime_s: lifetime_s.into(),
+    let routes = announced_routes(told.iter().map(|(subnet, _)| *subnet));
+    let routes = routes.filter_map(|route| match route.destination {
+        IpNet::V6(net) => Some(Route {
+            prefix: net.trunc(),
+            preference: Preference::Medium,
+            lifetime_s: lifetime_s.into(),
+        }),
+        IpNet::V4(_) => None,
     });
     let advert = Advert {
         source,
@@ -107,14 +111,34 @@ fn told(network: &Network, which: impl Fn(&Subnet) -> bool) -> Vec<Told<'_>> {
         .collect()
 }
 
-/// Destinations of IPv6 that hosts reach by this router. Linux guests take them only where
-/// `accept_ra_rt_info_max_plen` says so; others have them by the default route.
-fn host_routes<'a>(told: &'a [Told<'_>]) -> impl Iterator<Item = Ipv6Net> + 'a {
-    let routes = told.iter().flat_map(|(subnet, _)| &subnet.host_routes);
-    routes.filter_map(|route| match route.destination {
-        IpNet::V6(net) if net.prefix_len() > 0 => Some(net.trunc()),
-        _ => None,
+/// Routes to destinations of IPv6 that hosts hear of from the subnets' router. Linux guests take them
+/// only where `accept_ra_rt_info_max_plen` says so; others have them by the default route.
+pub(super) fn announced_routes<'a>(
+    subnets: impl Iterator<Item = &'a Subnet>,
+) -> impl Iterator<Item = &'a model::Route> {
+    let routes = subnets.flat_map(|subnet| &subnet.host_routes);
+    routes.filter(|route| {
+        matches!(route.destination, IpNet::V6(net) if net.prefix_len() > 0)
+            && route.nexthop.is_ipv6()
     })
+}
+
+/// The routes that a router's leg announces and that lead on from there: by a neighbour on the leg.
+pub(super) fn host_routes<'a>(
+    network: &'a Network,
+    router: &'a Router,
+    leg: &'a RouterPort,
+) -> impl Iterator<Item = &'a model::Route> {
+    let own = |address| {
+        let mut addresses = router.ports.iter().flat_map(|leg| &leg.addresses);
+        addresses.any(|net| net.addr() == address)
+    };
+    let near = |address: IpAddr| match address {
+        IpAddr::V6(a) if a.is_unicast_link_local() => a != leg.mac.link_local(),
+        _ => leg.addresses.iter().any(|net| net.contains(&address)),
+    };
+    let led = network.subnets.iter().filter(|subnet| leads(leg, subnet));
+    announced_routes(led).filter(move |route| near(route.nexthop) && !own(route.nexthop))
 }
 
 /// At random from a third of the longest (RFC 4861, section 6.2.1).

@@ -16,5 +16,7 @@ mod links;
 mod metrics;
 mod nat;
 mod nat6;
+mod nd_proxy;
+mod routers;
 mod volumes;
 mod world;

@@ -42,6 +42,7 @@ fn as_text() {
             floating(FLOATING, "192.0.2.10"),
             floating("2001:db8:ffff::9", "2001:db8:1::a"),
         ],
+        nd_proxy: false,
     };
     golden::check("nat.nft", &Tables::of_router(&router).render());
     router.snat = false;

@@ -106,6 +106,7 @@ impl World {
             default_nexthops: Vec::new(),
             snat: true,
             floating_ips: Vec::new(),
+            nd_proxy: false,
         };
         self.wanted.routers.insert(id, router);
         id
