@@ -81,10 +81,26 @@ def reach():
     other = addresses("two")[(6, "fixed")]
     for to in (FAR, address):
         assert ssh_to(other, "ping -c 1 -W 2 " + to).returncode == 0, to
-    cloud.network.update_ip(floating, port_id=next(cloud.network.ports(device_id=server("two").id)).id)
+    two = next(cloud.network.ports(device_id=server("two").id))
+    cloud.network.update_ip(floating, port_id=two.id)
     until("the floating address is two's", lambda: ssh_to(address, "hostname").stdout.strip() == "two")
     cloud.network.delete_ip(floating)
     until("nobody answers there", lambda: not pings(address))
+    reach_by_ipv6(public, port, two)
+
+
+def reach_by_ipv6(public, one, two):
+    """An address that no guest has, of a network that the outside has on its link."""
+    subnet = cloud.network.find_subnet("public6")
+    floating = cloud.network.create_ip(floating_network_id=public.id, subnet_id=subnet.id, port_id=one.id)
+    address = floating.floating_ip_address
+    assert addresses("one")[(6, "floating")] == address, addresses("one")
+    assert floating.fixed_ip_address == addresses("one")[(6, "fixed")], floating
+    until("one lets us in by IPv6", lambda: ssh_to(address, "hostname").stdout.strip() == "one")
+    cloud.network.update_ip(floating, port_id=two.id)
+    until("that address is two's", lambda: ssh_to(address, "hostname").stdout.strip() == "two")
+    cloud.network.delete_ip(floating)
+    until("nobody is there", lambda: ssh_to(address, "hostname").returncode != 0)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,8 @@
 //! Floating addresses of IPv6: what leaves otherwise is routed as it is.
 
+use linux::netlink::Netlink;
+use node::links::names;
+
 use crate::nat::{Scene, floating, flows, scene, seen_as};
 use crate::world::{Guest, eventually};
 
@@ -64,20 +67,32 @@ fn what_is_under_way_does_not_follow_an_address_that_moves() {
     scene.outside.shell(&format!("kill {ping}"));
 }
 
+/// Lets the outside believe that somebody else has an address, does something, and waits until it knows
+/// that the router's external leg has it.
+fn outside_hears(scene: &mut Scene, address: &str, something: impl FnOnce(&mut Scene)) {
+    scene.outside.shell(&format!(
+        "ip -6 neigh replace {address} lladdr 02:00:00:00:00:99 dev eth0 nud stale"
+    ));
+    something(scene);
+    let leg = scene.world.wanted.routers[&scene.router].ports[1].mac;
+    eventually("the outside knows the router's leg", || {
+        let known = scene.outside.shell(&format!("ip -6 neigh show {address}"));
+        known.contains(&leg.to_string()) && known.contains("router")
+    });
+}
+
 #[test]
 fn neighbours_hear_where_a_floating_address_is() {
-    let mut scene = routed();
-    let other = "02:00:00:00:00:99";
-    scene.outside.shell(&format!(
-        "ip -6 neigh replace {FLOATING} lladdr {other} dev eth0 nud stale"
-    ));
-    stands_for(&mut scene, &[FIRST]);
-    let leg = scene.world.wanted.routers[&scene.router].ports[1]
-        .mac
-        .to_string();
-    eventually("the outside knows the router's leg", || {
-        let known = scene.outside.shell(&format!("ip -6 neigh show {FLOATING}"));
-        known.contains(&leg) && known.contains("router")
+    outside_hears(&mut routed(), FLOATING, |scene| stands_for(scene, &[FIRST]));
+}
+
+#[test]
+fn neighbours_hear_of_a_leg_that_is_made_anew() {
+    outside_hears(&mut routed(), OWN, |scene| {
+        let ns = scene.world.router_netns(scene.router);
+        let leg = names::leg_in_router(scene.world.wanted.routers[&scene.router].ports[1].id);
+        Netlink::open(&ns).unwrap().remove_link(&leg).unwrap();
+        scene.world.pass();
     });
 }
 
