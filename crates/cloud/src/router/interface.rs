@@ -3,7 +3,8 @@
 use model::{Caller, Error, Key, Kind, PortId, Result, RouterId, SubnetId};
 use store::{Tx, row};
 
-use super::reach::{check_overlap, check_routes_reached};
+use super::gateway::check_nd_proxy;
+use super::reach::{check_overlap, check_routes_reached, lies_outside};
 use super::{INTERFACE, legs, visible};
 use crate::port::{self, FixedIp, NewPort, PortView};
 use crate::{Cloud, floating_ip, network, subnet};
@@ -32,6 +33,9 @@ impl Cloud {
                 InterfaceBy::Port(port) => add_by_port(tx, caller, &router, &port)?,
             };
             check_overlap(tx, &router)?;
+            if lies_outside(tx, id, &port.id)? {
+                check_nd_proxy(tx, caller, &router)?;
+            }
             tx.touch(Key::Router(*id))?;
             let view = port::view(tx, port)?;
             Ok((view.port, view.addresses))

@@ -55,6 +55,19 @@ pub(super) fn check_overlap(tx: &Tx<'_>, router: &row::Router) -> Result<()> {
     Ok(())
 }
 
+/// Whether what a leg stands in is part of a prefix of the router's external network.
+pub(super) fn lies_outside(tx: &Tx<'_>, router: &RouterId, leg: &PortId) -> Result<bool> {
+    let nets = prefixes(tx, router)?;
+    let outer = legs(tx, router, GATEWAY)?;
+    let external = |id: &PortId| outer.iter().any(|leg| leg.id == *id);
+    let within = |net: &IpNet| {
+        let mut around = nets.iter().filter(|(_, leg, _)| external(leg));
+        around.any(|(wide, _, _)| wide.contains(net))
+    };
+    let mut own = nets.iter().filter(|(_, other, _)| other == leg);
+    Ok(own.any(|(net, _, _)| within(net)))
+}
+
 /// Whether a subnet overlaps with a prefix that the router stands in.
 pub(super) fn overlaps(tx: &Tx<'_>, router: &RouterId, new: &row::Subnet) -> Result<bool> {
     let net = subnet::net(new);

@@ -23,7 +23,13 @@ async fn part_of_the_external_prefix_may_lie_behind_it() {
     let body = json!({"router": {"nd_proxy": true}});
     let changed = s.admin.put(&path, body).await.expect(200);
     assert_eq!(changed["router"]["nd_proxy"], true);
-    s.leg("add", json!({"subnet_id": part}), 200).await;
+    // Which part it is decides who owns the external network, too.
+    s.leg("add", json!({"subnet_id": part}), 403).await;
+    let leg = format!("{path}/add_router_interface");
+    let body = json!({"subnet_id": part});
+    s.admin.put(&leg, body).await.expect(200);
+    let (_, other) = network(&s.member, "other", "2001:db8:9::/64").await;
+    s.leg("add", json!({"subnet_id": other}), 200).await;
     s.leg("add", json!({"subnet_id": all}), 400).await;
     s.leg("add", json!({"subnet_id": more}), 400).await;
     assert!(s.wanted().await.nd_proxy);
