@@ -32,6 +32,7 @@ use linux::netns::Netns;
 use linux::socket::PacketSocket;
 use model::{NetworkId, RouterId};
 use nix::sys::stat::fstat;
+use tokio::sync::Notify;
 
 pub use advert::{Advert, Interval, Prefix, Route};
 pub use advertiser::Counts;
@@ -73,6 +74,8 @@ struct Inner {
     adverts: Links<AdvertKey, Advertiser>,
     dhcp4: Links<NetworkId, dhcp4::Server>,
     dhcp6: Links<NetworkId, dhcp6::Server>,
+    /// Told when a guest with delegated prefixes first says where it is.
+    placed: Arc<Notify>,
     dns: dns::Dns,
     metadata: metadata::Metadata,
 }
@@ -100,6 +103,7 @@ impl Lan {
                 adverts,
                 dhcp4,
                 dhcp6,
+                placed: Arc::default(),
                 dns,
                 metadata,
             }),
@@ -224,7 +228,13 @@ impl Lan {
                 there.change(bindings);
                 Ok(())
             },
-            || Ok(dhcp6::Server::new(network, first)),
+            || {
+                Ok(dhcp6::Server::new(
+                    network,
+                    first,
+                    self.inner.placed.clone(),
+                ))
+            },
         )
     }
 
@@ -246,6 +256,12 @@ impl Lan {
     /// What a port's guest has told by DHCPv6 since serving began.
     pub fn dhcp6_heard(&self, network: &NetworkId, mac: model::Mac) -> Option<PortHeard> {
         self.inner.dhcp6.ask(network, |server| server.heard(mac))?
+    }
+
+    /// Waits until a guest that has prefixes delegated says by DHCPv6 where it is, and had not said
+    /// so before: routes to them can lead there. One that moves about wakes nobody again.
+    pub async fn guest_placed(&self) {
+        self.inner.placed.notified().await;
     }
 
     /// Answers questions about names at port 53 of `addresses` on `interface` (the network's bridge)

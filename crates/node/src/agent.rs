@@ -172,7 +172,8 @@ impl Agent {
             lan: lan.clone(),
             short: settings.short(),
         };
-        let make_links = move || Links::new(link_settings.clone(), lan.clone());
+        let for_links = lan.clone();
+        let make_links = move || Links::new(link_settings.clone(), for_links.clone());
         let taps = make_links().taps();
         let images = ImageCache::new(CacheSettings {
             dir: settings.state.join("cache"),
@@ -217,7 +218,7 @@ impl Agent {
             inner: Arc::new(inner),
         };
         agent.inner.wake.notify_one();
-        tokio::spawn(agent.clone().reconcile(make_links));
+        tokio::spawn(agent.clone().reconcile(lan, make_links));
         tokio::spawn(agent.clone().forward(reports));
         Ok(agent)
     }
@@ -338,7 +339,7 @@ impl Agent {
     }
 
     /// One pass after another, each when something changed or time has come.
-    async fn reconcile(self, make_links: impl Fn() -> Links) {
+    async fn reconcile(self, lan: Lan, make_links: impl Fn() -> Links) {
         let mut heard = self.inner.heard.subscribe();
         let _ = tokio::time::timeout(CONTROLLER_WITHIN, heard.wait_for(|heard| *heard)).await;
         let mut links = make_links();
@@ -391,7 +392,11 @@ impl Agent {
                     AGAIN_AFTER
                 }
             };
-            let _ = tokio::time::timeout(pause, self.inner.wake.notified()).await;
+            tokio::select! {
+                () = self.inner.wake.notified() => {}
+                () = lan.guest_placed() => {}
+                () = tokio::time::sleep(pause) => {}
+            }
         }
     }
 

@@ -24,6 +24,7 @@ use std::time::{Duration, Instant};
 
 use ipnet::Ipv6Net;
 use model::{Mac, NetworkId};
+use tokio::sync::Notify;
 use wire::dhcp6::{CLIENT_PORT, Dhcp6, Dhcp6Option, Kind, LeasedAddress, SERVER_PORT, SERVERS};
 use wire::udp6::Udp6;
 use wire::{MacBytes, Malformed};
@@ -102,6 +103,8 @@ pub(crate) struct Server {
     bindings: Arc<Bindings>,
     counts: Dhcp6Counts,
     heard: BTreeMap<Mac, Heard>,
+    /// Told when a guest with prefixes first says where it is.
+    placed: Arc<Notify>,
 }
 
 #[derive(Debug, Default)]
@@ -112,13 +115,14 @@ struct Heard {
 }
 
 impl Server {
-    pub(crate) fn new(network: NetworkId, bindings: Arc<Bindings>) -> Server {
+    pub(crate) fn new(network: NetworkId, bindings: Arc<Bindings>, placed: Arc<Notify>) -> Server {
         let (counts, heard) = Default::default();
         Server {
             duid: [&[0, 4][..], network.0.as_bytes()].concat(),
             bindings,
             counts,
             heard,
+            placed,
         }
     }
 
@@ -167,8 +171,11 @@ impl Server {
     fn remember(&mut self, now: Instant, mac: Mac, from: Ipv6Addr, asked: &Dhcp6, said: &Said) {
         let heard = self.heard.entry(mac).or_default();
         heard.port.last_ms = unix_ms();
-        if from.is_unicast_link_local() {
-            heard.port.link_local = Some(from);
+        if from.is_unicast_link_local() && heard.port.link_local.replace(from).is_none() {
+            let binding = self.bindings.ports.get(&mac);
+            if binding.is_some_and(|binding| !binding.prefixes.is_empty()) {
+                self.placed.notify_one();
+            }
         }
         match asked.kind {
             Kind::Decline => {

@@ -16,7 +16,7 @@ fn network() -> NetworkId {
 }
 
 fn duid() -> Vec<u8> {
-    Server::new(network(), Arc::default()).duid
+    Server::new(network(), Arc::default(), Arc::default()).duid
 }
 
 fn server() -> Server {
@@ -41,7 +41,7 @@ fn server() -> Server {
         on_link: vec!["2001:db8:1::/64".parse().unwrap()],
         ports: [(Mac(MAC), binding)].into(),
     };
-    Server::new(network(), Arc::new(bindings))
+    Server::new(network(), Arc::new(bindings), Arc::default())
 }
 
 fn ask(kind: Kind, options: Vec<Dhcp6Option>) -> Dhcp6 {
@@ -231,6 +231,18 @@ fn a_prefix_is_delegated() {
         ("2001:db8:9::/56".into(), 0),
     ];
     assert_eq!(leases, expected);
+}
+
+#[tokio::test]
+async fn a_guest_with_prefixes_says_once_where_it_is() {
+    let mut server = server();
+    let solicit = ask(Kind::Solicit, vec![names(7, &[])]);
+    let placed = server.placed.clone();
+    said(&mut server, &solicit).unwrap();
+    placed.notified().await;
+    said(&mut server, &solicit).unwrap();
+    let again = tokio::time::timeout(Duration::ZERO, placed.notified());
+    assert!(again.await.is_err(), "it has said so before");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -117,11 +118,12 @@ impl Client {
     /// Waits until it has been told something.
     pub(crate) fn hears(&self, what: &str) {
         let heard = || self.told().contains(what);
-        for _ in 0..80 {
+        let end = Instant::now() + Duration::from_secs(20);
+        while Instant::now() < end {
             if heard() {
                 return;
             }
-            std::thread::sleep(std::time::Duration::from_millis(100));
+            std::thread::sleep(Duration::from_millis(100));
         }
         panic!("{what} is not told: {}", self.told());
     }
@@ -149,11 +151,12 @@ pub(crate) fn addresses(guest: &Guest) -> Vec<String> {
 
 /// Waits until the guest has these addresses and no others.
 pub(crate) fn has(guest: &Guest, client: &Client, expected: &[&str]) {
-    for _ in 0..200 {
+    let end = Instant::now() + Duration::from_secs(30);
+    while Instant::now() < end {
         if addresses(guest) == expected {
             return;
         }
-        std::thread::sleep(std::time::Duration::from_millis(100));
+        std::thread::sleep(Duration::from_millis(100));
     }
     panic!(
         "{:?}, not {expected:?}: {}",

@@ -202,12 +202,11 @@ fn a_delegated_prefix_is_told_and_routed() {
         ));
         let client = start(&guest);
         client.hears("2001:db8:8::");
-        eventually("a message from there", || {
-            let heard = world
-                .lan
-                .dhcp6_heard(&network, world.wanted.ports[&port].mac);
-            heard.unwrap().link_local == Some(link_local.parse().unwrap())
-        });
+        world.guest_placed();
+        let heard = world
+            .lan
+            .dhcp6_heard(&network, world.wanted.ports[&port].mac);
+        assert_eq!(heard.unwrap().link_local, Some(link_local.parse().unwrap()));
         world.pass();
         eventually("an answer", || outside.pings("2001:db8:8::1"));
         // Who has heard nothing yet changes nothing.
@@ -239,7 +238,7 @@ fn a_guest_says_that_its_address_is_in_use() {
     assert!(world.lan.dhcp6_counts(&network).unwrap().declines > 0);
     // It is the port's all the same, once the other is gone.
     drop((client, other));
-    let client = Client::dhcpcd(&guest, SOLICIT);
+    let client = Client::dhclient(&guest, "-6", "", "");
     has(&guest, &client, &["2001:db8:1::5/128"]);
 }
 

@@ -70,6 +70,14 @@ impl World {
         (self.links, self.lan) = start(&self.runtime, &self.settings);
     }
 
+    /// Waits until a guest with delegated prefixes has said where it is.
+    pub(crate) fn guest_placed(&self) {
+        let said =
+            async { tokio::time::timeout(Duration::from_secs(8), self.lan.guest_placed()).await };
+        let said = self.runtime.block_on(said);
+        said.expect("no guest says where it is");
+    }
+
     /// A pass that must not fail.
     pub(crate) fn pass(&mut self) -> Report {
         let report = self.links.pass(&self.wanted);
