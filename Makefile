@@ -7,7 +7,7 @@ export CARGO_TARGET_DIR := $(abspath $(TARGET))
 export HEXTET_OPENSTACK := $(abspath $(VENV))/bin/openstack
 export HEXTET_GUEST := $(abspath $(GUEST))
 
-.PHONY: build test test-slow lint unit demo bench bench-lan crash-matrix fuzz guest prepare clean
+.PHONY: build test test-slow lint unit demo bench bench-lan crash-matrix tempest fuzz guest prepare clean
 
 build:
 	cargo build --release --locked -p hextet
@@ -51,6 +51,10 @@ bench-lan: prepare
 # Kills hextet between any two of its steps; `make test` tries a few of them.
 crash-matrix: guest
 	HEXTET_CRASH_MATRIX=all cargo test --locked -p hextet --test it crash:: -- --nocapture
+
+# OpenStack's own network tests against a cloud with fake nodes; with LIST=FILE those that the file has, by name.
+tempest: build
+	tools/tempest $(HEXTET) $(TARGET)/tempest $(LIST)
 
 # Fuzzes one target after another, each for SECONDS, from fuzz/seeds and what earlier runs found. It needs a nightly
 # compiler and cargo-fuzz; what breaks a target is kept below fuzz/artifacts.
