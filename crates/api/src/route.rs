@@ -70,11 +70,12 @@ impl Routes {
     /// # Panics
     /// When two lines contradict each other, which a test would show.
     pub fn new() -> Routes {
-        let services: [(Dialect, Lines); 8] = [
+        let services: [(Dialect, Lines); 9] = [
             (Dialect::Root, version::ROUTES),
             (Dialect::Identity, identity::ROUTES),
             (Dialect::Image, image::ROUTES),
             (Dialect::Compute, compute::ROUTES),
+            (Dialect::Compute, compute::PROXY_ROUTES),
             (Dialect::Network, network::ROUTES),
             (Dialect::Network, network::MORE_ROUTES),
             (Dialect::Network, network::TAG_ROUTES),

@@ -278,7 +278,7 @@ fn rules(tx: &Tx<'_>, groups: &[SecurityGroupId]) -> Result<Vec<Rule>> {
 /// A rule as nodes know it. One that cannot be read allows nothing.
 fn rule_document(rule: row::Rule) -> Option<Rule> {
     let peer = match (&rule.remote_ip_prefix, rule.remote_group_id) {
-        (Some(prefix), _) => Some(Peer::Prefix(parse_prefix(prefix)?)),
+        (Some(prefix), _) => Some(Peer::Prefix(parse_prefix(prefix)?.trunc())),
         (None, Some(group)) => Some(Peer::Group(AddressGroupId(group.0))),
         (None, None) => None,
     };

@@ -58,7 +58,9 @@ pub use port::{AdvertisingUpdate, FixedIp, NewPort, PortFilter, PortUpdate, Port
 pub use project::{NewProject, ProjectUpdate};
 pub use quota::{Below, Limits, Quota, Resource, Service, UNLIMITED};
 pub use router::{ExtraRoutes, GatewayInfo, InterfaceBy, NewRouter, RouterUpdate, RouterView};
-pub use security_group::{NewRule, NewSecurityGroup, SecurityGroupUpdate, SecurityGroupView};
+pub use security_group::{
+    NewRule, NewSecurityGroup, SecurityGroupUpdate, SecurityGroupView, normal_prefix,
+};
 pub use server::{
     DiskSource, GroupChange, Hints, NamePattern, NewDisk, NewServer, Others, ServerAction,
     ServerAddress, ServerFilter, ServerNetwork, ServerTagChange, ServerTagFilter, ServerUpdate,

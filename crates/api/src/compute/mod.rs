@@ -15,6 +15,7 @@ mod metadata;
 mod node;
 mod password;
 mod quota;
+mod security_group;
 mod server;
 mod server_create;
 mod server_group;
@@ -297,5 +298,64 @@ pub(crate) const ROUTES: Lines = &[
         Method::DELETE,
         "/v2.1/os-services/{id}",
         Plain(node::forget),
+    ),
+];
+
+/// The network API's things, as this API had them before: clients ask for them up to 2.35.
+pub(crate) const PROXY_ROUTES: Lines = &[
+    (
+        Method::GET,
+        "/v2.1/os-security-groups",
+        Look(security_group::list),
+    ),
+    (
+        Method::POST,
+        "/v2.1/os-security-groups",
+        Plain(security_group::create),
+    ),
+    (
+        Method::GET,
+        "/v2.1/os-security-groups/{id}",
+        Look(security_group::show),
+    ),
+    (
+        Method::PUT,
+        "/v2.1/os-security-groups/{id}",
+        Plain(security_group::update),
+    ),
+    (
+        Method::DELETE,
+        "/v2.1/os-security-groups/{id}",
+        Plain(security_group::delete),
+    ),
+    (
+        Method::POST,
+        "/v2.1/os-security-group-rules",
+        Plain(security_group::create_rule),
+    ),
+    (
+        Method::DELETE,
+        "/v2.1/os-security-group-rules/{id}",
+        Plain(security_group::delete_rule),
+    ),
+    (
+        Method::GET,
+        "/v2.1/os-tenant-networks",
+        Look(security_group::tenant_networks),
+    ),
+    (
+        Method::GET,
+        "/v2.1/os-tenant-networks/{id}",
+        Look(security_group::tenant_network),
+    ),
+    (
+        Method::GET,
+        "/v2.1/os-networks",
+        Look(security_group::all_networks),
+    ),
+    (
+        Method::GET,
+        "/v2.1/os-networks/{id}",
+        Look(security_group::one_network),
     ),
 ];

@@ -2,14 +2,13 @@
 
 use std::net::IpAddr;
 
-use cloud::{
-    Depth, NamePattern, Page, SecurityGroupView, ServerFilter, ServerTagFilter, ServerUpdate,
-};
+use cloud::{Depth, NamePattern, Page, ServerFilter, ServerTagFilter, ServerUpdate};
 use model::{Error, Kind, Result, ServerId};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use store::row;
 
+use super::security_group;
 use super::server_create::{self, CreateBody, access};
 use super::server_view::{by_network, links, shows_start, view};
 use crate::context::Context;
@@ -183,33 +182,8 @@ pub(super) fn addresses(ctx: &Context) -> Result<Reply> {
 /// `GET /v2.1/servers/{id}/os-security-groups`
 pub(super) fn security_groups(ctx: &Context) -> Result<Reply> {
     let found = ctx.cloud.server_security_groups(&ctx.caller, &id(ctx)?)?;
-    let view = |found: &SecurityGroupView| {
-        let ingress = found.rules.iter().filter(|r| r.direction == "ingress");
-        let rules: Vec<Value> = ingress.map(group_rule).collect();
-        let group = &found.group;
-        json!({
-            "id": group.id, "name": group.name, "description": group.description,
-            "tenant_id": group.project_id, "rules": rules,
-        })
-    };
-    let groups: Vec<Value> = found.iter().map(view).collect();
+    let groups = security_group::views(ctx, &found)?;
     Ok(Reply::ok(&json!({"security_groups": groups})))
-}
-
-/// A rule as the compute API knew them: only what comes in.
-fn group_rule(rule: &row::Rule) -> Value {
-    let range = match &rule.remote_ip_prefix {
-        Some(cidr) => json!({"cidr": cidr}),
-        None => json!({}),
-    };
-    json!({
-        "id": rule.id, "parent_group_id": rule.security_group_id, "ip_protocol": rule.protocol,
-        "from_port": rule.port_range_min, "to_port": rule.port_range_max, "ip_range": range,
-        "group": match rule.remote_group_id {
-            Some(id) => json!({"id": id, "tenant_id": rule.project_id}),
-            None => json!({}),
-        },
-    })
 }
 
 /// `GET /v2.1/servers/{id}/migrations`: servers stay where they are.

@@ -1,6 +1,6 @@
 //! Security groups and their rules.
 
-use cloud::{NewRule, NewSecurityGroup, SecurityGroupUpdate, SecurityGroupView};
+use cloud::{NewRule, NewSecurityGroup, SecurityGroupUpdate, SecurityGroupView, normal_prefix};
 use model::{Error, Kind, Result};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -244,7 +244,7 @@ fn rule_view(rule: &row::Rule) -> Value {
         "direction": rule.direction, "ethertype": rule.ethertype, "protocol": rule.protocol,
         "port_range_min": rule.port_range_min, "port_range_max": rule.port_range_max,
         "remote_ip_prefix": rule.remote_ip_prefix, "remote_group_id": rule.remote_group_id,
-        "remote_address_group_id": null, "normalized_cidr": rule.remote_ip_prefix,
+        "remote_address_group_id": null, "normalized_cidr": rule.remote_ip_prefix.as_deref().map(normal_prefix),
         "belongs_to_default_sg": false, "tags": [], "revision_number": 0,
         "created_at": time::seconds(rule.created_ms), "updated_at": time::seconds(rule.created_ms),
     })

@@ -165,7 +165,7 @@ fn check_prefix(text: &str, ethertype: &str) -> Result<String> {
         return Err(wrong());
     }
     match (net, ethertype) {
-        (IpNet::V6(_), "IPv6") | (IpNet::V4(_), "IPv4") => Ok(net.trunc().to_string()),
+        (IpNet::V6(_), "IPv6") | (IpNet::V4(_), "IPv4") => Ok(net.to_string()),
         _ => Err(wrong()),
     }
 }

@@ -15,7 +15,7 @@ use crate::quota::{self, Resource};
 use crate::token::owner_of;
 use crate::{Cloud, now_ms, server};
 
-pub use rule::NewRule;
+pub use rule::{NewRule, normal as normal_prefix};
 
 use rule::{open_rule, touch_members, touch_remote};
 

@@ -1,5 +1,6 @@
 //! Rules of security groups.
 
+use ipnet::IpNet;
 use model::{
     AddressGroupId, Caller, Error, Key, Kind, PortId, Result, RuleId, Scope, SecurityGroupId,
 };
@@ -124,6 +125,12 @@ pub(super) fn open_rule(group: &row::SecurityGroup, direction: &str, ethertype: 
     }
 }
 
+/// A prefix as it stands, whatever host it was named by.
+pub fn normal(prefix: &str) -> String {
+    let net = prefix.parse::<IpNet>();
+    net.map_or_else(|_| prefix.to_owned(), |net| net.trunc().to_string())
+}
+
 fn matches_same(a: &row::Rule, b: &row::Rule) -> bool {
     let facts = |r: &row::Rule| {
         let r = r.clone();
@@ -133,7 +140,7 @@ fn matches_same(a: &row::Rule, b: &row::Rule) -> bool {
             r.protocol,
             r.port_range_min,
             r.port_range_max,
-            r.remote_ip_prefix,
+            r.remote_ip_prefix.as_deref().map(normal),
             r.remote_group_id,
         )
     };

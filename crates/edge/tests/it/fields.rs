@@ -529,6 +529,30 @@ fn samples(world: &World) -> Vec<Sample> {
         ),
         one(
             "POST",
+            "/compute/v2.1/os-security-groups",
+            json!({"security_group": {"name": "g", "description": "d"}}),
+            &["security_group", "security_group/name"],
+            &[],
+        ),
+        one(
+            "PUT",
+            &at(nova, "os-security-groups"),
+            json!({"security_group": {"name": "g", "description": "d"}}),
+            &["security_group", "security_group/name"],
+            &[],
+        ),
+        one(
+            "POST",
+            "/compute/v2.1/os-security-group-rules",
+            json!({"security_group_rule": {
+                "parent_group_id": of("security-groups"), "ip_protocol": "tcp",
+                "from_port": 1, "to_port": 2, "cidr": "2001:db8::/32",
+            }}),
+            &["security_group_rule", "security_group_rule/parent_group_id"],
+            &[TEXTS_TOO],
+        ),
+        one(
+            "POST",
             "/network/v2.0/subnetpools",
             json!({"subnetpool": {
                 "name": "p", "description": "d", "prefixes": ["2001:db8:7000::/36"],

@@ -24,6 +24,7 @@ mod page;
 mod place;
 mod port;
 mod project;
+mod proxy;
 mod quota;
 mod race;
 mod router;

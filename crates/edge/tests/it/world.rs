@@ -219,7 +219,11 @@ impl World {
         );
         let ids = BTreeMap::from([
             ("images", image),
-            ("networks", network),
+            ("networks", network.clone()),
+            ("os-networks", network.clone()),
+            ("os-tenant-networks", network),
+            ("os-security-groups", group.clone()),
+            ("os-security-group-rules", rule.clone()),
             ("subnets", subnet),
             ("ports", port),
             ("routers", router),
@@ -353,6 +357,9 @@ fn body_for(route: &Route, world: &World) -> Option<Value> {
         ("POST", "/volume/v3/volumes/{id}/action") => json!({"os-extend": {"new_size": 2}}),
         ("POST" | "PUT", "/volume/v3/volumes/{id}/metadata") => json!({"metadata": {"a": "b"}}),
         ("PUT", "/volume/v3/volumes/{id}/metadata/{key}") => json!({"meta": {"colour": "red"}}),
+        ("PUT", "/compute/v2.1/os-security-groups/{id}") => {
+            json!({"security_group": {"name": "x"}})
+        }
         ("PUT", "/compute/v2.1/os-quota-sets/{project}") => json!({"quota_set": {"cores": 1}}),
         ("PUT", "/compute/v2.1/os-quota-class-sets/{class}") => {
             json!({"quota_class_set": {"cores": 1}})
