@@ -120,6 +120,7 @@ impl Routes {
     /// Looks a request up. `HEAD` finds what `GET` finds unless it has a line of its own.
     pub(crate) fn find(&self, method: &Method, path: &str) -> Found<'_> {
         let trimmed = path.trim_end_matches('/');
+        let names_nothing = !trimmed.is_empty() && trimmed.len() < path.len();
         let path = if trimmed.is_empty() { "/" } else { trimmed };
         let dialect = Dialect::of_path(path);
         let (path, project) = volume::without_project(path);
@@ -147,6 +148,8 @@ impl Routes {
                 let project = project.map(|id| (volume::PROJECT.to_owned(), id));
                 Found::Route(route, named.chain(project).collect())
             }
+            // `DELETE things/` is of one thing, whose id is empty.
+            None if names_nothing => Found::Nothing(dialect),
             None => Found::OtherMethod(dialect),
         }
     }

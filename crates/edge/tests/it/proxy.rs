@@ -174,3 +174,14 @@ async fn networks_have_labels() {
         );
     }
 }
+
+/// A client that lost the id names nothing.
+#[tokio::test]
+async fn an_empty_id_is_not_there() {
+    let cloud = TestCloud::start().await;
+    let member = cloud.member().await;
+    let answer = member.delete("/compute/v2.1/os-security-groups/").await;
+    shape::error(&answer, 404, "a thing without an id");
+    let answer = member.delete("/compute/v2.1/os-security-groups").await;
+    shape::error(&answer, 405, "all of them");
+}
