@@ -56,7 +56,8 @@ def pings(name):
 def ssh_to(address, command):
     options = ["StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "ConnectTimeout=3", "LogLevel=ERROR"]
     flags = [word for option in options for word in ("-o", option)]
-    return outside("ssh", "-i", KEY, *flags, "root@" + address, command)
+    # A connection that an address's move cuts would wait for ever.
+    return outside("timeout", "20", "ssh", "-i", KEY, *flags, "root@" + address, command)
 
 
 def ssh(name, command):
