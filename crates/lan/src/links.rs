@@ -168,7 +168,9 @@ impl<K: Ord + Copy + Send + 'static, S: Speaker> Links<K, S> {
         let link = table.by_token.get(table.by_key.get(key)?)?;
         Some(question(&link.speaker))
     }
+}
 
+impl<K, S> Links<K, S> {
     /// Ends everything, in silence.
     pub(crate) fn stop(&self) {
         self.shared.stopped.store(true, Ordering::SeqCst);
@@ -190,14 +192,7 @@ impl<K: Ord + Copy + Send + 'static, S: Speaker> Links<K, S> {
 
 impl<K, S> Drop for Links<K, S> {
     fn drop(&mut self) {
-        // Without the bounds of `stop`: the thread ends by itself once it is woken.
-        self.shared.stopped.store(true, Ordering::SeqCst);
-        self.shared.wake();
-        let thread = self
-            .thread
-            .get_mut()
-            .unwrap_or_else(PoisonError::into_inner);
-        let _ = thread.take().map(JoinHandle::join);
+        self.stop();
     }
 }
 

@@ -171,23 +171,14 @@ fn associations(binding: &Binding, asked: &Dhcp6) -> Vec<Dhcp6Option> {
 }
 
 fn given_addresses(own: &[Given<Ipv6Addr>], wish: &Addresses, kind: Kind) -> Addresses {
-    let mut leases: Vec<_> = own
-        .iter()
+    let leases = leased(own, wish.leases.iter().map(|lease| lease.address), kind);
+    let leases: Vec<_> = leases
         .map(|given| LeasedAddress {
             address: given.value,
             preferred_s: given.preferred_s,
             valid_s: given.valid_s,
         })
         .collect();
-    if extends(kind) {
-        let foreign = wish.leases.iter().map(|lease| lease.address);
-        let foreign = foreign.filter(|address| own.iter().all(|given| given.value != *address));
-        leases.extend(foreign.map(|address| LeasedAddress {
-            address,
-            preferred_s: 0,
-            valid_s: 0,
-        }));
-    }
     let (renew_s, rebind_s) = times(own);
     Addresses {
         id: wish.id,
@@ -199,23 +190,14 @@ fn given_addresses(own: &[Given<Ipv6Addr>], wish: &Addresses, kind: Kind) -> Add
 }
 
 fn given_prefixes(own: &[Given<Ipv6Net>], wish: &Prefixes, kind: Kind) -> Prefixes {
-    let mut leases: Vec<_> = own
-        .iter()
+    let leases = leased(own, wish.leases.iter().map(|lease| lease.prefix), kind);
+    let leases: Vec<_> = leases
         .map(|given| LeasedPrefix {
             prefix: given.value,
             preferred_s: given.preferred_s,
             valid_s: given.valid_s,
         })
         .collect();
-    if extends(kind) {
-        let foreign = wish.leases.iter().map(|lease| lease.prefix);
-        let foreign = foreign.filter(|prefix| own.iter().all(|given| given.value != *prefix));
-        leases.extend(foreign.map(|prefix| LeasedPrefix {
-            prefix,
-            preferred_s: 0,
-            valid_s: 0,
-        }));
-    }
     let (renew_s, rebind_s) = times(own);
     Prefixes {
         id: wish.id,
@@ -224,6 +206,21 @@ fn given_prefixes(own: &[Given<Ipv6Net>], wish: &Prefixes, kind: Kind) -> Prefix
         status: status(leases.is_empty(), kind, Status::NO_PREFIX_AVAIL),
         leases,
     }
+}
+
+/// What is the port's own, and with 0 s what else a client that extends its leases names.
+fn leased<T: Copy + PartialEq>(
+    own: &[Given<T>],
+    named: impl Iterator<Item = T>,
+    kind: Kind,
+) -> impl Iterator<Item = Given<T>> {
+    let foreign = named.filter(move |value| own.iter().all(|given| given.value != *value));
+    let ended = foreign.filter(move |_| extends(kind)).map(|value| Given {
+        value,
+        preferred_s: 0,
+        valid_s: 0,
+    });
+    own.iter().copied().chain(ended)
 }
 
 /// Whether the client would keep what it names: then it must hear what of it is not its own.
