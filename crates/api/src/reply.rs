@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode};
-use serde_json::Value;
+use serde::Serialize;
 use tokio::fs::File;
 
 /// What is sent after the headers.
@@ -24,8 +24,8 @@ pub struct Reply {
 
 impl Reply {
     /// A status with JSON.
-    pub fn json(status: StatusCode, value: &Value) -> Reply {
-        // A `Value` always serialises.
+    pub fn json(status: StatusCode, value: &impl Serialize) -> Reply {
+        // Only maps with keys that are no strings fail to serialise; no answer holds one.
         Reply {
             status,
             headers: Vec::new(),
@@ -43,17 +43,17 @@ impl Reply {
     }
 
     /// 200 with JSON.
-    pub fn ok(value: &Value) -> Reply {
+    pub fn ok(value: &impl Serialize) -> Reply {
         Reply::json(StatusCode::OK, value)
     }
 
     /// 201 with JSON.
-    pub fn created(value: &Value) -> Reply {
+    pub fn created(value: &impl Serialize) -> Reply {
         Reply::json(StatusCode::CREATED, value)
     }
 
     /// 202 with JSON.
-    pub fn accepted(value: &Value) -> Reply {
+    pub fn accepted(value: &impl Serialize) -> Reply {
         Reply::json(StatusCode::ACCEPTED, value)
     }
 

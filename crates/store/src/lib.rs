@@ -11,6 +11,7 @@ mod db;
 mod dns_domain;
 mod field;
 mod of_assignment;
+mod of_network;
 mod of_port;
 mod of_router;
 mod of_server;

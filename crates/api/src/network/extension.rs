@@ -7,7 +7,7 @@ use crate::context::Context;
 use crate::reply::Reply;
 
 /// Alias and name. Only what works is listed.
-const EXTENSIONS: [(&str, &str); 33] = [
+const EXTENSIONS: [(&str, &str); 34] = [
     ("router", "Neutron L3 Router"),
     (
         "ext-gw-mode",
@@ -54,6 +54,7 @@ const EXTENSIONS: [(&str, &str); 33] = [
     ("pagination", "Pagination support"),
     ("sorting", "Sorting support"),
     ("project-id", "project_id field enabled"),
+    ("network-ip-availability", "Network IP Availability"),
     ("quotas", "Quota management support"),
     ("quota_details", "Quota details management support"),
     ("quota-check-limit", "Quota engine limit check"),

@@ -2,6 +2,7 @@
 
 mod extension;
 mod floating_ip;
+mod ip_availability;
 mod networks;
 mod port;
 mod quota;
@@ -58,6 +59,16 @@ pub(crate) const ROUTES: Lines = &[
 ];
 
 pub(crate) const MORE_ROUTES: Lines = &[
+    (
+        Method::GET,
+        "/v2.0/network-ip-availabilities",
+        Look(ip_availability::list),
+    ),
+    (
+        Method::GET,
+        "/v2.0/network-ip-availabilities/{id}",
+        Look(ip_availability::show),
+    ),
     (Method::GET, "/v2.0/quotas", Look(quota::list)),
     (Method::GET, "/v2.0/quotas/tenant", Look(quota::whose)),
     (Method::GET, "/v2.0/quotas/project", Look(quota::whose)),
@@ -203,12 +214,8 @@ pub(crate) const TAG_ROUTES: Lines = tag::tag_routes!("networks" "subnets" "port
 fn collection(ctx: &Context, name: &str, limit: Option<u64>, entries: Vec<Value>) -> Result<Reply> {
     let mut body = Map::new();
     let last = entries.last().and_then(|e| e["id"].as_str());
-    if let (Some(limit), Some(last)) = (limit, last)
-        && entries.len() as u64 >= limit
-    {
-        let path = format!("{}{}", ctx.cloud.settings().url, ctx.path);
-        let next = json!([{"rel": "next", "href": ctx.next_page(&path, last)}]);
-        body.insert(format!("{name}_links"), next);
+    if let Some(links) = links(ctx, limit, entries.len(), last) {
+        body.insert(format!("{name}_links"), links);
     }
     let fields = fields(ctx);
     body.insert(
@@ -216,6 +223,13 @@ fn collection(ctx: &Context, name: &str, limit: Option<u64>, entries: Vec<Value>
         entries.into_iter().map(|e| only(e, &fields)).collect(),
     );
     Ok(Reply::ok(&Value::Object(body)))
+}
+
+/// The link to the page behind one of `count` entries, when that is full.
+fn links(ctx: &Context, limit: Option<u64>, count: usize, last: Option<&str>) -> Option<Value> {
+    let last = last.filter(|_| limit.is_some_and(|limit| count as u64 >= limit))?;
+    let path = format!("{}{}", ctx.cloud.settings().url, ctx.path);
+    Some(json!([{"rel": "next", "href": ctx.next_page(&path, last)}]))
 }
 
 /// What a request that makes one thing or several asks for, and whether it is several.

@@ -24,7 +24,7 @@ pub(crate) use rules::place;
 use rules::{check, check_modes};
 
 /// How the columns of IPv4 addresses begin: with the prefix of v4-mapped addresses.
-const V4_COLUMN: &str = "00000000000000000000ffff";
+pub(crate) const V4_COLUMN: &str = "00000000000000000000ffff";
 
 /// A family of addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,6 +15,7 @@ mod golden;
 mod host;
 mod image;
 mod image_format;
+mod ip_availability;
 mod list;
 mod look;
 mod microversion;

@@ -220,6 +220,7 @@ impl World {
         let ids = BTreeMap::from([
             ("images", image),
             ("networks", network.clone()),
+            ("network-ip-availabilities", network.clone()),
             ("os-networks", network.clone()),
             ("os-tenant-networks", network),
             ("os-security-groups", group.clone()),

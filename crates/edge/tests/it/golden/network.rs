@@ -26,11 +26,17 @@ async fn networks() {
         )
         .await;
     let admin = s.cloud.admin().await;
-    s.talk.client(admin);
+    s.talk.client(admin.clone());
     let body = json!({"network": {"name": "ext", "router:external": true, "provider:physical_network": "physnet1"}});
     s.talk
         .say("POST", "/network/v2.0/networks", Some(body))
         .await;
+    let inside = json!({"cidr": "192.0.2.0/24", "name": "four", "enable_dhcp": false});
+    subnet(&admin, &net, inside).await;
+    let path = format!("/network/v2.0/network-ip-availabilities/{net}");
+    s.talk.say("GET", &path, None).await;
+    let list = "/network/v2.0/network-ip-availabilities?ip_version=4";
+    s.talk.say("GET", list, None).await;
     s.talk
         .say("DELETE", &format!("/network/v2.0/networks/{net}"), None)
         .await;
