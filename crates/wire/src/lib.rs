@@ -12,6 +12,7 @@ pub mod dhcp6;
 pub mod dns;
 pub mod icmpv6;
 pub mod nd;
+mod udp;
 pub mod udp4;
 pub mod udp6;
 

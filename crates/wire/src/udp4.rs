@@ -2,13 +2,10 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use crate::Malformed;
 use crate::checksum::sum;
+use crate::{Malformed, udp};
 
-const UDP: u8 = 17; // RFC 768
 const IP_HEADER: usize = 20; // RFC 791, section 3.1, without options
-const UDP_HEADER: usize = 8;
-const HOP_LIMIT: u8 = 64;
 
 /// A datagram with its addresses and ports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,12 +18,10 @@ pub struct Udp4<'a> {
 
 impl<'a> Udp4<'a> {
     /// The largest payload of an IPv4 packet.
-    pub const PAYLOAD_MAX: usize = 65_535 - IP_HEADER - UDP_HEADER;
+    pub const PAYLOAD_MAX: usize = 65_535 - IP_HEADER - udp::HEADER;
 
     /// Reads a packet from its IPv4 header on; a link's padding may follow it.
-    ///
-    /// The datagram's checksum is not looked at: a guest on this host may have left it to a network
-    /// card (checksum offload), which no packet between two of its kind meets.
+    /// The datagram's checksum is not looked at (see `udp::parse`).
     ///
     /// ```text
     ///  0      4      8              16                         31
@@ -34,14 +29,12 @@ impl<'a> Udp4<'a> {
     /// | identification              | flags, fragment offset 0   |
     /// | time to live | protocol 17  | header checksum            |
     /// | source (4)                  | destination (4)            |
-    /// | source port                 | destination port           |  datagram
-    /// | length                      | checksum                   |
     /// ```
     pub fn parse(packet: &'a [u8]) -> Result<Udp4<'a>, Malformed> {
         let wrong = Malformed("ipv4 header");
         let header = packet.first_chunk::<IP_HEADER>().ok_or(wrong)?;
         let header_length = usize::from(header[0] & 0xf) * 4;
-        if header[0] >> 4 != 4 || header_length < IP_HEADER || header[9] != UDP {
+        if header[0] >> 4 != 4 || header_length < IP_HEADER || header[9] != udp::PROTOCOL {
             return Err(wrong);
         }
         // The lowest bits are the offset; the one above them says that more fragments follow.
@@ -54,45 +47,28 @@ impl<'a> Udp4<'a> {
         if sum(whole_header, 0) != 0xffff {
             return Err(Malformed("ipv4 checksum"));
         }
-        let wrong = Malformed("udp header");
-        let (udp, _) = datagram.split_first_chunk::<UDP_HEADER>().ok_or(wrong)?;
-        let length = usize::from(u16::from_be_bytes([udp[4], udp[5]]));
-        let payload = datagram.get(UDP_HEADER..length).ok_or(wrong)?;
+        let (from, to, payload) = udp::parse(datagram)?;
         let [a, b, c, d, e, f, g, h] = [12, 13, 14, 15, 16, 17, 18, 19].map(|i| header[i]);
-        let port = |at: usize| u16::from_be_bytes([udp[at], udp[at + 1]]);
         Ok(Udp4 {
-            source: SocketAddrV4::new(Ipv4Addr::new(a, b, c, d), port(0)),
-            destination: SocketAddrV4::new(Ipv4Addr::new(e, f, g, h), port(2)),
+            source: SocketAddrV4::new(Ipv4Addr::new(a, b, c, d), from),
+            destination: SocketAddrV4::new(Ipv4Addr::new(e, f, g, h), to),
             payload,
         })
     }
 
     /// Appends headers and payload, with both checksums set.
     pub fn emit(&self, out: &mut Vec<u8>) {
-        let payload = &self.payload[..self.payload.len().min(Self::PAYLOAD_MAX)];
-        let length = (UDP_HEADER + payload.len()) as u16;
+        let (payload, length) = udp::cut(self.payload, Self::PAYLOAD_MAX);
         let start = out.len();
         out.extend([0x45, 0]);
         out.extend((IP_HEADER as u16 + length).to_be_bytes());
-        out.extend([0, 0, 0, 0, HOP_LIMIT, UDP, 0, 0]);
-        out.extend(self.source.ip().octets());
-        out.extend(self.destination.ip().octets());
+        out.extend([0, 0, 0, 0, udp::HOP_LIMIT, udp::PROTOCOL, 0, 0]);
+        let addresses = [self.source.ip().octets(), self.destination.ip().octets()].concat();
+        out.extend(&addresses);
         let checksum = !sum(&out[start..], 0);
         out[start + 10..start + 12].copy_from_slice(&checksum.to_be_bytes());
-        let datagram = out.len();
-        out.extend(self.source.port().to_be_bytes());
-        out.extend(self.destination.port().to_be_bytes());
-        out.extend(length.to_be_bytes());
-        out.extend([0, 0]);
-        out.extend(payload);
-        // The pseudo-header of RFC 768: addresses, protocol, length.
-        let addresses = [self.source.ip().octets(), self.destination.ip().octets()].concat();
-        let pseudo = u64::from(sum(&addresses, 0)) + u64::from(UDP) + u64::from(length);
-        let checksum = match !sum(&out[datagram..], pseudo) {
-            0 => 0xffff, // 0 says that there is none
-            checksum => checksum,
-        };
-        out[datagram + 6..datagram + 8].copy_from_slice(&checksum.to_be_bytes());
+        let ports = [self.source.port(), self.destination.port()];
+        udp::emit(&addresses, ports, payload, out);
     }
 }
 

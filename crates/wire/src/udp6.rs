@@ -2,12 +2,9 @@
 
 use std::net::{Ipv6Addr, SocketAddrV6};
 
-use crate::Malformed;
+use crate::{Malformed, udp};
 
-const UDP: u8 = 17; // RFC 768
 const IP_HEADER: usize = 40; // RFC 8200, section 3
-const UDP_HEADER: usize = 8;
-const HOP_LIMIT: u8 = 64;
 
 /// A datagram with its addresses and ports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,68 +18,47 @@ pub struct Udp6<'a> {
 
 impl<'a> Udp6<'a> {
     /// The largest payload of an IPv6 packet.
-    pub const PAYLOAD_MAX: usize = 65_535 - UDP_HEADER;
+    pub const PAYLOAD_MAX: usize = 65_535 - udp::HEADER;
 
     /// Reads a packet from its IPv6 header on; a link's padding may follow it.
-    ///
-    /// The checksum is not looked at: a guest on this host may have left it to a network card
-    /// (checksum offload), which no packet between two of its kind meets.
+    /// The checksum is not looked at (see `udp::parse`).
     ///
     /// ```text
     ///  0      4            12                  24              31
     /// | ver 6 | traffic cl. |          flow label               |
     /// | payload length              | next hdr 17 | hop limit   |
     /// | source (16)                 | destination (16)          |
-    /// | source port                 | destination port          |  datagram
-    /// | length                      | checksum                  |
     /// ```
     pub fn parse(packet: &'a [u8]) -> Result<Udp6<'a>, Malformed> {
         let wrong = Malformed("ipv6 header");
         let (header, rest) = packet.split_first_chunk::<IP_HEADER>().ok_or(wrong)?;
-        if header[0] >> 4 != 6 || header[6] != UDP {
+        if header[0] >> 4 != 6 || header[6] != udp::PROTOCOL {
             return Err(wrong);
         }
         let total = usize::from(u16::from_be_bytes([header[4], header[5]]));
         let datagram = rest.get(..total).ok_or(wrong)?;
-        let wrong = Malformed("udp header");
-        let (udp, _) = datagram.split_first_chunk::<UDP_HEADER>().ok_or(wrong)?;
-        let length = usize::from(u16::from_be_bytes([udp[4], udp[5]]));
-        let payload = datagram.get(UDP_HEADER..length).ok_or(wrong)?;
-        let port = |at: usize| u16::from_be_bytes([udp[at], udp[at + 1]]);
+        let (from, to, payload) = udp::parse(datagram)?;
         let address = |at: usize| {
             let octets = header[at..].first_chunk::<16>();
             octets.map_or(Ipv6Addr::UNSPECIFIED, |octets| Ipv6Addr::from(*octets))
         };
         Ok(Udp6 {
-            source: SocketAddrV6::new(address(8), port(0), 0, 0),
-            destination: SocketAddrV6::new(address(24), port(2), 0, 0),
+            source: SocketAddrV6::new(address(8), from, 0, 0),
+            destination: SocketAddrV6::new(address(24), to, 0, 0),
             payload,
         })
     }
 
     /// Appends headers and payload, with the checksum set.
     pub fn emit(&self, out: &mut Vec<u8>) {
-        let payload = &self.payload[..self.payload.len().min(Self::PAYLOAD_MAX)];
-        let length = (UDP_HEADER + payload.len()) as u16;
+        let (payload, length) = udp::cut(self.payload, Self::PAYLOAD_MAX);
         out.extend([0x60, 0, 0, 0]);
         out.extend(length.to_be_bytes());
-        out.extend([UDP, HOP_LIMIT]);
-        let addresses = out.len();
-        out.extend(self.source.ip().octets());
-        out.extend(self.destination.ip().octets());
-        let datagram = out.len();
-        out.extend(self.source.port().to_be_bytes());
-        out.extend(self.destination.port().to_be_bytes());
-        out.extend(length.to_be_bytes());
-        out.extend([0, 0]);
-        out.extend(payload);
-        // The pseudo-header (RFC 8200, section 8.1) has the addresses, the length and the protocol.
-        let pseudo = u64::from(length) + u64::from(UDP);
-        let checksum = match !crate::checksum::sum(&out[addresses..], pseudo) {
-            0 => 0xffff, // 0 would say that there is none, which IPv6 forbids
-            checksum => checksum,
-        };
-        out[datagram + 6..datagram + 8].copy_from_slice(&checksum.to_be_bytes());
+        out.extend([udp::PROTOCOL, udp::HOP_LIMIT]);
+        let addresses = [self.source.ip().octets(), self.destination.ip().octets()].concat();
+        out.extend(&addresses);
+        let ports = [self.source.port(), self.destination.port()];
+        udp::emit(&addresses, ports, payload, out);
     }
 }
 
