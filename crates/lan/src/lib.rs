@@ -38,12 +38,13 @@ pub use advert::{Advert, Interval, Prefix, Route};
 pub use advertiser::Counts;
 pub use announce::announce;
 pub use dhcp4::{DhcpCounts, Lease, Leases};
-pub use dhcp6::{Binding, Bindings, Dhcp6Counts, Given, PortHeard};
+pub use dhcp6::{Binding, Bindings, Dhcp6Counts, PortHeard};
 pub use dns::{Decision, DnsCounts, Upstreams, Zone};
 use links::{Links, Place};
 pub use metadata::{MetadataCounts, MetadataSettings, Passwords, fresh_seed};
 pub use metrics::Sample;
 pub use openstack::Instance;
+pub use wire::dhcp6::Lease as Given;
 pub use wire::nd::Preference;
 
 use crate::advertiser::Advertiser;

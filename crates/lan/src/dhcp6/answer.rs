@@ -4,11 +4,9 @@ use std::net::Ipv6Addr;
 
 use ipnet::Ipv6Net;
 use wire::Malformed;
-use wire::dhcp6::{
-    Addresses, Dhcp6, Dhcp6Option, Kind, LeasedAddress, LeasedPrefix, Prefixes, Status,
-};
+use wire::dhcp6::{Association, Dhcp6, Dhcp6Option, Kind, Lease, Status};
 
-use super::{Binding, Given};
+use super::Binding;
 
 /// IRT_DEFAULT of RFC 9915, section 7.6: how long what an Information-request brought holds.
 const REFRESH_S: u32 = 86_400;
@@ -99,7 +97,7 @@ pub(super) fn registered(
     let (Some(client), true, false) = (client, here, asked.options.iter().any(other)) else {
         return Err(wrong);
     };
-    if lease.address != source {
+    if lease.value != source {
         return Err(wrong);
     }
     let message = Dhcp6 {
@@ -107,7 +105,7 @@ pub(super) fn registered(
         transaction: asked.transaction,
         options: vec![client.clone(), Dhcp6Option::Address(lease)],
     };
-    let named = vec![lease.address];
+    let named = vec![lease.value];
     Ok(Said { message, named })
 }
 
@@ -147,7 +145,7 @@ fn named(asked: &Dhcp6) -> Vec<Ipv6Addr> {
         Dhcp6Option::Addresses(association) => Some(&association.leases),
         _ => None,
     });
-    leases.flatten().map(|lease| lease.address).collect()
+    leases.flatten().map(|lease| lease.value).collect()
 }
 
 /// Everything is for the first association of its kind: an address can be in one only.
@@ -157,11 +155,13 @@ fn associations(binding: &Binding, asked: &Dhcp6) -> Vec<Dhcp6Option> {
     for option in &asked.options {
         match option {
             Dhcp6Option::Addresses(wish) => {
-                let given = given_addresses(std::mem::take(&mut addresses), wish, asked.kind);
+                let own = std::mem::take(&mut addresses);
+                let given = given(own, wish, asked.kind, Status::NO_ADDRS_AVAIL);
                 options.push(Dhcp6Option::Addresses(given));
             }
             Dhcp6Option::Prefixes(wish) => {
-                let given = given_prefixes(std::mem::take(&mut prefixes), wish, asked.kind);
+                let own = std::mem::take(&mut prefixes);
+                let given = given(own, wish, asked.kind, Status::NO_PREFIX_AVAIL);
                 options.push(Dhcp6Option::Prefixes(given));
             }
             _ => {}
@@ -170,57 +170,30 @@ fn associations(binding: &Binding, asked: &Dhcp6) -> Vec<Dhcp6Option> {
     options
 }
 
-fn given_addresses(own: &[Given<Ipv6Addr>], wish: &Addresses, kind: Kind) -> Addresses {
-    let leases = leased(own, wish.leases.iter().map(|lease| lease.address), kind);
-    let leases: Vec<_> = leases
-        .map(|given| LeasedAddress {
-            address: given.value,
-            preferred_s: given.preferred_s,
-            valid_s: given.valid_s,
-        })
-        .collect();
-    let (renew_s, rebind_s) = times(own);
-    Addresses {
-        id: wish.id,
-        renew_s,
-        rebind_s,
-        status: status(leases.is_empty(), kind, Status::NO_ADDRS_AVAIL),
-        leases,
-    }
-}
-
-fn given_prefixes(own: &[Given<Ipv6Net>], wish: &Prefixes, kind: Kind) -> Prefixes {
-    let leases = leased(own, wish.leases.iter().map(|lease| lease.prefix), kind);
-    let leases: Vec<_> = leases
-        .map(|given| LeasedPrefix {
-            prefix: given.value,
-            preferred_s: given.preferred_s,
-            valid_s: given.valid_s,
-        })
-        .collect();
-    let (renew_s, rebind_s) = times(own);
-    Prefixes {
-        id: wish.id,
-        renew_s,
-        rebind_s,
-        status: status(leases.is_empty(), kind, Status::NO_PREFIX_AVAIL),
-        leases,
-    }
-}
-
-/// What is the port's own, and with 0 s what else a client that extends its leases names.
-fn leased<T: Copy + PartialEq>(
-    own: &[Given<T>],
-    named: impl Iterator<Item = T>,
+/// What is the port's own, and with 0 s what else a client that extends its leases names; `none`
+/// says why nothing is.
+fn given<T: Copy + PartialEq>(
+    own: &[Lease<T>],
+    wish: &Association<T>,
     kind: Kind,
-) -> impl Iterator<Item = Given<T>> {
-    let foreign = named.filter(move |value| own.iter().all(|given| given.value != *value));
-    let ended = foreign.filter(move |_| extends(kind)).map(|value| Given {
-        value,
+    none: u16,
+) -> Association<T> {
+    let foreign = |wish: &&Lease<T>| own.iter().all(|lease| lease.value != wish.value);
+    let foreign = wish.leases.iter().filter(foreign);
+    let ended = foreign.filter(|_| extends(kind)).map(|lease| Lease {
         preferred_s: 0,
         valid_s: 0,
+        ..*lease
     });
-    own.iter().copied().chain(ended)
+    let leases: Vec<_> = own.iter().copied().chain(ended).collect();
+    let (renew_s, rebind_s) = times(own);
+    Association {
+        id: wish.id,
+        renew_s,
+        rebind_s,
+        status: status(leases.is_empty(), kind, none),
+        leases,
+    }
 }
 
 /// Whether the client would keep what it names: then it must hear what of it is not its own.
@@ -236,8 +209,8 @@ fn status(nothing: bool, kind: Kind, none: u16) -> Option<Status> {
 }
 
 /// T1 and T2: 0.5 and 0.8 of the shortest preferred lifetime (section 14.2).
-fn times<T>(own: &[Given<T>]) -> (u32, u32) {
-    let shortest = own.iter().map(|given| given.preferred_s).min().unwrap_or(0);
+fn times<T>(own: &[Lease<T>]) -> (u32, u32) {
+    let shortest = own.iter().map(|lease| lease.preferred_s).min().unwrap_or(0);
     (shortest / 2, shortest / 5 * 4)
 }
 

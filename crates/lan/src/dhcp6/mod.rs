@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 use ipnet::Ipv6Net;
 use model::{Mac, NetworkId};
 use tokio::sync::Notify;
-use wire::dhcp6::{CLIENT_PORT, Dhcp6, Dhcp6Option, Kind, LeasedAddress, SERVER_PORT, SERVERS};
+use wire::dhcp6::{CLIENT_PORT, Dhcp6, Dhcp6Option, Kind, Lease, SERVER_PORT, SERVERS};
 use wire::udp6::Udp6;
 use wire::{MacBytes, Malformed};
 
@@ -49,9 +49,9 @@ pub struct Bindings {
 /// What one port is told.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Binding {
-    pub addresses: Vec<Given<Ipv6Addr>>,
+    pub addresses: Vec<Lease<Ipv6Addr>>,
     /// For what is behind the guest (IA_PD).
-    pub prefixes: Vec<Given<Ipv6Net>>,
+    pub prefixes: Vec<Lease<Ipv6Net>>,
     pub dns: Vec<Ipv6Addr>,
     pub domains: Vec<String>,
     pub ntp: Vec<Ipv6Addr>,
@@ -59,14 +59,6 @@ pub struct Binding {
     pub bootfile_url: Option<String>,
     /// Further options by their codes. They come after, and instead of, those above.
     pub extra: Vec<(u16, Vec<u8>)>,
-}
-
-/// Something a port is given, and for how long at a time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Given<T> {
-    pub value: T,
-    pub preferred_s: u32,
-    pub valid_s: u32,
 }
 
 /// What was heard and said in a network.
@@ -212,15 +204,15 @@ impl Server {
 
 impl Heard {
     /// A valid lifetime of 0 takes it back. The oldest make room for new ones.
-    fn register(&mut self, now: Instant, lease: &LeasedAddress) {
+    fn register(&mut self, now: Instant, lease: &Lease<Ipv6Addr>) {
         let mut kept = std::mem::take(&mut self.port.registered)
             .into_iter()
             .zip(std::mem::take(&mut self.registered_until))
-            .filter(|(address, until)| *address != lease.address && *until > now)
+            .filter(|(address, until)| *address != lease.value && *until > now)
             .collect::<Vec<_>>();
         if lease.valid_s > 0 {
             let until = now + Duration::from_secs(lease.valid_s.into());
-            kept.push((lease.address, until));
+            kept.push((lease.value, until));
         }
         let surplus = kept.len().saturating_sub(REMEMBERED_MAX);
         (self.port.registered, self.registered_until) = kept.into_iter().skip(surplus).unzip();

@@ -1,4 +1,4 @@
-use wire::dhcp6::{Addresses, LeasedPrefix, Prefixes, Status};
+use wire::dhcp6::{Addresses, Prefixes, Status};
 
 use super::*;
 
@@ -21,12 +21,12 @@ fn duid() -> Vec<u8> {
 
 fn server() -> Server {
     let binding = Binding {
-        addresses: vec![Given {
+        addresses: vec![Lease {
             value: address(OWN),
             preferred_s: 14_400,
             valid_s: 86_400,
         }],
-        prefixes: vec![Given {
+        prefixes: vec![Lease {
             value: "2001:db8:8::/56".parse().unwrap(),
             preferred_s: 600,
             valid_s: 1200,
@@ -59,8 +59,8 @@ fn to_us() -> Dhcp6Option {
 }
 
 fn names(id: u32, addresses: &[&str]) -> Dhcp6Option {
-    let lease = |text: &&str| LeasedAddress {
-        address: address(text),
+    let lease = |text: &&str| Lease {
+        value: address(text),
         preferred_s: 0,
         valid_s: 0,
     };
@@ -107,7 +107,7 @@ fn leased(answer: &Dhcp6) -> (Vec<(String, u32)>, Option<u16>) {
         _ => None,
     });
     let found = found.unwrap();
-    let lease = |l: &LeasedAddress| (l.address.to_string(), l.valid_s);
+    let lease = |l: &Lease<Ipv6Addr>| (l.value.to_string(), l.valid_s);
     let status = found.status.as_ref().map(|s| s.code);
     (found.leases.iter().map(lease).collect(), status)
 }
@@ -125,8 +125,8 @@ fn an_advertise_says_everything_and_that_nobody_else_will() {
     let solicit = ask(Kind::Solicit, vec![names(7, &[]), wish]);
     let answer = said(&mut server(), &solicit).unwrap();
     assert_eq!(answer.kind, Kind::Advertise);
-    let lease = LeasedAddress {
-        address: address(OWN),
+    let lease = Lease {
+        value: address(OWN),
         preferred_s: 14_400,
         valid_s: 86_400,
     };
@@ -207,8 +207,8 @@ fn a_port_without_addresses_is_told_so() {
 fn a_prefix_is_delegated() {
     let wish = Dhcp6Option::Prefixes(Prefixes {
         id: 3,
-        leases: vec![LeasedPrefix {
-            prefix: "2001:db8:9::/56".parse().unwrap(),
+        leases: vec![Lease {
+            value: "2001:db8:9::/56".parse().unwrap(),
             preferred_s: 0,
             valid_s: 0,
         }],
@@ -224,7 +224,7 @@ fn a_prefix_is_delegated() {
     let leases: Vec<_> = given
         .leases
         .iter()
-        .map(|l| (l.prefix.to_string(), l.valid_s))
+        .map(|l| (l.value.to_string(), l.valid_s))
         .collect();
     let expected = [
         ("2001:db8:8::/56".into(), 1200),
@@ -291,8 +291,8 @@ fn who_declines_or_releases_is_heard_and_keeps_its_address() {
 fn hosts_tell_addresses_they_made() {
     let made = address("2001:db8:1::abcd");
     let tell = |valid_s| {
-        let lease = LeasedAddress {
-            address: made,
+        let lease = Lease {
+            value: made,
             preferred_s: valid_s,
             valid_s,
         };
@@ -317,8 +317,8 @@ fn hosts_tell_addresses_they_made() {
     assert_eq!(told, (Some(Kind::AddressReply), vec![]));
     let far = "2001:db8:77::1";
     let mut message = tell(60);
-    message.options[1] = Dhcp6Option::Address(LeasedAddress {
-        address: address(far),
+    message.options[1] = Dhcp6Option::Address(Lease {
+        value: address(far),
         preferred_s: 1,
         valid_s: 1,
     });

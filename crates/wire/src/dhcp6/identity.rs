@@ -9,167 +9,147 @@ use super::option::{CUT, Status, put, split};
 use crate::Malformed;
 
 /// IA_NA: the addresses of one interface.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Addresses {
+pub type Addresses = Association<Ipv6Addr>;
+
+/// IA_PD: prefixes for what is behind the client. As a wish one may be `::/LENGTH`.
+pub type Prefixes = Association<Ipv6Net>;
+
+/// What one client is given of a kind, under one name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Association<T> {
     /// IAID: the client's own name for it.
     pub id: u32,
     /// T1 and T2 in seconds; 0 leaves them to the client.
     pub renew_s: u32,
     pub rebind_s: u32,
-    pub leases: Vec<LeasedAddress>,
+    pub leases: Vec<Lease<T>>,
     pub status: Option<Status>,
 }
 
-/// IA_PD: prefixes for what is behind the client.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Prefixes {
-    /// IAID, T1 and T2 as with addresses.
-    pub id: u32,
-    pub renew_s: u32,
-    pub rebind_s: u32,
-    pub leases: Vec<LeasedPrefix>,
-    pub status: Option<Status>,
-}
-
-/// An address and how long it is so; 0 ends it.
+/// Something that is given, and how long it is so; 0 ends it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LeasedAddress {
-    pub address: Ipv6Addr,
+pub struct Lease<T> {
+    pub value: T,
     pub preferred_s: u32,
     pub valid_s: u32,
 }
 
-/// A prefix and how long it is so; 0 ends it. As a wish it may be `::/LENGTH`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LeasedPrefix {
-    pub prefix: Ipv6Net,
-    pub preferred_s: u32,
-    pub valid_s: u32,
-}
-
-const ADDRESS: u16 = 5;
-const PREFIX: u16 = 26;
 const STATUS: u16 = 13;
 
-impl Addresses {
-    pub(super) fn parse(value: &[u8]) -> Result<Addresses, Malformed> {
-        let ([id, renew_s, rebind_s], rest) = head(value)?;
-        let (leases, status) = contents(rest, ADDRESS, LeasedAddress::parse)?;
-        Ok(Addresses {
-            id,
-            renew_s,
-            rebind_s,
-            leases,
-            status,
+/// What can be given: the two kinds have the same parts in another order. There are no more, so nobody
+/// outside can name this.
+pub trait Leasable: Sized {
+    /// The option that holds one within an association.
+    const OPTION: u16;
+
+    /// Reads one; options of its own, which no one says, may follow it.
+    fn parse(option: &[u8]) -> Result<Lease<Self>, Malformed>;
+
+    /// The same as octets.
+    fn option(lease: &Lease<Self>) -> Vec<u8>;
+}
+
+/// `address (16), preferred (4), valid (4)`
+impl Leasable for Ipv6Addr {
+    const OPTION: u16 = 5;
+
+    fn parse(option: &[u8]) -> Result<Lease<Ipv6Addr>, Malformed> {
+        let (address, rest) = option.split_first_chunk::<16>().ok_or(CUT)?;
+        let ([preferred_s, valid_s], _) = words(rest)?;
+        Ok(Lease {
+            value: Ipv6Addr::from(*address),
+            preferred_s,
+            valid_s,
         })
     }
 
-    pub(super) fn value(&self) -> Vec<u8> {
-        let mut out = words(&[self.id, self.renew_s, self.rebind_s]);
-        for lease in &self.leases {
-            put(ADDRESS, &lease.value(), &mut out);
-        }
-        put_status(self.status.as_ref(), &mut out);
-        out
+    fn option(lease: &Lease<Ipv6Addr>) -> Vec<u8> {
+        let times = octets([lease.preferred_s, lease.valid_s]);
+        [&lease.value.octets()[..], &times].concat()
     }
 }
 
-impl Prefixes {
-    pub(super) fn parse(value: &[u8]) -> Result<Prefixes, Malformed> {
-        let ([id, renew_s, rebind_s], rest) = head(value)?;
-        let (leases, status) = contents(rest, PREFIX, LeasedPrefix::parse)?;
-        Ok(Prefixes {
-            id,
-            renew_s,
-            rebind_s,
-            leases,
-            status,
-        })
-    }
+/// `preferred (4), valid (4), length (1), prefix (16)`
+impl Leasable for Ipv6Net {
+    const OPTION: u16 = 26;
 
-    pub(super) fn value(&self) -> Vec<u8> {
-        let mut out = words(&[self.id, self.renew_s, self.rebind_s]);
-        for lease in &self.leases {
-            put(PREFIX, &lease.value(), &mut out);
-        }
-        put_status(self.status.as_ref(), &mut out);
-        out
-    }
-}
-
-impl LeasedAddress {
-    /// `address (16), preferred (4), valid (4)`, and options that no one says.
-    pub(super) fn parse(value: &[u8]) -> Result<LeasedAddress, Malformed> {
-        let (address, rest) = value.split_first_chunk::<16>().ok_or(CUT)?;
-        let (&[a, b, c, d, e, f, g, h], _) = rest.split_first_chunk::<8>().ok_or(CUT)?;
-        Ok(LeasedAddress {
-            address: Ipv6Addr::from(*address),
-            preferred_s: u32::from_be_bytes([a, b, c, d]),
-            valid_s: u32::from_be_bytes([e, f, g, h]),
-        })
-    }
-
-    pub(super) fn value(&self) -> Vec<u8> {
-        let times = words(&[self.preferred_s, self.valid_s]);
-        [&self.address.octets()[..], &times].concat()
-    }
-}
-
-impl LeasedPrefix {
-    /// `preferred (4), valid (4), length (1), prefix (16)`, and options that no one says.
-    fn parse(value: &[u8]) -> Result<LeasedPrefix, Malformed> {
-        let (&[a, b, c, d, e, f, g, h, length], rest) =
-            value.split_first_chunk::<9>().ok_or(CUT)?;
+    fn parse(option: &[u8]) -> Result<Lease<Ipv6Net>, Malformed> {
+        let ([preferred_s, valid_s], rest) = words(option)?;
+        let (length, rest) = rest.split_first().ok_or(CUT)?;
         let (address, _) = rest.split_first_chunk::<16>().ok_or(CUT)?;
-        let prefix = Ipv6Net::new(Ipv6Addr::from(*address), length);
-        Ok(LeasedPrefix {
-            prefix: prefix.map_err(|_| Malformed("dhcpv6 prefix"))?.trunc(),
-            preferred_s: u32::from_be_bytes([a, b, c, d]),
-            valid_s: u32::from_be_bytes([e, f, g, h]),
+        let prefix = Ipv6Net::new(Ipv6Addr::from(*address), *length);
+        Ok(Lease {
+            value: prefix.map_err(|_| Malformed("dhcpv6 prefix"))?.trunc(),
+            preferred_s,
+            valid_s,
         })
     }
 
-    fn value(&self) -> Vec<u8> {
-        let mut out = words(&[self.preferred_s, self.valid_s]);
-        out.push(self.prefix.prefix_len());
-        out.extend(self.prefix.network().octets());
+    fn option(lease: &Lease<Ipv6Net>) -> Vec<u8> {
+        let mut out = octets([lease.preferred_s, lease.valid_s]);
+        out.push(lease.value.prefix_len());
+        out.extend(lease.value.network().octets());
         out
     }
 }
 
-/// IAID, T1 and T2.
-fn head(value: &[u8]) -> Result<([u32; 3], &[u8]), Malformed> {
-    let (&[a, b, c, d, e, f, g, h, i, j, k, l], rest) =
-        value.split_first_chunk::<12>().ok_or(CUT)?;
-    let words = [[a, b, c, d], [e, f, g, h], [i, j, k, l]];
-    Ok((words.map(u32::from_be_bytes), rest))
+impl<T: Leasable> Association<T> {
+    /// Options that mean nothing here are left out.
+    pub(super) fn parse(value: &[u8]) -> Result<Association<T>, Malformed> {
+        let ([id, renew_s, rebind_s], rest) = words(value)?;
+        let (mut leases, mut status) = (Vec::new(), None);
+        for option in split(rest) {
+            match option? {
+                (code, value) if code == T::OPTION => leases.push(T::parse(value)?),
+                (STATUS, value) => status = Some(Status::parse(value)?),
+                _ => {}
+            }
+        }
+        Ok(Association {
+            id,
+            renew_s,
+            rebind_s,
+            leases,
+            status,
+        })
+    }
+
+    pub(super) fn value(&self) -> Vec<u8> {
+        let mut out = octets([self.id, self.renew_s, self.rebind_s]);
+        for lease in &self.leases {
+            put(T::OPTION, &T::option(lease), &mut out);
+        }
+        if let Some(status) = &self.status {
+            put(STATUS, &status.value(), &mut out);
+        }
+        out
+    }
 }
 
-/// The leases of one kind, and the status; options that mean nothing here are left out.
-fn contents<T>(
-    rest: &[u8],
-    code: u16,
-    parse: fn(&[u8]) -> Result<T, Malformed>,
-) -> Result<(Vec<T>, Option<Status>), Malformed> {
-    let (mut leases, mut status) = (Vec::new(), None);
-    for option in split(rest) {
-        match option? {
-            (found, value) if found == code => leases.push(parse(value)?),
-            (STATUS, value) => status = Some(Status::parse(value)?),
-            _ => {}
+impl<T> Default for Association<T> {
+    fn default() -> Association<T> {
+        Association {
+            id: 0,
+            renew_s: 0,
+            rebind_s: 0,
+            leases: Vec::new(),
+            status: None,
         }
     }
-    Ok((leases, status))
 }
 
-fn put_status(status: Option<&Status>, out: &mut Vec<u8>) {
-    if let Some(status) = status {
-        put(STATUS, &status.value(), out);
+/// Numbers of 32 bits, and what follows them.
+fn words<const N: usize>(mut bytes: &[u8]) -> Result<([u32; N], &[u8]), Malformed> {
+    let mut words = [0; N];
+    for word in &mut words {
+        let (octets, rest) = bytes.split_first_chunk::<4>().ok_or(CUT)?;
+        (*word, bytes) = (u32::from_be_bytes(*octets), rest);
     }
+    Ok((words, bytes))
 }
 
-fn words(numbers: &[u32]) -> Vec<u8> {
-    numbers.iter().flat_map(|n| n.to_be_bytes()).collect()
+fn octets<const N: usize>(words: [u32; N]) -> Vec<u8> {
+    words.into_iter().flat_map(u32::to_be_bytes).collect()
 }
 
 #[cfg(test)]
@@ -182,8 +162,8 @@ mod tests {
             id: 1,
             renew_s: 2,
             rebind_s: 3,
-            leases: vec![LeasedAddress {
-                address: "2001:db8::5".parse().unwrap(),
+            leases: vec![Lease {
+                value: "2001:db8::5".parse().unwrap(),
                 preferred_s: 4,
                 valid_s: 5,
             }],
@@ -198,8 +178,8 @@ mod tests {
         assert_eq!(Addresses::parse(&value), Ok(addresses));
 
         let prefixes = Prefixes {
-            leases: vec![LeasedPrefix {
-                prefix: "2001:db8:8::/56".parse().unwrap(),
+            leases: vec![Lease {
+                value: "2001:db8:8::/56".parse().unwrap(),
                 preferred_s: 4,
                 valid_s: 5,
             }],
@@ -218,8 +198,8 @@ mod tests {
         let mut value = vec![0; 8];
         value.push(129);
         value.extend([0; 16]);
-        assert!(LeasedPrefix::parse(&value).is_err());
-        assert!(LeasedAddress::parse(&[0; 23]).is_err());
+        assert!(Ipv6Net::parse(&value).is_err());
+        assert!(Ipv6Addr::parse(&[0; 23]).is_err());
         assert!(Addresses::parse(&[0; 11]).is_err());
     }
 }

@@ -6,7 +6,7 @@ mod option;
 
 use std::net::Ipv6Addr;
 
-pub use identity::{Addresses, LeasedAddress, LeasedPrefix, Prefixes};
+pub use identity::{Addresses, Association, Lease, Prefixes};
 pub use option::{Dhcp6Option, Status};
 
 use crate::Malformed;

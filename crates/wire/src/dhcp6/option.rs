@@ -2,7 +2,7 @@
 
 use std::net::Ipv6Addr;
 
-use super::identity::{Addresses, LeasedAddress, Prefixes};
+use super::identity::{Addresses, Leasable, Lease, Prefixes};
 use crate::Malformed;
 use crate::nd::DomainName;
 
@@ -17,7 +17,7 @@ pub enum Dhcp6Option {
     /// IA_PD: prefixes for what is behind the client.
     Prefixes(Prefixes),
     /// An address outside an association, as RFC 9686 has it.
-    Address(LeasedAddress),
+    Address(Lease<Ipv6Addr>),
     /// Codes of the options that the client would have.
     OptionRequest(Vec<u16>),
     /// 255: the client need not wait for other servers (section 18.2.1).
@@ -131,7 +131,7 @@ impl Dhcp6Option {
             1 => O::ClientId(value.to_vec()),
             2 => O::ServerId(value.to_vec()),
             3 => O::Addresses(Addresses::parse(value)?),
-            5 => O::Address(LeasedAddress::parse(value)?),
+            5 => O::Address(Ipv6Addr::parse(value)?),
             6 => O::OptionRequest(codes(value)?),
             7 => O::Preference(fixed::<1>(value)?[0]),
             8 => O::ElapsedTime(u16::from_be_bytes(fixed(value)?)),
@@ -163,7 +163,7 @@ impl Dhcp6Option {
             O::ClientId(duid) => (1, duid.clone()),
             O::ServerId(duid) => (2, duid.clone()),
             O::Addresses(addresses) => (3, addresses.value()),
-            O::Address(address) => (5, address.value()),
+            O::Address(address) => (5, Ipv6Addr::option(address)),
             O::OptionRequest(codes) => (6, codes.iter().flat_map(|c| c.to_be_bytes()).collect()),
             O::Preference(preference) => (7, vec![*preference]),
             O::ElapsedTime(time) => (8, time.to_be_bytes().into()),
