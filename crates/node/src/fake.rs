@@ -224,7 +224,9 @@ fn guest(server: &Server, wanted: &Wanted) -> GuestSeen {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use model::{Boot, Desired, Mac, Network, NetworkId, Port, Reboot};
+    use model::{
+        Boot, Desired, Mac, Network, NetworkId, Port, Reboot, Router, RouterId, RouterPort,
+    };
     use tokio::io::DuplexStream;
 
     fn network() -> Network {
@@ -312,6 +314,36 @@ mod tests {
         (server.power, server.reboot_epoch) = (Power::Stopped, 4);
         let seen = guest(&server, &wanted);
         assert_eq!((seen.power, seen.rebooted_epoch), (PowerSeen::Stopped, 4));
+    }
+
+    #[test]
+    fn legs_are_up_whether_their_router_is_switched_on_or_not() {
+        let network = network();
+        let leg = RouterPort {
+            id: PortId::random(),
+            network: network.id,
+            mac: Mac([2, 0, 0, 0, 0, 9]),
+            addresses: Vec::new(),
+            external: false,
+            advertising: Default::default(),
+        };
+        let router = |enabled| Router {
+            id: RouterId::random(),
+            enabled,
+            ports: vec![leg.clone()],
+            routes: Vec::new(),
+            default_nexthops: Vec::new(),
+            snat: true,
+            floating_ips: Vec::new(),
+            nd_proxy: false,
+        };
+        for enabled in [true, false] {
+            let mut wanted = Wanted::default();
+            wanted.apply(change(Desired::Router(router(enabled))));
+            assert_eq!(Picture::of(&wanted).ports, [].into(), "a leg in no network");
+            wanted.apply(change(Desired::Network(network.clone())));
+            assert_eq!(Picture::of(&wanted).ports, [leg.id].into(), "{enabled}");
+        }
     }
 
     /// The controller's end, up to the word that a generation was reached.
