@@ -98,6 +98,8 @@ pub(crate) fn all_keys(tx: &Tx<'_>, node: NodeId) -> Result<Vec<Key>> {
             .iter()
             .map(|g| Key::AddressGroup(AddressGroupId(g.id.0))),
     );
+    let groups = tx.list::<row::AddressGroup>(&Query::all())?;
+    keys.extend(groups.iter().map(|g| Key::AddressGroup(g.id)));
     let here = Query::equal("node_id", node.to_value());
     let ports = tx.list::<row::Port>(&Query::all())?;
     keys.extend(ports.iter().map(|p| Key::PortName(p.id)));
@@ -187,8 +189,17 @@ fn router_document(tx: &Tx<'_>, router: row::Router) -> Result<Router> {
     })
 }
 
-/// The addresses of a security group's ports; `None` when no rule names the group.
+/// The prefixes of an address group, or the addresses of a security group's ports; `None` when no
+/// rule names the group.
 fn group_document(tx: &Tx<'_>, id: AddressGroupId) -> Result<Option<AddressGroup>> {
+    if tx.exists::<row::Rule>(Query::equal("remote_address_group_id", id.to_value()))? {
+        let group: row::AddressGroup = tx.get(&id)?;
+        return Ok(Some(AddressGroup {
+            id,
+            addresses: Vec::new(),
+            prefixes: IpNet::aggregate(&group.addresses.0),
+        }));
+    }
     if !tx.exists::<row::Rule>(Query::equal("remote_group_id", id.to_value()))? {
         return Ok(None);
     }
@@ -199,7 +210,11 @@ fn group_document(tx: &Tx<'_>, id: AddressGroupId) -> Result<Option<AddressGroup
     let mut addresses: Vec<IpAddr> = held.into_iter().map(|a| a.address).collect();
     addresses.sort();
     addresses.dedup();
-    Ok(Some(AddressGroup { id, addresses }))
+    Ok(Some(AddressGroup {
+        id,
+        addresses,
+        prefixes: Vec::new(),
+    }))
 }
 
 fn port_document(tx: &Tx<'_>, row: row::Port) -> Result<Port> {
@@ -277,10 +292,12 @@ fn rules(tx: &Tx<'_>, groups: &[SecurityGroupId]) -> Result<Vec<Rule>> {
 
 /// A rule as nodes know it. One that cannot be read allows nothing.
 fn rule_document(rule: row::Rule) -> Option<Rule> {
-    let peer = match (&rule.remote_ip_prefix, rule.remote_group_id) {
-        (Some(prefix), _) => Some(Peer::Prefix(parse_prefix(prefix)?.trunc())),
-        (None, Some(group)) => Some(Peer::Group(AddressGroupId(group.0))),
-        (None, None) => None,
+    let prefix = rule.remote_ip_prefix.as_deref();
+    let peer = match (prefix, rule.remote_group_id, rule.remote_address_group_id) {
+        (Some(prefix), _, _) => Some(Peer::Prefix(parse_prefix(prefix)?.trunc())),
+        (None, Some(group), _) => Some(Peer::Group(AddressGroupId(group.0))),
+        (None, None, Some(group)) => Some(Peer::Addresses(group)),
+        (None, None, None) => None,
     };
     let port = |n: u32| u16::try_from(n).ok();
     let range = match rule.port_range_min {

@@ -3,6 +3,7 @@
 //! Every operation does four things in order: read, decide, write, wake. It is a plain function
 //! that runs in one transaction; nothing here waits for a node but [`Cloud::console`].
 
+mod address_group;
 mod assignment;
 mod attachment;
 mod audit;
@@ -45,6 +46,7 @@ use store::Store;
 
 pub use store::Depth;
 
+pub use address_group::{AddressGroupUpdate, NewAddressGroup};
 pub use assignment::Target;
 pub use audit::{Audit, audit};
 pub use flavor::NewFlavor;

@@ -117,6 +117,7 @@ impl Cloud {
                 ("routers", tx.exists::<row::Router>(of_it())?),
                 ("subnets", tx.exists::<row::Subnet>(of_it())?),
                 ("subnet pools", tx.exists::<row::SubnetPool>(of_it())?),
+                ("address groups", tx.exists::<row::AddressGroup>(of_it())?),
                 ("networks", tx.exists::<row::Network>(of_it())?),
                 (
                     "images",

@@ -175,6 +175,7 @@ mod tests {
             let group = model::AddressGroup {
                 id,
                 addresses: addresses.clone(),
+                prefixes: Vec::new(),
             };
             Change {
                 key: model::Key::AddressGroup(id),

@@ -32,9 +32,18 @@ pub struct Flow {
 impl Flow {
     /// Whether one of its ends, translated or not, has this address.
     pub fn has(&self, address: IpAddr) -> bool {
-        [self.original, self.reply]
-            .iter()
-            .any(|t| t.source == address || t.destination == address)
+        self.ends().contains(&address)
+    }
+
+    /// The addresses of its ends, as they are and as they were translated.
+    pub fn ends(&self) -> [IpAddr; 4] {
+        let [original, reply] = [self.original, self.reply];
+        [
+            original.source,
+            original.destination,
+            reply.source,
+            reply.destination,
+        ]
     }
 }
 

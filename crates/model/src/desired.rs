@@ -395,14 +395,21 @@ pub enum Protocol {
 #[serde(rename_all = "snake_case")]
 pub enum Peer {
     Prefix(IpNet),
+    /// The members of a security group.
     Group(AddressGroupId),
+    /// An address group.
+    Addresses(AddressGroupId),
 }
 
-/// The addresses of a security group's members. Its id is the security group's.
+/// The addresses of a security group's members, with the security group's id; or the prefixes of an
+/// address group.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AddressGroup {
     pub id: AddressGroupId,
     pub addresses: Vec<IpAddr>,
+    /// Without overlaps.
+    #[serde(default)]
+    pub prefixes: Vec<IpNet>,
 }
 
 /// A guest, with all that its boot needs.

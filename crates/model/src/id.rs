@@ -60,7 +60,7 @@ uuid_id! {
     SecurityGroupId
     /// A rule of a security group.
     RuleId
-    /// A set of addresses that rules name: the members of a remote security group.
+    /// A set of addresses that rules name: an address group, or the members of a security group.
     AddressGroupId
     /// A server of the compute API.
     ServerId

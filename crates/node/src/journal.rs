@@ -161,6 +161,7 @@ mod tests {
         let document = Desired::AddressGroup(AddressGroup {
             id: AddressGroupId::random(),
             addresses: Vec::new(),
+            prefixes: Vec::new(),
         });
         Change {
             key: document.key(),

@@ -5,10 +5,10 @@ use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv6Net};
 use model::{
-    AddressMode, Advertising, AttachmentId, Chap, DomainId, FlavorId, FloatingIpId, GuestSeen,
-    ImageFile, ImageId, Lifetimes, Mac, NetworkId, NodeFacts, NodeId, PortId, ProjectId, RaMode,
-    RetiredPrefix, RoleId, Route, RouterId, RuleId, SecurityGroupId, ServerGroupId, ServerId,
-    SubnetId, SubnetPoolId, UserData, UserId, VolumeId, VolumeSeen,
+    AddressGroupId, AddressMode, Advertising, AttachmentId, Chap, DomainId, FlavorId, FloatingIpId,
+    GuestSeen, ImageFile, ImageId, Lifetimes, Mac, NetworkId, NodeFacts, NodeId, PortId, ProjectId,
+    RaMode, RetiredPrefix, RoleId, Route, RouterId, RuleId, SecurityGroupId, ServerGroupId,
+    ServerId, SubnetId, SubnetPoolId, UserData, UserId, VolumeId, VolumeSeen,
 };
 
 use crate::field::Json;
@@ -316,6 +316,19 @@ rows! {
         remote_ip_prefix: Option<String>,
         remote_group_id: Option<SecurityGroupId>,
         created_ms: i64,
+        remote_address_group_id: Option<AddressGroupId>,
+    }
+    /// Prefixes that rules name together.
+    AddressGroup in "address_group" as AddressGroup {
+        id: AddressGroupId,
+        project_id: ProjectId,
+        name: String,
+        description: String,
+        /// In their order, each once.
+        addresses: Json<Vec<IpNet>>,
+        revision: u64,
+        created_ms: i64,
+        updated_ms: i64,
     }
     /// A server.
     Server in "server" as Server {

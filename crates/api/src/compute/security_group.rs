@@ -115,6 +115,7 @@ pub(super) fn create_rule(ctx: &Context) -> Result<Reply> {
         port_range_max: wanted.to_port.filter(|port| *port != -1),
         remote_ip_prefix: cidr,
         remote_group,
+        remote_address_group: None,
     };
     let rule = ctx.cloud.create_rule(&ctx.caller, &new).map_err(bad)?;
     let names = names(ctx, &[], std::slice::from_ref(&rule))?;
@@ -184,9 +185,10 @@ fn rule_view(rule: &row::Rule, names: &Names) -> Value {
         "IPv6" => "::/0",
         _ => "0.0.0.0/0",
     };
-    let range = match rule.remote_group_id {
-        Some(_) => json!({}),
-        None => json!({"cidr": rule.remote_ip_prefix.as_deref().unwrap_or(everywhere)}),
+    let named = rule.remote_group_id.is_some() || rule.remote_address_group_id.is_some();
+    let range = match named {
+        true => json!({}),
+        false => json!({"cidr": rule.remote_ip_prefix.as_deref().unwrap_or(everywhere)}),
     };
     let group = rule.remote_group_id.and_then(|id| names.get(&id));
     json!({

@@ -7,7 +7,7 @@ use crate::context::Context;
 use crate::reply::Reply;
 
 /// Alias and name. Only what works is listed.
-const EXTENSIONS: [(&str, &str); 34] = [
+const EXTENSIONS: &[(&str, &str)] = &[
     ("router", "Neutron L3 Router"),
     (
         "ext-gw-mode",
@@ -24,6 +24,11 @@ const EXTENSIONS: [(&str, &str); 34] = [
     ("external-net", "Neutron external network"),
     ("provider", "Provider Network"),
     ("security-group", "security-group"),
+    ("address-group", "Address group"),
+    (
+        "security-groups-remote-address-group",
+        "Remote address group id field for security group rules",
+    ),
     ("port-security", "Port Security"),
     ("allowed-address-pairs", "Allowed Address Pairs"),
     ("extra_dhcp_opt", "Neutron Extra DHCP options"),

@@ -1,5 +1,6 @@
 //! The network API, version 2.0.
 
+mod address_group;
 mod extension;
 mod floating_ip;
 mod ip_availability;
@@ -205,6 +206,41 @@ pub(crate) const MORE_ROUTES: Lines = &[
         Method::DELETE,
         "/v2.0/security-group-rules/{id}",
         Plain(security_group::delete_rule),
+    ),
+    (
+        Method::GET,
+        "/v2.0/address-groups",
+        Look(address_group::list),
+    ),
+    (
+        Method::POST,
+        "/v2.0/address-groups",
+        Plain(address_group::create),
+    ),
+    (
+        Method::GET,
+        "/v2.0/address-groups/{id}",
+        Look(address_group::show),
+    ),
+    (
+        Method::PUT,
+        "/v2.0/address-groups/{id}",
+        Plain(address_group::update),
+    ),
+    (
+        Method::DELETE,
+        "/v2.0/address-groups/{id}",
+        Plain(address_group::delete),
+    ),
+    (
+        Method::PUT,
+        "/v2.0/address-groups/{id}/add_addresses",
+        Plain(address_group::add_addresses),
+    ),
+    (
+        Method::PUT,
+        "/v2.0/address-groups/{id}/remove_addresses",
+        Plain(address_group::remove_addresses),
     ),
 ];
 

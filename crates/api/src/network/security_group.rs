@@ -36,6 +36,7 @@ const RULE_NAMES: Names = &[
     ("port_range_max", "port_range_max"),
     ("remote_ip_prefix", "remote_ip_prefix"),
     ("remote_group_id", "remote_group_id"),
+    ("remote_address_group_id", "remote_address_group_id"),
 ];
 
 #[derive(Deserialize)]
@@ -169,11 +170,6 @@ pub(super) fn show_rule(ctx: &Context) -> Result<Reply> {
 /// `POST /v2.0/security-group-rules`
 pub(super) fn create_rule(ctx: &Context) -> Result<Reply> {
     let wanted = ctx.json::<RuleBody>()?.security_group_rule;
-    if wanted.remote_address_group_id.is_some() {
-        return Err(Error::invalid(
-            "address groups are not available in this cloud yet: use remote_ip_prefix or remote_group_id",
-        ));
-    }
     let group = wanted
         .security_group_id
         .ok_or_else(|| Error::invalid("security_group_id is missing"))?;
@@ -208,6 +204,11 @@ pub(super) fn create_rule(ctx: &Context) -> Result<Reply> {
             .remote_group_id
             .as_deref()
             .map(|id| named(Kind::SecurityGroup, id))
+            .transpose()?,
+        remote_address_group: wanted
+            .remote_address_group_id
+            .as_deref()
+            .map(|id| named(Kind::AddressGroup, id))
             .transpose()?,
     };
     let rule = ctx.cloud.create_rule(&ctx.caller, &new)?;
@@ -244,7 +245,8 @@ fn rule_view(rule: &row::Rule) -> Value {
         "direction": rule.direction, "ethertype": rule.ethertype, "protocol": rule.protocol,
         "port_range_min": rule.port_range_min, "port_range_max": rule.port_range_max,
         "remote_ip_prefix": rule.remote_ip_prefix, "remote_group_id": rule.remote_group_id,
-        "remote_address_group_id": null, "normalized_cidr": rule.remote_ip_prefix.as_deref().map(normal_prefix),
+        "remote_address_group_id": rule.remote_address_group_id,
+        "normalized_cidr": rule.remote_ip_prefix.as_deref().map(normal_prefix),
         "belongs_to_default_sg": false, "tags": [], "revision_number": 0,
         "created_at": time::seconds(rule.created_ms), "updated_at": time::seconds(rule.created_ms),
     })

@@ -45,6 +45,7 @@ struct Rows {
     floating_ips: Vec<row::FloatingIp>,
     rules: Vec<row::Rule>,
     groups: Vec<row::SecurityGroup>,
+    address_groups: Vec<row::AddressGroup>,
     server_groups: Vec<row::ServerGroup>,
     servers: Vec<row::Server>,
     volumes: Vec<row::Volume>,
@@ -110,6 +111,7 @@ impl Rows {
             floating_ips: tx.list(&all)?,
             rules: tx.list(&all)?,
             groups: tx.list(&all)?,
+            address_groups: tx.list(&all)?,
             server_groups: tx.list(&all)?,
             servers: tx.list(&all)?,
             volumes: tx.list(&all)?,
@@ -174,6 +176,7 @@ fn owned(rows: &Rows) -> Vec<Finding> {
         routers project_id "router",
         floating_ips project_id "floating IP",
         groups project_id "security group",
+        address_groups project_id "address group",
         server_groups project_id "server group",
     }
     found

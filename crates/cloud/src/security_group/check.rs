@@ -46,9 +46,14 @@ pub(super) fn check_rule(new: &NewRule, project: &ProjectId) -> Result<row::Rule
         }
     };
     let protocol = normal_protocol(new.protocol.as_deref(), ethertype)?;
-    if new.remote_ip_prefix.is_some() && new.remote_group.is_some() {
+    let remotes = [
+        new.remote_ip_prefix.is_some(),
+        new.remote_group.is_some(),
+        new.remote_address_group.is_some(),
+    ];
+    if remotes.iter().filter(|given| **given).count() > 1 {
         return Err(Error::invalid(
-            "Only remote_ip_prefix or remote_group_id may be provided.",
+            "Only one of remote_ip_prefix, remote_group_id and remote_address_group_id may be provided.",
         ));
     }
     let (port_range_min, port_range_max) = range(protocol.as_deref(), new)?;
@@ -69,6 +74,7 @@ pub(super) fn check_rule(new: &NewRule, project: &ProjectId) -> Result<row::Rule
             .transpose()?,
         remote_group_id: new.remote_group,
         created_ms: now_ms(),
+        remote_address_group_id: new.remote_address_group,
     })
 }
 
@@ -187,6 +193,7 @@ mod tests {
             port_range_max: Some(22),
             remote_ip_prefix: None,
             remote_group: None,
+            remote_address_group: None,
         };
         edit(&mut new);
         check_rule(&new, &"p".into())

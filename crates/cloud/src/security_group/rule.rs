@@ -10,7 +10,7 @@ use super::check::check_rule;
 use super::visible;
 use crate::list::{self, Page};
 use crate::quota::{self, Resource};
-use crate::{Cloud, now_ms, port};
+use crate::{Cloud, address_group, now_ms, port};
 
 /// A rule to make.
 #[derive(Clone, Debug)]
@@ -25,6 +25,7 @@ pub struct NewRule {
     pub port_range_max: Option<i64>,
     pub remote_ip_prefix: Option<String>,
     pub remote_group: Option<SecurityGroupId>,
+    pub remote_address_group: Option<AddressGroupId>,
 }
 
 impl Cloud {
@@ -55,6 +56,9 @@ impl Cloud {
             let group = visible(tx, caller, &new.group)?;
             if let Some(remote) = &new.remote_group {
                 visible(tx, caller, remote)?;
+            }
+            if let Some(remote) = &new.remote_address_group {
+                address_group::visible(tx, caller, remote)?;
             }
             let rule = check_rule(new, &group.project_id)?;
             let of_group: Vec<row::Rule> =
@@ -101,8 +105,9 @@ pub(super) fn touch_members(tx: &mut Tx<'_>, id: &SecurityGroupId) -> Result<()>
 
 /// The group a rule names is told to nodes while a rule names it.
 pub(super) fn touch_remote(tx: &mut Tx<'_>, rule: &row::Rule) -> Result<()> {
-    match rule.remote_group_id {
-        Some(remote) => tx.touch(Key::AddressGroup(AddressGroupId(remote.0))),
+    let group = rule.remote_group_id.map(|id| AddressGroupId(id.0));
+    match group.or(rule.remote_address_group_id) {
+        Some(remote) => tx.touch(Key::AddressGroup(remote)),
         None => Ok(()),
     }
 }
@@ -122,6 +127,7 @@ pub(super) fn open_rule(group: &row::SecurityGroup, direction: &str, ethertype: 
         remote_ip_prefix: None,
         remote_group_id: None,
         created_ms: now_ms(),
+        remote_address_group_id: None,
     }
 }
 
@@ -142,6 +148,7 @@ fn matches_same(a: &row::Rule, b: &row::Rule) -> bool {
             r.port_range_max,
             r.remote_ip_prefix.as_deref().map(normal),
             r.remote_group_id,
+            r.remote_address_group_id,
         )
     };
     facts(a) == facts(b)

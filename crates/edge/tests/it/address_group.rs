@@ -1,9 +1,13 @@
-//! Address groups: the members of a security group that a rule names, as nodes hear them.
+//! What rules name, as nodes hear it: the members of a security group, and address groups.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use testkit::{Client, FakeNode, TestCloud};
 
+use crate::shape;
 use crate::world::{id, network};
+
+const GROUPS: &str = "/network/v2.0/address-groups";
+const RULES: &str = "/network/v2.0/security-group-rules";
 
 struct Scene {
     _cloud: TestCloud,
@@ -120,4 +124,149 @@ async fn a_group_that_no_rule_names_any_more_is_not_told() {
         .await
         .expect(204);
     assert!(s.node.wanted_group(&s.group).await.is_none());
+}
+
+/// An address group of these.
+async fn of(client: &Client, addresses: Value) -> String {
+    let body = json!({"address_group": {"name": "partners", "addresses": addresses}});
+    id(&client.post(GROUPS, body).await.expect(201))
+}
+
+/// A group that a rule names, by its path.
+async fn named(s: &Scene, addresses: Value) -> (String, String, String) {
+    let group = of(&s.member, addresses).await;
+    let body = json!({"security_group_rule": {
+        "security_group_id": s.group, "direction": "ingress", "ethertype": "IPv6",
+        "remote_address_group_id": group,
+    }});
+    let rule = s.member.post(RULES, body).await.expect(201);
+    assert_eq!(
+        rule["security_group_rule"]["remote_address_group_id"],
+        json!(group)
+    );
+    (format!("{GROUPS}/{group}"), group, id(&rule))
+}
+
+impl Scene {
+    async fn prefixes(&self, group: &str) -> Vec<String> {
+        let group = self.node.wanted_group(group).await.unwrap();
+        assert!(group.addresses.is_empty());
+        group.prefixes.iter().map(ToString::to_string).collect()
+    }
+}
+
+#[tokio::test]
+async fn nodes_hear_of_an_address_group_while_a_rule_names_it() {
+    let s = scene().await;
+    let lone = of(&s.member, json!(["2001:db8:7::/48"])).await;
+    assert!(s.node.wanted_group(&lone).await.is_none());
+    let parts = json!(["2001:db8:7::/49", "2001:db8:7:8000::/49", "192.0.2.1/32"]);
+    let (path, group, rule) = named(&s, parts).await;
+    // What lies side by side is one.
+    let told = s.prefixes(&group).await;
+    assert_eq!(told, ["192.0.2.1/32", "2001:db8:7::/48"]);
+    let change = async |what: &str, addresses: Value| {
+        let path = format!("{path}/{what}");
+        let answer = s.member.put(&path, json!({"addresses": addresses}));
+        answer.await.expect(200)["address_group"]["addresses"].clone()
+    };
+    let all = change("add_addresses", json!(["2001:db8:9::9", "192.0.2.1/31"])).await;
+    let expected = json!([
+        "192.0.2.0/31",
+        "192.0.2.1/32",
+        "2001:db8:7::/49",
+        "2001:db8:7:8000::/49",
+        "2001:db8:9::9/128"
+    ]);
+    assert_eq!(all, expected);
+    assert_eq!(
+        s.prefixes(&group).await,
+        ["192.0.2.0/31", "2001:db8:7::/48", "2001:db8:9::9/128"]
+    );
+    let gone = json!(["2001:db8:7::7/49", "192.0.2.0/31"]);
+    change("remove_addresses", gone).await;
+    assert_eq!(
+        s.prefixes(&group).await,
+        ["192.0.2.1/32", "2001:db8:7:8000::/49", "2001:db8:9::9/128"]
+    );
+    shape::error(&s.member.delete(&path).await, 409, "a rule names it");
+    let rule = format!("{RULES}/{rule}");
+    s.member.delete(&rule).await.expect(204);
+    assert!(s.node.wanted_group(&group).await.is_none());
+    s.member.delete(&path).await.expect(204);
+    shape::error(&s.member.get(&path).await, 404, "gone");
+}
+
+#[tokio::test]
+async fn a_node_that_connects_hears_of_all_groups_that_rules_name() {
+    let s = scene().await;
+    let (_, group, _) = named(&s, json!(["2001:db8:7::/48"])).await;
+    let lone = of(&s.member, json!(["2001:db8:7::/48"])).await;
+    let late = s._cloud.node("n2").await;
+    assert!(late.wanted_group(&group).await.is_some());
+    assert!(late.wanted_group(&lone).await.is_none());
+}
+
+#[tokio::test]
+async fn a_rule_is_the_same_when_it_names_the_same_group() {
+    let s = scene().await;
+    let (_, group, _) = named(&s, json!([])).await;
+    let body = |remote: &str| {
+        json!({"security_group_rule": {
+            "security_group_id": s.group, "direction": "ingress", "ethertype": "IPv6",
+            "remote_address_group_id": remote,
+        }})
+    };
+    let answer = s.member.post(RULES, body(&group)).await;
+    shape::error(&answer, 409, "the same rule");
+    let other = of(&s.member, json!([])).await;
+    s.member.post(RULES, body(&other)).await.expect(201);
+    let path = format!("{RULES}?remote_address_group_id={other}");
+    let list = s.member.get(&path).await.expect(200);
+    assert_eq!(list["security_group_rules"].as_array().unwrap().len(), 1);
+    // The compute API, which knows no such groups, does not call them everybody.
+    let path = format!("/compute/v2.1/os-security-groups/{}", s.group);
+    let view = s.member.get(&path).await.expect(200);
+    assert_eq!(view["security_group"]["rules"][0]["ip_range"], json!({}));
+}
+
+#[tokio::test]
+async fn addresses_that_are_none_are_refused() {
+    let s = scene().await;
+    let group = of(&s.member, json!(["192.0.2.0/24"])).await;
+    let before = s._cloud.dump();
+    let many: Vec<String> = (0..1025).map(|n| format!("2001:db8::{n:x}/128")).collect();
+    let make = async |addresses: Value| {
+        let body = json!({"address_group": {"addresses": addresses}});
+        s.member.post(GROUPS, body).await
+    };
+    for wrong in [
+        json!(["192.0.2.1"]),
+        json!(["this is bad"]),
+        json!(["192.0.2.0/33"]),
+        json!(["::ffff:192.0.2.0/120"]),
+        json!([7]),
+        json!("192.0.2.0/24"),
+        json!(many),
+    ] {
+        shape::error(&make(wrong).await, 400, "no address of a group");
+    }
+    for (what, addresses, status) in [
+        ("add_addresses", json!(["this is bad"]), 400),
+        ("add_addresses", json!(["192.0.2.7/24"]), 400),
+        ("add_addresses", json!(many), 400),
+        ("remove_addresses", json!(["this is bad"]), 400),
+        ("remove_addresses", json!(["192.0.2.1"]), 404),
+        ("remove_addresses", json!(["192.0.2.0/24", "::1"]), 404),
+    ] {
+        let path = format!("{GROUPS}/{group}/{what}");
+        let answer = s.member.put(&path, json!({"addresses": addresses})).await;
+        shape::error(&answer, status, "no such change");
+    }
+    let path = format!("{GROUPS}/{group}");
+    let body = json!({"address_group": {"addresses": []}});
+    shape::error(&s.member.put(&path, body).await, 400, "by its own request");
+    testkit::assert_same(&before, &s._cloud.dump(), "refused requests");
+    let full: Vec<String> = many.into_iter().skip(1).collect();
+    make(json!(full)).await.expect(201);
 }

@@ -575,6 +575,36 @@ fn samples(world: &World) -> Vec<Sample> {
         ),
         one(
             "POST",
+            "/network/v2.0/address-groups",
+            json!({"address_group": {
+                "name": "g", "description": "d", "addresses": ["2001:db8:7::/48"],
+            }}),
+            &[],
+            &[],
+        ),
+        one(
+            "PUT",
+            &at(neutron, "address-groups"),
+            json!({"address_group": {"name": "g", "description": "d"}}),
+            &[],
+            &[],
+        ),
+        one(
+            "PUT",
+            &format!("{}/add_addresses", at(neutron, "address-groups")),
+            json!({"addresses": ["2001:db8:9::/48"]}),
+            &["addresses"],
+            &[],
+        ),
+        one(
+            "PUT",
+            &format!("{}/remove_addresses", at(neutron, "address-groups")),
+            json!({"addresses": ["2001:db8:9::/48"]}),
+            &["addresses"],
+            &[],
+        ),
+        one(
+            "POST",
             "/network/v2.0/security-groups",
             json!({"security_group": {"name": "g", "description": "d", "stateful": true}}),
             &[],

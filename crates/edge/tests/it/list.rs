@@ -40,6 +40,8 @@ async fn fill_up(world: &World) {
         post(member, &format!("{net}/floatingips"), floating).await;
         let group = json!({"security_group": {"name": "more"}});
         post(member, &format!("{net}/security-groups"), group).await;
+        let group = json!({"address_group": {"name": "more"}});
+        post(member, &format!("{net}/address-groups"), group).await;
         let group = json!({"server_group": {"name": "more", "policies": ["affinity"]}});
         post(member, "/compute/v2.1/os-server-groups", group).await;
         let volume = json!({"volume": {"size": 1}});

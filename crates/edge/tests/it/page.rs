@@ -14,7 +14,12 @@ struct List {
     keys: &'static [&'static str],
 }
 
-const LISTS: [List; 12] = [
+const LISTS: [List; 13] = [
+    List {
+        path: "/network/v2.0/address-groups",
+        name: "address_groups",
+        keys: &["name", "created_at"],
+    },
     List {
         path: "/network/v2.0/subnetpools",
         name: "subnetpools",
@@ -101,6 +106,11 @@ async fn filled() -> (TestCloud, Client) {
         let body = json!({"subnetpool": {"name": format!("pool-{}", n % 2), "prefixes": ["2001:db8::/32"]}});
         member
             .post("/network/v2.0/subnetpools", body)
+            .await
+            .expect(201);
+        let body = json!({"address_group": {"name": format!("group-{}", n % 2)}});
+        member
+            .post("/network/v2.0/address-groups", body)
             .await
             .expect(201);
         let body = json!({"security_group": {"name": format!("group-{}", n % 2)}});

@@ -96,6 +96,7 @@ async fn a_marker_of_anothers_is_none() {
         ("/network/v2.0/floatingips", "floatingips"),
         ("/network/v2.0/subnetpools", "subnetpools"),
         ("/network/v2.0/security-groups", "security-groups"),
+        ("/network/v2.0/address-groups", "address-groups"),
         ("/image/v2/images", "images"),
         ("/compute/v2.1/servers", "servers"),
         ("/volume/v3/volumes", "volumes"),
@@ -203,6 +204,17 @@ async fn a_strangers_requests_cannot_name_what_is_not_its_own() {
                 json!({"security_group_rule": {
                     "security_group_id": group, "direction": "ingress",
                     "remote_group_id": ids("security-groups"),
+                }}),
+            ),
+            404,
+        ),
+        (
+            (
+                "POST",
+                "/network/v2.0/security-group-rules".to_owned(),
+                json!({"security_group_rule": {
+                    "security_group_id": group, "direction": "ingress",
+                    "remote_address_group_id": ids("address-groups"),
                 }}),
             ),
             404,

@@ -383,6 +383,7 @@ async fn routers() {
 async fn security_groups_and_rules() {
     let world = World::new().await;
     let group = world.id("security-groups").to_owned();
+    let addresses = world.id("address-groups").to_owned();
     let rule = |more: Value, status: u16| -> Case {
         let body = with(
             json!({"security_group_id": group, "direction": "ingress"}),
@@ -474,7 +475,16 @@ async fn security_groups_and_rules() {
             json!({"remote_ip_prefix": "2001:db8::/32", "remote_group_id": group}),
             400,
         ),
-        rule(json!({"remote_address_group_id": SOMEONE}), 400),
+        rule(json!({"remote_address_group_id": SOMEONE}), 404),
+        rule(json!({"remote_address_group_id": "nonsense"}), 404),
+        rule(
+            json!({"remote_ip_prefix": "2001:db8::/32", "remote_address_group_id": addresses}),
+            400,
+        ),
+        rule(
+            json!({"remote_group_id": group, "remote_address_group_id": addresses}),
+            400,
+        ),
         rule(
             json!({"protocol": "tcp", "port_range_min": 80, "port_range_max": 80}),
             409,

@@ -195,6 +195,8 @@ impl World {
         let floating = post(&member, &format!("{net}/floatingips"), floating).await;
         let pool = json!({"subnetpool": {"name": "pool", "prefixes": ["2001:db8:f00::/40"]}});
         let pool = post(&member, &format!("{net}/subnetpools"), pool).await;
+        let addresses = json!({"address_group": {"addresses": ["2001:db8:7::/48"]}});
+        let addresses = post(&member, &format!("{net}/address-groups"), addresses).await;
         for (kind, id) in [
             ("subnetpools", &pool),
             ("networks", &network),
@@ -230,6 +232,7 @@ impl World {
             ("routers", router),
             ("floatingips", floating),
             ("subnetpools", pool),
+            ("address-groups", addresses),
             ("security-groups", group),
             ("security-group-rules", rule),
             ("os-keypairs", "key".to_owned()),
@@ -382,6 +385,13 @@ fn body_for(route: &Route, world: &World) -> Option<Value> {
         ("PUT", "/network/v2.0/routers/{id}/add_extraroutes")
         | ("PUT", "/network/v2.0/routers/{id}/remove_extraroutes") => {
             json!({"router": {"routes": []}})
+        }
+        ("PUT", "/network/v2.0/address-groups/{id}") => json!({"address_group": {"name": "x"}}),
+        ("PUT", "/network/v2.0/address-groups/{id}/add_addresses") => {
+            json!({"addresses": ["2001:db8:8::/48"]})
+        }
+        ("PUT", "/network/v2.0/address-groups/{id}/remove_addresses") => {
+            json!({"addresses": ["2001:db8:7::/48"]})
         }
         ("PUT", "/network/v2.0/floatingips/{id}") => json!({"floatingip": {"description": "x"}}),
         ("PUT", path) if path.ends_with("/{id}/tags") => json!({"tags": ["x"]}),

@@ -1,9 +1,14 @@
 """A cloud of made-up nodes, as openstacksdk sees it."""
 
+import contextlib
+import io
+import json
+import shlex
 import sys
 import tempfile
 
 import openstack
+from openstackclient import shell
 
 cloud = openstack.connect(cloud="hextet")
 
@@ -37,6 +42,41 @@ def make():
     cloud.compute.wait_for_server(server("two"), "SHUTOFF")
 
 
+def say(line):
+    """What the `openstack` command answers to a line."""
+    told = io.StringIO()
+    with contextlib.redirect_stdout(told):
+        status = shell.main(["--os-cloud", "hextet", *shlex.split(line)])
+    assert status == 0, line
+    return told.getvalue()
+
+
+def show(line):
+    return json.loads(say(line + " -f json"))
+
+
+def words():
+    address_groups()
+
+
+def address_groups():
+    made = show("address group create --address 2001:db8:7::/48 --address 192.0.2.1 partners")
+    assert made["addresses"] == ["192.0.2.1/32", "2001:db8:7::/48"], made
+    say("address group set --address 2001:db8:8::8 --name friends partners")
+    say("address group unset --address 192.0.2.1/32 friends")
+    shown = show("address group show friends")
+    assert shown["addresses"] == ["2001:db8:7::/48", "2001:db8:8::8/128"], shown
+    say("security group create guarded")
+    rule = show("security group rule create --ethertype IPv6 --remote-address-group friends guarded")
+    assert rule["remote_address_group_id"] == made["id"], rule
+    listed = show("security group rule list guarded")
+    assert made["id"] in [r["Remote Address Group"] for r in listed], listed
+    assert [g["Name"] for g in show("address group list")] == ["friends"]
+    say(f"security group rule delete {rule['id']}")
+    say("address group delete friends")
+    say("security group delete guarded")
+
+
 def again():
     states = {s.name: s.status for s in cloud.compute.servers()}
     assert states == {"one": "ACTIVE", "two": "SHUTOFF", "three": "ACTIVE"}, states
@@ -56,4 +96,4 @@ def again():
     assert {p.device_owner for p in cloud.network.ports()} == {"network:distributed"}
 
 
-{"make": make, "again": again}[sys.argv[1]]()
+{"make": make, "words": words, "again": again}[sys.argv[1]]()

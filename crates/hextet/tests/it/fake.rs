@@ -83,6 +83,7 @@ fn made_up_nodes_need_no_rights_and_please_a_real_client() {
     assert!(fakes.hextet(&init).status().unwrap().success());
     fakes.up();
     fakes.python("make");
+    fakes.python("words");
     fakes.kill();
     fakes.up();
     fakes.python("again");

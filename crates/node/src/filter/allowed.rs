@@ -11,6 +11,7 @@ use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use ipnet::IpNet;
 use model::NetworkId;
 
 use super::Scene;
@@ -27,8 +28,8 @@ pub(super) struct Allowed(BTreeMap<String, BTreeSet<String>>);
 pub(super) struct Lost {
     /// Ports whose chains lost a rule, by their taps.
     pub taps: BTreeSet<String>,
-    /// Their assigned addresses, and those of members that left a group.
-    pub addresses: BTreeSet<IpAddr>,
+    /// Their assigned addresses, and what left a group.
+    pub prefixes: BTreeSet<IpNet>,
 }
 
 impl Allowed {
@@ -40,7 +41,7 @@ impl Allowed {
             for (name, chain) in table.chains.iter().filter(|(_, c)| c.hook.is_none()) {
                 all.insert(name.clone(), chain.rules.iter().cloned().collect());
             }
-            for (name, set) in table.sets.iter().filter(|(n, _)| n.starts_with("group")) {
+            for (name, set) in table.sets.iter().filter(|(name, _)| is_group(name)) {
                 all.insert(name.clone(), set.elements.keys().cloned().collect());
             }
         }
@@ -71,17 +72,17 @@ impl Allowed {
                 !old.is_subset(new)
             };
             if lost_rule(format!("from_{tap}")) || lost_rule(format!("to_{tap}")) {
-                lost.addresses.extend(&port.addresses);
+                let own = port.addresses.iter().copied();
+                lost.prefixes.extend(own.map(IpNet::from));
                 lost.taps.insert(tap);
             }
         }
-        for (name, members) in self.0.iter().filter(|(n, _)| n.starts_with("group")) {
-            let now = new.0.get(name);
-            let gone = members
-                .iter()
-                .filter(|m| !now.is_some_and(|now| now.contains(*m)));
-            lost.addresses
-                .extend(gone.filter_map(|member| member.parse::<IpAddr>().ok()));
+        for (name, members) in self.0.iter().filter(|(name, _)| is_group(name)) {
+            let now = prefixes(new.0.get(name).into_iter().flatten());
+            let gone = prefixes(members.difference(new.0.get(name).unwrap_or(&BTreeSet::new())));
+            // What is part of a wider one now is still there.
+            let left = |net: &IpNet| !now.iter().any(|wide| wide.contains(net));
+            lost.prefixes.extend(gone.into_iter().filter(left));
         }
         lost
     }
@@ -97,6 +98,19 @@ impl Allowed {
         fs::write(&new, serde_json::to_vec(self)?)?;
         fs::rename(new, path(dir, network))
     }
+}
+
+fn is_group(set: &str) -> bool {
+    set.starts_with("group") || set.starts_with("addresses")
+}
+
+/// Elements of sets, which are addresses or prefixes.
+fn prefixes<'a>(elements: impl Iterator<Item = &'a String>) -> Vec<IpNet> {
+    let net = |text: &String| match text.parse::<IpAddr>() {
+        Ok(address) => Some(address.into()),
+        Err(_) => text.parse().ok(),
+    };
+    elements.filter_map(net).collect()
 }
 
 /// Forgets a network.

@@ -205,9 +205,18 @@ pub(crate) fn chosen(ns: &Netns) -> io::Result<BTreeSet<Ipv6Addr>> {
 /// were the first to use. What is allowed still goes on: the next packet is judged anew.
 fn end(ns: &Netns, lost: Lost) -> io::Result<()> {
     let sets: Vec<String> = lost.taps.iter().map(|tap| format!("seen_{tap}")).collect();
-    let mut addresses = lost.addresses;
-    addresses.extend(Learned::of(ns, sets.iter())?.addresses());
-    let concerned = |flow: &conntrack::Flow| addresses.iter().any(|address| flow.has(*address));
+    let learned = Learned::of(ns, sets.iter())?;
+    let (mut prefixes, mut addresses) = (Vec::new(), BTreeSet::new());
+    for net in lost.prefixes {
+        match net.prefix_len() == net.max_prefix_len() {
+            true => drop(addresses.insert(net.addr())),
+            false => prefixes.push(net),
+        }
+    }
+    addresses.extend(learned.addresses());
+    let lost =
+        |end: IpAddr| addresses.contains(&end) || prefixes.iter().any(|net| net.contains(&end));
+    let concerned = |flow: &conntrack::Flow| flow.ends().into_iter().any(lost);
     conntrack::end(ns, concerned).map(drop)
 }
 

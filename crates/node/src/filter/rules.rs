@@ -32,8 +32,12 @@ pub(super) fn table(scene: &Scene<'_>) -> Table {
         &input(scene),
     );
     let guarded = || scene.ports.iter().filter(|(port, _)| port.port_security);
-    for id in guarded().flat_map(|(port, _)| port.rules.iter().filter_map(group)) {
-        add_group(&mut table, scene, id);
+    for rule in guarded().flat_map(|(port, _)| &port.rules) {
+        match rule.peer {
+            Some(Peer::Group(id)) => add_group(&mut table, scene, id),
+            Some(Peer::Addresses(id)) => add_addresses(&mut table, scene, id),
+            Some(Peer::Prefix(_)) | None => {}
+        }
     }
     for (port, mark) in guarded() {
         let tap = names::tap(port.id);
@@ -134,7 +138,11 @@ fn peer(rule: &Rule) -> Option<Option<String>> {
         // nft makes a needless comparison of a prefix of length 0.
         Some(Peer::Prefix(net)) if net.prefix_len() == 0 => Some(None),
         Some(Peer::Prefix(net)) => Some(Some(format!("{ip} {side} {}", bare(net)))),
-        Some(Peer::Group(id)) => Some(Some(format!("{ip} {side} @{}", set_name(*id, version)))),
+        Some(Peer::Group(id)) => Some(Some(format!("{ip} {side} @{}", group(*id, version)))),
+        Some(Peer::Addresses(id)) => {
+            let set = addresses(*id, version);
+            Some(Some(format!("{ip} {side} @{set}")))
+        }
     }
 }
 
@@ -187,13 +195,6 @@ fn icmp(name: &str, number: u8, range: Option<(u16, Option<u16>)>) -> String {
     }
 }
 
-fn group(rule: &Rule) -> Option<AddressGroupId> {
-    match rule.peer {
-        Some(Peer::Group(id)) => Some(id),
-        _ => None,
-    }
-}
-
 /// A group that has not been heard of yet has no members.
 fn add_group(table: &mut Table, scene: &Scene<'_>, id: AddressGroupId) {
     let members = scene
@@ -207,10 +208,37 @@ fn add_group(table: &mut Table, scene: &Scene<'_>, id: AddressGroupId) {
             .filter(move |a| a.is_ipv6() == ipv6)
             .map(IpAddr::to_string)
     };
-    table.set(&set_name(id, 6), "type ipv6_addr", of(true));
-    table.set(&set_name(id, 4), "type ipv4_addr", of(false));
+    table.set(&group(id, 6), "type ipv6_addr", of(true));
+    table.set(&group(id, 4), "type ipv4_addr", of(false));
 }
 
-fn set_name(id: AddressGroupId, version: u8) -> String {
+/// The same holds for what an address group is.
+fn add_addresses(table: &mut Table, scene: &Scene<'_>, id: AddressGroupId) {
+    let prefixes = scene.groups.get(&id).map(|g| g.prefixes.as_slice());
+    let of = |ipv6: bool| {
+        let prefixes = prefixes.unwrap_or_default().iter();
+        prefixes
+            .filter(move |net| net.addr().is_ipv6() == ipv6)
+            .map(bare)
+    };
+    table.set(
+        &addresses(id, 6),
+        "type ipv6_addr; flags interval",
+        of(true),
+    );
+    table.set(
+        &addresses(id, 4),
+        "type ipv4_addr; flags interval",
+        of(false),
+    );
+}
+
+/// The set of a security group's members.
+fn group(id: AddressGroupId, version: u8) -> String {
     format!("group{version}_{}", id.0.simple())
+}
+
+/// The set of an address group's prefixes.
+fn addresses(id: AddressGroupId, version: u8) -> String {
+    format!("addresses{version}_{}", id.0.simple())
 }

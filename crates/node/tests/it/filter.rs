@@ -48,6 +48,15 @@ impl Sample {
                 "2001:db8:1::6".parse().unwrap(),
                 "192.0.2.6".parse().unwrap(),
             ],
+            prefixes: Vec::new(),
+        };
+        let partners = AddressGroupId(id(0xd));
+        let partner = AddressGroup {
+            id: partners,
+            addresses: Vec::new(),
+            prefixes: ["2001:db8:7::/48", "2001:db8:8::8/128", "198.51.100.0/24"]
+                .map(|net| net.parse().unwrap())
+                .into(),
         };
         let mut leg = leg(network.id, 1, "2001:db8:1::1/64", false);
         leg.id = PortId(id(0xc));
@@ -67,6 +76,11 @@ impl Sample {
                 None,
                 Some(Peer::Prefix("2001:db8:9::/48".parse().unwrap())),
             ),
+            ingress(
+                Protocol::Tcp,
+                Some((443, None)),
+                Some(Peer::Addresses(partners)),
+            ),
             ingress(Protocol::Number(50), None, None),
         ]);
         let mut second = port(network.id, 6, "2001:db8:1::6");
@@ -81,7 +95,7 @@ impl Sample {
             network,
             ports,
             leg,
-            groups: [(group, member)].into(),
+            groups: [(group, member), (partners, partner)].into(),
         }
     }
 
@@ -126,7 +140,14 @@ fn nft_takes_whole_and_changes() {
     nft::apply(&world.base, &before.render()).unwrap();
     sample.ports.remove(1);
     sample.ports[0].0.rules.pop();
-    sample.groups.values_mut().for_each(|g| g.addresses.clear());
+    for group in sample.groups.values_mut() {
+        group.addresses.clear();
+        // Wider than what was there, and of it a part is gone.
+        group.prefixes.retain(|net| net.addr().is_ipv6());
+        for net in &mut group.prefixes {
+            *net = net.supernet().unwrap();
+        }
+    }
     let after = sample.tables();
     nft::apply(&world.base, &before.changes(&after).unwrap()).unwrap();
     let changed = nft::ask(&world.base, &["list", "ruleset"]).unwrap();
@@ -157,6 +178,7 @@ fn both_sides_must_allow() {
     let members = AddressGroup {
         id: group,
         addresses: vec!["2001:db8:1::a".parse().unwrap()],
+        prefixes: Vec::new(),
     };
     world.rule(b, ingress(Protocol::Icmpv6, None, Some(Peer::Group(group))));
     world.pass();
@@ -232,6 +254,45 @@ fn a_rule_that_goes_takes_connections_of_learned_addresses_and_of_earlier_lives(
     for address in own {
         assert!(flows(&world, address) > 0);
     }
+}
+
+#[test]
+fn an_address_group_lets_its_prefixes_in_as_long_as_it_has_them() {
+    let mut world = World::new();
+    let network = world.network("2001:db8:1::/64");
+    let a = world.port(network, "2001:db8:1::a");
+    let b = world.port(network, "2001:db8:1::b");
+    let group = AddressGroupId::random();
+    let set = |world: &mut World, prefixes: &[&str]| {
+        let group = AddressGroup {
+            id: group,
+            addresses: Vec::new(),
+            prefixes: prefixes.iter().map(|net| net.parse().unwrap()).collect(),
+        };
+        world.wanted.groups.insert(group.id, group);
+        world.pass();
+    };
+    let peer = Some(Peer::Addresses(group));
+    world.rule(b, ingress(Protocol::Icmpv6, None, peer));
+    set(&mut world, &["2001:db8:1::c/127"]);
+    let (first, _second) = (world.guest(a), world.guest(b));
+    let flows = |world: &World| {
+        let all = linux::conntrack::flows(&world.netns(network)).unwrap();
+        let to = "2001:db8:1::b".parse().unwrap();
+        all.iter().filter(|flow| flow.has(to)).count()
+    };
+    assert!(!first.pings("2001:db8:1::b"), "another's prefix");
+    set(&mut world, &["2001:db8:1::a/127", "2001:db8:1::c/127"]);
+    eventually("an answer", || first.pings("2001:db8:1::b"));
+    assert!(flows(&world) > 0);
+    // Written otherwise it is the same, and what it let in goes on.
+    set(&mut world, &["2001:db8:1::8/125"]);
+    assert!(flows(&world) > 0);
+    set(&mut world, &["2001:db8:1::c/127"]);
+    assert_eq!(flows(&world), 0, "what only the prefix allowed has ended");
+    assert!(!first.pings("2001:db8:1::b"));
+    set(&mut world, &["::/0"]);
+    eventually("an answer", || first.pings("2001:db8:1::b"));
 }
 
 #[test]

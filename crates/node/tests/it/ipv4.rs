@@ -29,6 +29,7 @@ fn rules_of_ipv4_hold_for_ipv4() {
     let members = AddressGroup {
         id: group,
         addresses: vec!["192.0.2.10".parse().unwrap()],
+        prefixes: Vec::new(),
     };
     world.wanted.groups.insert(group, members);
     let from_group = Rule {

@@ -197,6 +197,28 @@ async fn subnet_pools() {
 }
 
 #[tokio::test]
+async fn address_groups() {
+    let mut s = scene(Person::Member).await;
+    let body = json!({"address_group": {
+        "name": "partners", "description": "of ours",
+        "addresses": ["2001:db8:7::/48", "192.0.2.9/24"],
+    }});
+    let group = s.life("/network/v2.0/address-groups", body, &[]).await;
+    let one = format!("/network/v2.0/address-groups/{group}");
+    let body = json!({"address_group": {"name": "new"}});
+    s.talk.say("PUT", &one, Some(body)).await;
+    let body = json!({"addresses": ["2001:db8:8::8"]});
+    let path = format!("{one}/add_addresses");
+    s.talk.say("PUT", &path, Some(body.clone())).await;
+    s.talk.say("PUT", &path, Some(body.clone())).await;
+    let path = format!("{one}/remove_addresses");
+    s.talk.say("PUT", &path, Some(body.clone())).await;
+    s.talk.say("PUT", &path, Some(body)).await;
+    s.talk.say("DELETE", &one, None).await;
+    s.done("address_group");
+}
+
+#[tokio::test]
 async fn security_groups() {
     let mut s = scene(Person::Member).await;
     let body = json!({"security_group": {"name": "web", "description": "sites"}});
