@@ -9,7 +9,7 @@ use crate::dns::check_domain;
 use crate::list::{self, Page};
 use crate::quota::{self, Resource};
 use crate::token::owner_of;
-use crate::{Cloud, NewSubnet, now_ms, resolver, subnet};
+use crate::{Cloud, NewSubnet, floating_ip, now_ms, resolver, subnet};
 
 /// The least MTU an IPv6 link may have (RFC 8200, section 5).
 const LEAST_MTU: u32 = 1280;
@@ -189,7 +189,7 @@ impl Cloud {
         })
     }
 
-    /// Removes a network with its subnets.
+    /// Removes a network with its subnets, and with the floating IPs of it that stand for no port.
     ///
     /// # Errors
     /// `Conflict` while a port is left on it.
@@ -198,6 +198,7 @@ impl Cloud {
         self.store().write(|tx| {
             owned(tx, caller, id)?;
             resolver::remove(tx, id)?;
+            floating_ip::remove_unassociated(tx, id)?;
             if tx.exists::<row::Port>(Query::equal("network_id", id.to_value()))? {
                 return Err(Error::conflict(format!(
                     "Unable to complete operation on network {id}. There are one or more ports still in use on the network."

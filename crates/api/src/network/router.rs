@@ -41,7 +41,9 @@ struct Fields {
     admin_state_up: Option<bool>,
     #[serde(default, deserialize_with = "nullable")]
     external_gateway_info: Option<Option<GatewayJson>>,
-    routes: Option<Vec<HostRoute>>,
+    /// `null` is none.
+    #[serde(default, deserialize_with = "nullable")]
+    routes: Option<Option<Vec<HostRoute>>>,
     #[serde(default, deserialize_with = "truth")]
     nd_proxy: Option<bool>,
     tags: Option<Vec<String>>,
@@ -154,7 +156,10 @@ pub(super) fn update(ctx: &Context) -> Result<Reply> {
         description: wanted.description,
         enabled: wanted.admin_state_up,
         gateway,
-        routes: wanted.routes.map(routes).transpose()?,
+        routes: wanted
+            .routes
+            .map(|all| routes(all.unwrap_or_default()))
+            .transpose()?,
         nd_proxy: wanted.nd_proxy,
     };
     let router = ctx

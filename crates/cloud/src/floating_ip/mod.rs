@@ -131,12 +131,23 @@ impl Cloud {
         caller.require_member()?;
         self.store().write(|tx| {
             let gone = visible(tx, caller, id)?;
-            tx.delete::<row::FloatingIp>(id)?;
-            let own: row::Port = tx.get(&gone.own_port_id)?;
-            port::remove(tx, &own)?;
-            gone.router_id.map_or(Ok(()), |r| tx.touch(Key::Router(r)))
+            remove(tx, &gone)
         })
     }
+}
+
+fn remove(tx: &mut Tx<'_>, gone: &row::FloatingIp) -> Result<()> {
+    tx.delete::<row::FloatingIp>(&gone.id)?;
+    let own: row::Port = tx.get(&gone.own_port_id)?;
+    port::remove(tx, &own)?;
+    gone.router_id.map_or(Ok(()), |r| tx.touch(Key::Router(r)))
+}
+
+/// Removes those of an external network that stand for no port.
+pub(crate) fn remove_unassociated(tx: &mut Tx<'_>, network: &NetworkId) -> Result<()> {
+    let all: Vec<row::FloatingIp> = tx.list(&Query::equal("network_id", network.to_value()))?;
+    let mut idle = all.iter().filter(|floating| floating.port_id.is_none());
+    idle.try_for_each(|floating| remove(tx, floating))
 }
 
 /// The floating IPs that stand for any of these ports.

@@ -172,7 +172,9 @@ fn check_prefix(text: &str, ethertype: &str) -> Result<String> {
     }
     match (net, ethertype) {
         (IpNet::V6(_), "IPv6") | (IpNet::V4(_), "IPv4") => Ok(net.to_string()),
-        _ => Err(wrong()),
+        _ => Err(Error::invalid(format!(
+            "Conflicting value ethertype {ethertype} for CIDR {text}"
+        ))),
     }
 }
 

@@ -326,6 +326,10 @@ async fn what_a_floating_ip_needs_stays() {
     s.member.put(&remove, body).await.expect(200);
     let body = gateway(Value::Null);
     s.member.put(&router, body).await.expect(200);
+    // It stands for nothing any more, and goes with its network.
+    s.admin.delete(&path).await.expect(204);
+    let gone = format!("/network/v2.0/floatingips/{}", text(&made["id"]));
+    s.member.get(&gone).await.expect(404);
 }
 
 #[tokio::test]
