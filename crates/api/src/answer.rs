@@ -15,6 +15,7 @@ use crate::compute;
 use crate::context::{Context, parse_query};
 use crate::dialect::{Dialect, error_reply};
 use crate::microversion::{self, Microversion};
+use crate::network::revision;
 use crate::remembered::Remembered;
 use crate::reply::{Body, Reply};
 use crate::route::{Found, Handler, Routes};
@@ -103,12 +104,15 @@ impl Api {
                 return Err(Error::not_found(Kind::Path, path));
             }
         };
-        let caller = match route.handler {
+        let mut caller = match route.handler {
             Handler::Open(_) | Handler::OpenSlow(_) => nobody(request_id),
             _ => self.caller(&parts.headers, request_id)?,
         };
         if !matches!(route.handler, Handler::Open(_)) {
             volume::check_project(&caller, &params)?;
+        }
+        if route.dialect == Dialect::Network {
+            caller.if_match = revision::if_match(&parts.method, route.path, &parts.headers)?;
         }
         // A later microversion's route is not there for an earlier one's client.
         if route.dialect == Dialect::Compute && version < compute::since(route.path) {
@@ -230,6 +234,7 @@ fn nobody(request_id: &str) -> Caller {
         scope: Scope::Unscoped,
         roles: Vec::new(),
         request_id: request_id.to_owned(),
+        if_match: None,
     }
 }
 

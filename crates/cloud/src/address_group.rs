@@ -142,7 +142,7 @@ impl Cloud {
     pub fn delete_address_group(&self, caller: &Caller, id: &AddressGroupId) -> Result<()> {
         caller.require_member()?;
         self.store().write(|tx| {
-            visible(tx, caller, id)?;
+            caller.check_revision(visible(tx, caller, id)?.revision)?;
             if tx.exists::<row::Rule>(Query::equal("remote_address_group_id", id.to_value()))? {
                 return Err(Error::conflict(format!(
                     "Address group {id} is in use on one or more security group rules."
@@ -161,6 +161,7 @@ impl Cloud {
         caller.require_member()?;
         self.store().write(|tx| {
             let mut group = visible(tx, caller, id)?;
+            caller.check_revision(group.revision)?;
             change(tx, &mut group)?;
             group.revision += 1;
             group.updated_ms = now_ms();

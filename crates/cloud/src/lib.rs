@@ -63,7 +63,7 @@ pub use project::{NewProject, ProjectUpdate};
 pub use quota::{Below, Limits, Quota, Resource, Service, UNLIMITED};
 pub use router::{ExtraRoutes, GatewayInfo, InterfaceBy, NewRouter, RouterUpdate, RouterView};
 pub use security_group::{
-    NewRule, NewSecurityGroup, SecurityGroupUpdate, SecurityGroupView, normal_prefix,
+    NewRule, NewSecurityGroup, RULE_REVISION, SecurityGroupUpdate, SecurityGroupView, normal_prefix,
 };
 pub use server::{
     DiskSource, GroupChange, Hints, NamePattern, NewDisk, NewServer, Others, ServerAction,

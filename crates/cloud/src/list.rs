@@ -3,6 +3,8 @@
 use model::{Caller, Error, Kind, Result, Scope};
 use store::{ColumnType, Field, Order, Query, Row, Tx, Value, value_of};
 
+use crate::now_ms;
+
 /// The largest page, whatever a client asks for.
 pub const MAX_PAGE: u64 = 1000;
 
@@ -155,6 +157,11 @@ pub(crate) fn run<R: Row>(tx: &Tx<'_>, query: &Query) -> Result<Vec<R>> {
         )));
     }
     tx.list(query)
+}
+
+/// What belongs to a row changed, so it is another revision.
+pub(crate) fn revise<R: Row>(tx: &mut Tx<'_>, id: &impl ToString) -> Result<()> {
+    tx.revise::<R>(id, now_ms())
 }
 
 fn column_of<R: Row>(name: &str) -> Option<(&'static str, ColumnType)> {

@@ -126,6 +126,7 @@ impl Cloud {
                 scope: Scope::Project(project),
                 roles: vec!["admin".into()],
                 request_id: "manage".into(),
+                if_match: None,
             };
             let there = new.physical_network.iter().cloned().collect();
             let network = create(tx, &caller, new, mtu, &there)?;
@@ -151,6 +152,7 @@ impl Cloud {
         caller.require_member()?;
         self.store().write(|tx| {
             let mut network = owned(tx, caller, id)?;
+            caller.check_revision(network.revision)?;
             if (update.shared.is_some() || update.external.is_some()) && !caller.is_admin() {
                 return Err(Error::Forbidden(
                     "only an administrator can make a network shared or external".into(),
@@ -196,7 +198,7 @@ impl Cloud {
     pub fn delete_network(&self, caller: &Caller, id: &NetworkId) -> Result<()> {
         caller.require_member()?;
         self.store().write(|tx| {
-            owned(tx, caller, id)?;
+            caller.check_revision(owned(tx, caller, id)?.revision)?;
             resolver::remove(tx, id)?;
             floating_ip::remove_unassociated(tx, id)?;
             if tx.exists::<row::Port>(Query::equal("network_id", id.to_value()))? {

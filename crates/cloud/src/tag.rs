@@ -31,6 +31,7 @@ pub enum TagChange {
 /// A row with tags.
 trait HasTags: Row {
     fn tags(&mut self) -> &mut Vec<String>;
+    fn revision(&self) -> u64;
     fn changed(&mut self);
 }
 
@@ -39,6 +40,9 @@ macro_rules! has_tags {
         impl HasTags for row::$row {
             fn tags(&mut self) -> &mut Vec<String> {
                 &mut self.tags.0
+            }
+            fn revision(&self) -> u64 {
+                self.revision
             }
             fn changed(&mut self) {
                 self.revision += 1;
@@ -82,37 +86,43 @@ impl Cloud {
         self.store().write(|tx| match of {
             Tagged::Network => {
                 let row = network::owned(tx, caller, &named(of, id)?)?;
-                apply(tx, row, change)
+                apply(tx, caller, row, change)
             }
             Tagged::Subnet => {
                 let row = subnet::owned(tx, caller, &named(of, id)?)?;
-                apply(tx, row, change)
+                apply(tx, caller, row, change)
             }
             Tagged::Port => {
                 let row = port::visible(tx, caller, &named(of, id)?)?;
-                apply(tx, row, change)
+                apply(tx, caller, row, change)
             }
             Tagged::Router => {
                 let row = router::visible(tx, caller, &named(of, id)?)?;
-                apply(tx, row, change)
+                apply(tx, caller, row, change)
             }
             Tagged::SecurityGroup => {
                 let row = security_group::visible(tx, caller, &named(of, id)?)?;
-                apply(tx, row, change)
+                apply(tx, caller, row, change)
             }
             Tagged::FloatingIp => {
                 let row = floating_ip::visible(tx, caller, &named(of, id)?)?;
-                apply(tx, row, change)
+                apply(tx, caller, row, change)
             }
             Tagged::SubnetPool => {
                 let row = subnet_pool::owned(tx, caller, &named(of, id)?)?;
-                apply(tx, row, change)
+                apply(tx, caller, row, change)
             }
         })
     }
 }
 
-fn apply<R: HasTags>(tx: &mut Tx<'_>, mut row: R, change: &TagChange) -> Result<Vec<String>> {
+fn apply<R: HasTags>(
+    tx: &mut Tx<'_>,
+    caller: &Caller,
+    mut row: R,
+    change: &TagChange,
+) -> Result<Vec<String>> {
+    caller.check_revision(row.revision())?;
     let tags = row.tags();
     match change {
         TagChange::Replace(new) => {

@@ -27,6 +27,8 @@ pub struct Caller {
     pub roles: Vec<String>,
     /// The id under which this request is logged.
     pub request_id: String,
+    /// The revision that a thing must have to be changed or removed by this request.
+    pub if_match: Option<i64>,
 }
 
 impl Caller {
@@ -56,6 +58,19 @@ impl Caller {
     /// Whether a project's thing may be seen by the caller.
     pub fn sees(&self, owner: &ProjectId) -> bool {
         self.is_admin() || matches!(&self.scope, Scope::Project(p) if p == owner)
+    }
+
+    /// Whether the request is for a thing of this revision.
+    ///
+    /// # Errors
+    /// `PreconditionFailed` when it was made for another.
+    pub fn check_revision(&self, current: u64) -> Result<()> {
+        match self.if_match {
+            Some(wanted) if i64::try_from(current) != Ok(wanted) => Err(Error::PreconditionFailed(
+                format!("Constrained to {wanted}, but current revision is {current}"),
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// # Errors

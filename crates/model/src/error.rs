@@ -101,6 +101,9 @@ pub enum Error {
     /// 409: no address of a subnet is free.
     #[error("{0}")]
     NoAddress(String),
+    /// 412: it is not as the client expects it to be.
+    #[error("{0}")]
+    PreconditionFailed(String),
     /// 413 (403 in compute): a limit of the project is reached.
     #[error("{0}")]
     OverQuota(String),
@@ -178,6 +181,7 @@ impl Error {
             Error::Unauthorized(_) => 401,
             Error::Forbidden(_) => 403,
             Error::Conflict(_) | Error::AddressTaken(_) | Error::NoAddress(_) => 409,
+            Error::PreconditionFailed(_) => 412,
             Error::OverQuota(_) | Error::TooLarge(_) => 413,
             Error::UnsupportedMedia(_) => 415,
             Error::MethodNotAllowed(_) => 405,

@@ -227,6 +227,17 @@ impl Tx<'_> {
         }
     }
 
+    /// Counts the row with this key as changed now. Its table has `revision` and `updated_ms`.
+    pub fn revise<R: Row>(&mut self, key: &impl ToString, now_ms: i64) -> Result<()> {
+        let sql = format!(
+            "UPDATE \"{}\" SET revision = revision + 1, updated_ms = ? WHERE {} = ?",
+            R::TABLE,
+            R::COLUMNS[0].0
+        );
+        let arguments = vec![Value::Integer(now_ms), Value::Text(key.to_string())];
+        self.run(&sql, arguments).map(drop)
+    }
+
     /// Removes the row with this key; whether there was one.
     pub fn delete<R: Row>(&mut self, key: &impl ToString) -> Result<bool> {
         let sql = format!("DELETE FROM \"{}\" WHERE {} = ?", R::TABLE, R::COLUMNS[0].0);

@@ -20,6 +20,10 @@ const EXTENSIONS: &[(&str, &str)] = &[
     ),
     ("standard-attr-description", "standard-attr-description"),
     ("standard-attr-revisions", "Resource revision numbers"),
+    (
+        "revision-if-match",
+        "If-Match constraints based on revision_number",
+    ),
     ("standard-attr-timestamp", "Resource timestamps"),
     ("external-net", "Neutron external network"),
     ("provider", "Provider Network"),

@@ -7,6 +7,7 @@ mod ip_availability;
 mod networks;
 mod port;
 mod quota;
+pub(crate) mod revision;
 mod router;
 mod security_group;
 mod subnet;

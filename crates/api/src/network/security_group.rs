@@ -1,6 +1,8 @@
 //! Security groups and their rules.
 
-use cloud::{NewRule, NewSecurityGroup, SecurityGroupUpdate, SecurityGroupView, normal_prefix};
+use cloud::{
+    NewRule, NewSecurityGroup, RULE_REVISION, SecurityGroupUpdate, SecurityGroupView, normal_prefix,
+};
 use model::{Error, Kind, Result};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -247,7 +249,7 @@ fn rule_view(rule: &row::Rule) -> Value {
         "remote_ip_prefix": rule.remote_ip_prefix, "remote_group_id": rule.remote_group_id,
         "remote_address_group_id": rule.remote_address_group_id,
         "normalized_cidr": rule.remote_ip_prefix.as_deref().map(normal_prefix),
-        "belongs_to_default_sg": false, "tags": [], "revision_number": 0,
+        "belongs_to_default_sg": false, "tags": [], "revision_number": RULE_REVISION,
         "created_at": time::seconds(rule.created_ms), "updated_at": time::seconds(rule.created_ms),
     })
 }

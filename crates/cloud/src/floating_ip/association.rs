@@ -9,7 +9,7 @@ use store::{Field, Query, Tx, Value, row};
 use super::FloatingIpTarget;
 use crate::port::{self, PortView};
 use crate::router::{self, INTERFACE};
-use crate::subnet;
+use crate::{now_ms, subnet};
 
 /// Lets a floating IP stand for a target, or for nothing. The caller writes the row.
 pub(super) fn associate(
@@ -48,6 +48,7 @@ pub(crate) fn release(tx: &mut Tx<'_>, port: &PortId, kept: &[IpAddr]) -> Result
         }
         clear(&mut floating);
         floating.revision += 1;
+        floating.updated_ms = now_ms();
         tx.update(&floating)?;
     }
     Ok(())

@@ -112,6 +112,7 @@ impl Cloud {
         caller.require_member()?;
         self.store().write(|tx| {
             let mut changed = visible(tx, caller, id)?;
+            caller.check_revision(changed.revision)?;
             if let Some(description) = &update.description {
                 list::check_name("description", description)?;
                 changed.description.clone_from(description);
@@ -131,6 +132,7 @@ impl Cloud {
         caller.require_member()?;
         self.store().write(|tx| {
             let gone = visible(tx, caller, id)?;
+            caller.check_revision(gone.revision)?;
             remove(tx, &gone)
         })
     }

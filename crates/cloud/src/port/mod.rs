@@ -17,7 +17,7 @@ use model::{
 };
 use store::{Field, Query, Tx, Value, row};
 
-use crate::list::{self, Page, marks};
+use crate::list::{self, Page, marks, revise};
 use crate::{Cloud, floating_ip, now_ms, resolver, router, security_group};
 
 pub(crate) use address::{allocate, service_address};
@@ -213,6 +213,7 @@ impl Cloud {
         caller.require_member()?;
         self.store().write(|tx| {
             let mut port = visible(tx, caller, id)?;
+            caller.check_revision(port.revision)?;
             check_update(tx, caller, &port, update)?;
             let before = groups_of(tx, id)?;
             if let Some(delegated) = &update.delegated {
@@ -256,6 +257,7 @@ impl Cloud {
         caller.require_member()?;
         self.store().write(|tx| {
             let port = visible(tx, caller, id)?;
+            caller.check_revision(port.revision)?;
             let service = port.device_owner.as_str();
             let own = [floating_ip::OWNER, resolver::OWNER];
             if service.starts_with("network:router") || own.contains(&service) {
@@ -391,6 +393,12 @@ pub(crate) fn remove(tx: &mut Tx<'_>, port: &row::Port) -> Result<()> {
 pub(crate) fn touch(tx: &mut Tx<'_>, id: &PortId) -> Result<()> {
     let port: row::Port = tx.get(id)?;
     touch_row(tx, &port)
+}
+
+/// It holds other addresses than before.
+pub(crate) fn readdressed(tx: &mut Tx<'_>, id: &PortId) -> Result<()> {
+    revise::<row::Port>(tx, id)?;
+    touch(tx, id)
 }
 
 fn touch_row(tx: &mut Tx<'_>, port: &row::Port) -> Result<()> {

@@ -70,7 +70,7 @@ pub(crate) fn take_new_family(tx: &mut Tx<'_>, new: &row::Subnet) -> Result<()> 
             address: None,
         };
         match port::allocate(tx, &leg.port, std::slice::from_ref(new), Some(&[wish])) {
-            Ok(()) => port::touch(tx, &leg.port.id)?,
+            Ok(()) => port::readdressed(tx, &leg.port.id)?,
             Err(Error::NoAddress(_)) => break,
             Err(e) => return Err(e),
         }

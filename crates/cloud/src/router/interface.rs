@@ -6,6 +6,7 @@ use store::{Tx, row};
 use super::gateway::check_nd_proxy;
 use super::reach::{check_overlap, check_routes_reached, lies_outside};
 use super::{INTERFACE, legs, visible};
+use crate::list::revise;
 use crate::port::{self, FixedIp, NewPort, PortView};
 use crate::{Cloud, floating_ip, network, subnet};
 
@@ -28,6 +29,7 @@ impl Cloud {
         caller.require_member()?;
         self.store().write(|tx| {
             let router = visible(tx, caller, id)?;
+            caller.check_revision(router.revision)?;
             let port = match by {
                 InterfaceBy::Subnet(subnet) => add_by_subnet(tx, caller, &router, &subnet)?,
                 InterfaceBy::Port(port) => add_by_port(tx, caller, &router, &port)?,
@@ -36,6 +38,7 @@ impl Cloud {
             if lies_outside(tx, id, &port.id)? {
                 check_nd_proxy(tx, caller, &router)?;
             }
+            revise::<row::Router>(tx, id)?;
             tx.touch(Key::Router(*id))?;
             let view = port::view(tx, port)?;
             Ok((view.port, view.addresses))
@@ -57,6 +60,7 @@ impl Cloud {
         caller.require_member()?;
         self.store().write(|tx| {
             let router = visible(tx, caller, id)?;
+            caller.check_revision(router.revision)?;
             let leg = find_leg(tx, id, subnet, port)?;
             let (gone, kept): (Vec<_>, Vec<_>) = leg
                 .addresses
@@ -72,9 +76,10 @@ impl Cloud {
             } else {
                 gone.iter()
                     .try_for_each(|a| tx.delete::<row::Allocation>(&a.id).map(drop))?;
-                port::touch(tx, &leg.port.id)?;
+                port::readdressed(tx, &leg.port.id)?;
             }
             check_routes_reached(tx, &router)?;
+            revise::<row::Router>(tx, id)?;
             tx.touch(Key::Router(*id))?;
             Ok((leg.port, subnets))
         })
@@ -126,7 +131,7 @@ fn add_by_subnet(
     {
         let subnets = port::subnets_of(tx, &network.id)?;
         port::allocate(tx, &leg.port, &subnets, Some(&[wish]))?;
-        port::touch(tx, &leg.port.id)?;
+        port::readdressed(tx, &leg.port.id)?;
         return Ok(leg.port);
     }
     let new = NewPort {

@@ -123,6 +123,7 @@ impl Cloud {
         caller.require_member()?;
         self.store().write(|tx| {
             let mut router = visible(tx, caller, id)?;
+            caller.check_revision(router.revision)?;
             router.name = update.name.clone().unwrap_or(router.name);
             router.description = update.description.clone().unwrap_or(router.description);
             router.enabled = update.enabled.unwrap_or(router.enabled);
@@ -161,6 +162,7 @@ impl Cloud {
         caller.require_member()?;
         self.store().write(|tx| {
             let mut router = visible(tx, caller, id)?;
+            caller.check_revision(router.revision)?;
             let mut routes = router.routes.0.clone();
             match change {
                 ExtraRoutes::Add(more) => {
@@ -190,6 +192,7 @@ impl Cloud {
         caller.require_member()?;
         self.store().write(|tx| {
             let mut router = visible(tx, caller, id)?;
+            caller.check_revision(router.revision)?;
             if !legs(tx, id, INTERFACE)?.is_empty() {
                 return Err(Error::conflict(format!("Router {id} still has ports")));
             }

@@ -15,7 +15,7 @@ use crate::quota::{self, Resource};
 use crate::token::owner_of;
 use crate::{Cloud, now_ms, server};
 
-pub use rule::{NewRule, normal as normal_prefix};
+pub use rule::{NewRule, RULE_REVISION, normal as normal_prefix};
 
 use rule::{open_rule, touch_members, touch_remote};
 
@@ -128,6 +128,7 @@ impl Cloud {
         caller.require_member()?;
         self.store().write(|tx| {
             let mut group = visible(tx, caller, id)?;
+            caller.check_revision(group.revision)?;
             if let Some(name) = &update.name {
                 list::check_name("name", name)?;
                 let renamed = *name != group.name;
@@ -159,6 +160,7 @@ impl Cloud {
         caller.require_member()?;
         self.store().write(|tx| {
             let group = visible(tx, caller, id)?;
+            caller.check_revision(group.revision)?;
             if group.name == "default" && !caller.is_admin() {
                 return Err(Error::conflict(
                     "Insufficient rights for removing default security group.",

@@ -8,9 +8,12 @@ use store::{Field, Query, Tx, row};
 
 use super::check::check_rule;
 use super::visible;
-use crate::list::{self, Page};
+use crate::list::{self, Page, revise};
 use crate::quota::{self, Resource};
 use crate::{Cloud, address_group, now_ms, port};
+
+/// Rules are never changed, so all have the same.
+pub const RULE_REVISION: u64 = 0;
 
 /// A rule to make.
 #[derive(Clone, Debug)]
@@ -73,6 +76,7 @@ impl Cloud {
             tx.insert(&rule)?;
             touch_remote(tx, &rule)?;
             touch_members(tx, &group.id)?;
+            revise::<row::SecurityGroup>(tx, &group.id)?;
             Ok(rule)
         })
     }
@@ -88,7 +92,9 @@ impl Cloud {
                 Kind::SecurityGroupRule,
                 id,
             )?;
+            caller.check_revision(RULE_REVISION)?;
             tx.delete::<row::Rule>(id)?;
+            revise::<row::SecurityGroup>(tx, &rule.security_group_id)?;
             touch_remote(tx, &rule)?;
             touch_members(tx, &rule.security_group_id)
         })

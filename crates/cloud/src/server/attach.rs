@@ -12,7 +12,7 @@ use store::{Field, Tx, row};
 use super::interface::{self, MAX_NETWORKS, ServerNetwork};
 use super::{ports_of, unlocked, visible, vm_state};
 use crate::port::PortView;
-use crate::{Cloud, network, port, security_group};
+use crate::{Cloud, network, now_ms, port, security_group};
 
 /// Whether a security group is put on a server's ports, or taken off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,6 +171,8 @@ pub(super) fn release(tx: &mut Tx<'_>, mut port: row::Port) -> Result<()> {
     port.detaching = false;
     port.dns_name = String::new();
     port.status = "DOWN".into();
+    port.revision += 1;
+    port.updated_ms = now_ms();
     tx.update(&port)?;
     port::touch(tx, &port.id)
 }

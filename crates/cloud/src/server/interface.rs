@@ -8,7 +8,7 @@ use store::{Field, Query, Tx, Value, row};
 use super::create::NewServer;
 use super::hostname;
 use crate::port::{self, FixedIp, NewPort};
-use crate::{network, security_group};
+use crate::{network, now_ms, security_group};
 
 /// As many as have a place on a guest's first PCI bus.
 pub(super) const MAX_NETWORKS: usize = 24;
@@ -77,6 +77,8 @@ fn bind(
     port.device_index = index;
     port.node_id = server.node_id;
     port.dns_name = hostname(&server.name, &server.id);
+    port.revision += 1;
+    port.updated_ms = now_ms();
     tx.update(&port)?;
     port::touch(tx, &port.id)?;
     Ok(port)

@@ -12,7 +12,7 @@ use model::{
 };
 use store::{Field, Query, Tx, Value, row};
 
-use crate::list::{self, Page};
+use crate::list::{self, Page, revise};
 use crate::network;
 use crate::quota::{self, Resource};
 use crate::subnet_pool::{self, FromPool};
@@ -135,6 +135,7 @@ impl Cloud {
         caller.require_member()?;
         self.store().write(|tx| {
             let before = owned(tx, caller, id)?;
+            caller.check_revision(before.revision)?;
             let mut subnet = before.clone();
             if let Some(gateway) = update.gateway
                 && gateway != subnet.gateway
@@ -177,6 +178,7 @@ impl Cloud {
             resolver::settle(tx, &subnet.network_id)?;
             tx.touch(Key::Network(subnet.network_id))?;
             touch_routers(tx, &subnet.network_id)?;
+            revise::<row::Network>(tx, &subnet.network_id)?;
             view(tx, subnet)
         })
     }
@@ -189,6 +191,7 @@ impl Cloud {
         caller.require_member()?;
         self.store().write(|tx| {
             let subnet = owned(tx, caller, id)?;
+            caller.check_revision(subnet.revision)?;
             resolver::leave(tx, &subnet.network_id, id)?;
             let held: Vec<row::Allocation> = tx.list(&Query::equal("subnet_id", id.to_value()))?;
             for allocation in &held {
@@ -203,11 +206,12 @@ impl Cloud {
             }
             tx.delete_where::<row::Allocation>("subnet_id", id)?;
             for allocation in &held {
-                crate::port::touch(tx, &allocation.port_id)?;
+                crate::port::readdressed(tx, &allocation.port_id)?;
             }
             tx.delete::<row::Subnet>(id)?;
             modes::retire(tx, &subnet)?;
             resolver::settle(tx, &subnet.network_id)?;
+            revise::<row::Network>(tx, &subnet.network_id)?;
             tx.touch(Key::Network(subnet.network_id))
         })
     }
@@ -270,6 +274,7 @@ pub(crate) fn create(tx: &mut Tx<'_>, caller: &Caller, new: &NewSubnet) -> Resul
     if network.external {
         router::take_new_family(tx, &subnet)?;
     }
+    revise::<row::Network>(tx, &network.id)?;
     Ok(subnet)
 }
 
@@ -342,7 +347,7 @@ fn give_to_ports(tx: &mut Tx<'_>, subnet: &row::Subnet) -> Result<()> {
             port_id: port.id,
             network_id: port.network_id,
         })?;
-        crate::port::touch(tx, &port.id)?;
+        crate::port::readdressed(tx, &port.id)?;
     }
     Ok(())
 }

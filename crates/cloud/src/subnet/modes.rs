@@ -57,7 +57,7 @@ fn give_from_pools(tx: &mut Tx<'_>, now: &row::Subnet, ports: &[row::Port]) -> R
             address: None,
         };
         port::allocate(tx, port, std::slice::from_ref(now), Some(&[one]))?;
-        port::touch(tx, &port.id)?;
+        port::readdressed(tx, &port.id)?;
     }
     Ok(())
 }

@@ -111,6 +111,7 @@ impl Cloud {
         caller.require_member()?;
         self.store().write(|tx| {
             let mut pool = owned(tx, caller, id)?;
+            caller.check_revision(pool.revision)?;
             let is_default = update.is_default.unwrap_or(pool.is_default);
             check_privileged(caller, false, is_default != pool.is_default)?;
             pool.name = update.name.clone().unwrap_or(pool.name);
@@ -146,7 +147,7 @@ impl Cloud {
     pub fn delete_subnet_pool(&self, caller: &Caller, id: &SubnetPoolId) -> Result<()> {
         caller.require_member()?;
         self.store().write(|tx| {
-            owned(tx, caller, id)?;
+            caller.check_revision(owned(tx, caller, id)?.revision)?;
             if tx.exists::<row::Subnet>(Query::equal("subnet_pool_id", id.to_value()))? {
                 return Err(Error::conflict(format!(
                     "Unable to complete operation on subnet pool {id}: Subnet pool has existing allocations."

@@ -135,6 +135,7 @@ impl Cloud {
             scope: checked.token.scope.clone(),
             roles: checked.roles.clone(),
             request_id: request_id.to_owned(),
+            if_match: None,
         })
     }
 

@@ -28,6 +28,7 @@ mod project;
 mod proxy;
 mod quota;
 mod race;
+mod revision;
 mod router;
 mod routes;
 mod security_group;

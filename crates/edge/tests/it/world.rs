@@ -329,7 +329,7 @@ pub(crate) async fn ask(
 }
 
 /// A body that changes something when the caller may.
-fn body_for(route: &Route, world: &World) -> Option<Value> {
+pub(crate) fn body_for(route: &Route, world: &World) -> Option<Value> {
     let line = line(route);
     let body = match line.split_once(' ')? {
         ("PATCH", "/identity/v3/domains/{id}") => json!({"domain": {"description": "x"}}),
