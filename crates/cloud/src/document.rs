@@ -10,7 +10,9 @@ use model::{
 };
 use store::{Field, Query, Tx, Value, row};
 
-use crate::{attachment, floating_ip, port, resolver, router, server, subnet, volume};
+use crate::{
+    attachment, floating_ip, port, resolver, router, security_group, server, subnet, volume,
+};
 
 /// What a node should hear about a key: its document, or a tombstone when there is none for it.
 pub(crate) fn change(tx: &Tx<'_>, node: NodeId, key: Key) -> Result<Change> {
@@ -222,6 +224,9 @@ fn port_document(tx: &Tx<'_>, row: row::Port) -> Result<Port> {
     let row = view.port;
     let network: row::Network = tx.get(&row.network_id)?;
     let pairs = row.allowed_address_pairs.0.iter();
+    let groups = security_group::of_ids(tx, &view.security_groups)?;
+    let mut names: Vec<String> = groups.iter().map(|group| group.name.clone()).collect();
+    names.sort();
     Ok(Port {
         id: row.id,
         network: row.network_id,
@@ -231,6 +236,7 @@ fn port_document(tx: &Tx<'_>, row: row::Port) -> Result<Port> {
         port_security: row.port_security,
         allowed_prefixes: pairs.filter_map(|p| parse_prefix(&p.ip_address)).collect(),
         rules: rules(tx, &view.security_groups)?,
+        stateless: groups.iter().any(|group| !group.stateful),
         server: row
             .device_id
             .parse()
@@ -238,19 +244,8 @@ fn port_document(tx: &Tx<'_>, row: row::Port) -> Result<Port> {
             .filter(|_| row.device_owner.starts_with("compute:")),
         delegated: row.delegated.0,
         dhcp_options: dhcp_options(&row.dhcp_options.0),
-        security_groups: group_names(tx, &view.security_groups)?,
+        security_groups: names,
     })
-}
-
-fn group_names(tx: &Tx<'_>, groups: &[SecurityGroupId]) -> Result<Vec<String>> {
-    let ids: Vec<Value> = groups.iter().map(Field::to_value).collect();
-    if ids.is_empty() {
-        return Ok(Vec::new());
-    }
-    let rows: Vec<row::SecurityGroup> = tx.list(&Query::all().one_of("id", ids))?;
-    let mut names: Vec<String> = rows.into_iter().map(|group| group.name).collect();
-    names.sort();
-    Ok(names)
 }
 
 fn name_document(tx: &Tx<'_>, row: row::Port) -> Result<PortName> {

@@ -322,6 +322,9 @@ pub struct Port {
     pub allowed_prefixes: Vec<IpNet>,
     /// Everything not matched is dropped.
     pub rules: Vec<Rule>,
+    /// Rules alone say what passes: what answers to something that passed needs one, too.
+    #[serde(default)]
+    pub stateless: bool,
     /// The server it belongs to.
     pub server: Option<ServerId>,
     /// Names of its security groups, for its guest to read.

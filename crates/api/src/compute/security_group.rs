@@ -82,6 +82,7 @@ pub(super) fn update(ctx: &Context) -> Result<Reply> {
     let update = SecurityGroupUpdate {
         name: Some(wanted.name),
         description: wanted.description,
+        stateful: None,
     };
     let changed = ctx.cloud.update_security_group(&ctx.caller, &id, &update);
     answer(ctx, changed.map_err(bad)?)

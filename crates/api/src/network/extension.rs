@@ -28,6 +28,7 @@ const EXTENSIONS: &[(&str, &str)] = &[
     ("external-net", "Neutron external network"),
     ("provider", "Provider Network"),
     ("security-group", "security-group"),
+    ("stateful-security-group", "Stateful security group"),
     ("address-group", "Address group"),
     (
         "security-groups-remote-address-group",

@@ -121,14 +121,10 @@ pub(super) fn create(ctx: &Context) -> Result<Reply> {
 /// `PUT /v2.0/security-groups/{id}`
 pub(super) fn update(ctx: &Context) -> Result<Reply> {
     let wanted = ctx.json::<Body>()?.security_group;
-    if wanted.stateful == Some(false) {
-        return Err(Error::invalid(
-            "stateless security groups are not available: leave stateful out, or true",
-        ));
-    }
     let update = SecurityGroupUpdate {
         name: wanted.name,
         description: wanted.description,
+        stateful: wanted.stateful,
     };
     let group = ctx.cloud.update_security_group(
         &ctx.caller,

@@ -422,8 +422,11 @@ pub(crate) fn set_groups(
     groups: &[SecurityGroupId],
 ) -> Result<()> {
     tx.delete_where::<row::Membership>("port_id", &port.id)?;
+    let named = groups
+        .iter()
+        .map(|id| security_group::visible(tx, caller, id));
+    security_group::check_kind(&named.collect::<Result<Vec<_>>>()?)?;
     for group in groups {
-        security_group::visible(tx, caller, group)?;
         let id = format!("{}/{group}", port.id);
         let member = row::Membership {
             id,

@@ -33,6 +33,7 @@ pub struct NewSecurityGroup {
 pub struct SecurityGroupUpdate {
     pub name: Option<String>,
     pub description: Option<String>,
+    pub stateful: Option<bool>,
 }
 
 /// A security group with its rules.
@@ -104,21 +105,21 @@ impl Cloud {
         if new.name.eq_ignore_ascii_case("default") {
             return Err(Error::conflict("Default security group already exists."));
         }
-        if new.stateful == Some(false) {
-            return Err(Error::invalid(
-                "stateless security groups are not available: leave stateful out, or true",
-            ));
-        }
         let project = owner_of(caller, new.project.as_ref())?;
         self.store().write(|tx| {
             default_of(tx, &project)?;
             quota::check(tx, &project, Resource::SecurityGroup, 1)?;
-            let group = insert(tx, &project, &new.name, &new.description)?;
+            let mut group = insert(tx, &project, &new.name, &new.description)?;
+            group.stateful = new.stateful.unwrap_or(true);
+            tx.update(&group)?;
             view(tx, group)
         })
     }
 
     /// Changes what is given.
+    ///
+    /// # Errors
+    /// `Conflict` for `stateful` while a port has it.
     pub fn update_security_group(
         &self,
         caller: &Caller,
@@ -143,6 +144,11 @@ impl Cloud {
                 list::check_name("description", description)?;
                 group.description.clone_from(description);
             }
+            let stateful = update.stateful.unwrap_or(group.stateful);
+            if stateful != group.stateful {
+                check_unused(tx, id)?;
+                group.stateful = stateful;
+            }
             group.revision += 1;
             group.updated_ms = now_ms();
             tx.update(&group)?;
@@ -166,9 +172,7 @@ impl Cloud {
                     "Insufficient rights for removing default security group.",
                 ));
             }
-            if tx.exists::<row::Membership>(Query::equal("security_group_id", id.to_value()))? {
-                return Err(Error::conflict(format!("Security Group {id} in use.")));
-            }
+            check_unused(tx, id)?;
             // Rules of other groups that name this one match nobody from now on.
             for rule in tx.list::<row::Rule>(&Query::equal("remote_group_id", id.to_value()))? {
                 touch_members(tx, &rule.security_group_id)?;
@@ -205,6 +209,34 @@ pub(crate) fn visible(
         Kind::SecurityGroup,
         id,
     )
+}
+
+/// The groups with these ids.
+pub(crate) fn of_ids(tx: &Tx<'_>, ids: &[SecurityGroupId]) -> Result<Vec<row::SecurityGroup>> {
+    tx.list(&Query::all().one_of("id", ids.iter().map(Field::to_value).collect()))
+}
+
+/// Whether one port can have these groups.
+///
+/// # Errors
+/// `Conflict` when some are stateful and others are not.
+pub(crate) fn check_kind(groups: &[row::SecurityGroup]) -> Result<()> {
+    match groups
+        .windows(2)
+        .any(|two| two[0].stateful != two[1].stateful)
+    {
+        false => Ok(()),
+        true => Err(Error::conflict(
+            "Cannot apply both stateful and stateless security groups on the same port at the same time.",
+        )),
+    }
+}
+
+fn check_unused(tx: &Tx<'_>, id: &SecurityGroupId) -> Result<()> {
+    match tx.exists::<row::Membership>(Query::equal("security_group_id", id.to_value()))? {
+        false => Ok(()),
+        true => Err(Error::conflict(format!("Security Group {id} in use."))),
+    }
 }
 
 /// A group by id or by its name in the caller's project.

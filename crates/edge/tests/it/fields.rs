@@ -613,7 +613,7 @@ fn samples(world: &World) -> Vec<Sample> {
         one(
             "PUT",
             &at(neutron, "security-groups"),
-            json!({"security_group": {"name": "g", "description": "d"}}),
+            json!({"security_group": {"name": "g", "description": "d", "stateful": true}}),
             &[],
             &[],
         ),

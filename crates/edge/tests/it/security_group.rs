@@ -227,3 +227,62 @@ async fn deleting_a_default_group_needs_an_administrator() {
     admin.delete(&path).await.expect(204);
     assert_ne!(default_group(&member).await, own, "it is made anew");
 }
+
+async fn stateless(client: &Client, name: &str) -> String {
+    let body = json!({"security_group": {"name": name, "stateful": false}});
+    let made = client.post("/network/v2.0/security-groups", body).await;
+    let made = made.expect(201);
+    assert_eq!(made["security_group"]["stateful"], false);
+    id(&made)
+}
+
+#[tokio::test]
+async fn a_ports_groups_are_all_stateful_or_all_stateless() {
+    let s = scene().await;
+    let default = default_group(&s.member).await;
+    let (one, two) = (
+        stateless(&s.member, "one").await,
+        stateless(&s.member, "two").await,
+    );
+    let wanted = async || s.node.wanted_port(&s.port).await.unwrap();
+    assert!(!wanted().await.stateless);
+    let path = format!("/network/v2.0/ports/{}", s.port);
+    let before = s._cloud.dump();
+    let mixed = json!({"port": {"security_groups": [one, default]}});
+    shape::error(&s.member.put(&path, mixed).await, 409, "both kinds");
+    let network = wanted().await.network;
+    let mixed = json!({"port": {"network_id": network, "security_groups": [default, two]}});
+    let answer = s.member.post("/network/v2.0/ports", mixed).await;
+    shape::error(&answer, 409, "both kinds");
+    testkit::assert_same(&before, &s._cloud.dump(), "groups of both kinds");
+    s.set_groups(&[&one, &two]).await;
+    assert!(wanted().await.stateless);
+    s.set_groups(&[]).await;
+    assert!(!wanted().await.stateless);
+    s.set_groups(&[&default]).await;
+    assert!(!wanted().await.stateless);
+}
+
+#[tokio::test]
+async fn a_group_that_ports_have_stays_of_its_kind() {
+    let s = scene().await;
+    let group = stateless(&s.member, "one").await;
+    s.set_groups(&[&group]).await;
+    let path = format!("/network/v2.0/security-groups/{group}");
+    let change = async |body: Value| s.member.put(&path, json!({"security_group": body})).await;
+    let before = s._cloud.dump();
+    let refused = change(json!({"name": "new", "stateful": true})).await;
+    shape::error(&refused, 409, "a port has it");
+    testkit::assert_same(&before, &s._cloud.dump(), "a group in use");
+    // What says nothing new is no change of it.
+    let same = change(json!({"name": "new", "stateful": false})).await;
+    assert_eq!(same.expect(200)["security_group"]["name"], "new");
+    s.set_groups(&[]).await;
+    let changed = change(json!({"stateful": true})).await.expect(200);
+    assert_eq!(changed["security_group"]["stateful"], true);
+    let list = s
+        .member
+        .get("/network/v2.0/security-groups?stateful=false")
+        .await;
+    assert_eq!(list.expect(200)["security_groups"], json!([]));
+}

@@ -416,8 +416,15 @@ async fn security_groups_and_rules() {
         (
             "POST",
             groups.into(),
-            json!({"security_group": {"name": "g", "stateful": false}}),
+            json!({"security_group": {"name": "g", "stateful": "maybe"}}),
             400,
+        ),
+        // Ports have it.
+        (
+            "PUT",
+            format!("{groups}/{default}"),
+            json!({"security_group": {"stateful": false}}),
+            409,
         ),
         (
             "PUT",

@@ -57,6 +57,7 @@ def show(line):
 
 def words():
     address_groups()
+    stateless_groups()
 
 
 def address_groups():
@@ -75,6 +76,19 @@ def address_groups():
     say(f"security group rule delete {rule['id']}")
     say("address group delete friends")
     say("security group delete guarded")
+
+
+def stateless_groups():
+    made = show("security group create --stateless bare")
+    assert made["stateful"] is False, made
+    port = show("port create --network net --security-group bare guarded")
+    assert port["security_group_ids"] == [made["id"]], port
+    refused = shell.main(["--os-cloud", "hextet", "security", "group", "set", "--stateful", "bare"])
+    assert refused != 0
+    say("port delete guarded")
+    say("security group set --stateful bare")
+    assert show("security group show bare")["stateful"] is True
+    say("security group delete bare")
 
 
 def again():

@@ -33,6 +33,7 @@ pub(crate) fn sample() -> Instance {
         allowed_prefixes: Vec::new(),
         rules: Vec::new(),
         server: Some(server().id),
+        stateless: false,
         security_groups: Vec::new(),
         delegated: Vec::new(),
         dhcp_options: Vec::new(),

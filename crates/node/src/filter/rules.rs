@@ -3,6 +3,10 @@
 //! A packet between guests passes two chains: its sender's, found by the source MAC that the guard
 //! has proved, and its receiver's, found by the mark that the bridge table set. A rule that matches
 //! returns, so that the second chain is asked as well; at a chain's end everything is dropped.
+//!
+//! Connection tracking spares what answers both chains, but for a stateless port's: its chains are
+//! asked of every packet. What it exchanges with others is not even tracked, unless the other is a
+//! stateful port here, which is owed its answers.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -21,25 +25,20 @@ pub(super) fn table(scene: &Scene<'_>) -> Table {
     table.counters = ["filtered_egress", "filtered_ingress", "filtered_input"].into();
     table.map("from", "type ether_addr : verdict");
     table.map("to", "type mark : verdict");
-    table.base(
-        "forward",
-        "type filter hook forward priority 0; policy accept;",
-        FORWARD,
-    );
+    forward(&mut table, scene);
     table.base(
         "input",
         "type filter hook input priority 0; policy drop;",
         &input(scene),
     );
-    let guarded = || scene.ports.iter().filter(|(port, _)| port.port_security);
-    for rule in guarded().flat_map(|(port, _)| &port.rules) {
+    for rule in guarded(scene).flat_map(|(port, _)| &port.rules) {
         match rule.peer {
             Some(Peer::Group(id)) => add_group(&mut table, scene, id),
             Some(Peer::Addresses(id)) => add_addresses(&mut table, scene, id),
             Some(Peer::Prefix(_)) | None => {}
         }
     }
-    for (port, mark) in guarded() {
+    for (port, mark) in guarded(scene) {
         let tap = names::tap(port.id);
         table.element("from", port.mac.to_string(), format!("jump from_{tap}"));
         table.element("to", mark_text(*mark), format!("jump to_{tap}"));
@@ -49,20 +48,73 @@ pub(super) fn table(scene: &Scene<'_>) -> Table {
     table
 }
 
+fn guarded<'a>(scene: &'a Scene<'a>) -> impl Iterator<Item = &'a (&'a Port, u32)> {
+    scene.ports.iter().filter(|(port, _)| port.port_security)
+}
+
 /// Neighbour Discovery, multicast listening and errors are what a link needs (RFC 4890); whether a
 /// guest may send them is the guard's question.
-const FORWARD: &[&str] = &[
-    "ct state established,related accept",
-    "icmpv6 type { 1-4, 130-136, 143 } accept",
-    "ether saddr vmap @from",
-    "meta mark vmap @to",
-];
+const LINK: &str = "icmpv6 type { 1-4, 130-136, 143 } accept";
+
+fn forward(table: &mut Table, scene: &Scene<'_>) {
+    let stateless = guarded(scene).any(|(port, _)| port.stateless);
+    let established = match stateless {
+        true => "ct state established,related goto established",
+        false => "ct state established,related accept",
+    };
+    let rules = [
+        established,
+        LINK,
+        "ether saddr vmap @from",
+        "meta mark vmap @to",
+    ];
+    let hook = "type filter hook forward priority 0; policy accept;";
+    table.base("forward", hook, &rules);
+    if stateless {
+        spare_none(table, scene);
+    }
+}
+
+/// What stateless ports add: no tracking, and their chains for what was tracked for another's sake.
+fn spare_none(table: &mut Table, scene: &Scene<'_>) {
+    table.map("stateless_from", "type ether_addr : verdict");
+    table.map("stateless_to", "type mark : verdict");
+    for (port, mark) in guarded(scene).filter(|(port, _)| port.stateless) {
+        let tap = names::tap(port.id);
+        let mac = port.mac.to_string();
+        table.element("stateless_from", mac, format!("jump from_{tap}"));
+        let mark = mark_text(*mark);
+        table.element("stateless_to", mark, format!("jump to_{tap}"));
+    }
+    let asked = [
+        LINK,
+        "ether saddr vmap @stateless_from",
+        "meta mark vmap @stateless_to",
+        "accept",
+    ];
+    table.chain("established", asked.map(str::to_owned).into());
+    let macs = |stateless: bool| {
+        let ports = guarded(scene).filter(move |(port, _)| port.stateless == stateless);
+        ports.map(|(port, _)| port.mac.to_string())
+    };
+    table.set("stateless", "type ether_addr", macs(true));
+    table.set("stateful", "type ether_addr", macs(false));
+    // Connection tracking comes at -200.
+    table.base(
+        "prerouting",
+        "type filter hook prerouting priority -300; policy accept;",
+        &[
+            "ether saddr @stateless ether daddr != @stateful notrack",
+            "ether daddr @stateless ether saddr != @stateful notrack",
+        ],
+    );
+}
 
 /// All that a guest reaches of the host: the services on this network's own addresses.
 fn input(scene: &Scene<'_>) -> Vec<String> {
     let mut rules = vec![
         "ct state established,related accept".to_owned(),
-        "icmpv6 type { 1-4, 130-136, 143 } accept".to_owned(),
+        LINK.to_owned(),
     ];
     for address in [SERVICE, SERVICE_ULA] {
         rules.push(format!(
@@ -102,7 +154,10 @@ fn chain(port: &Port, direction: Direction) -> Vec<String> {
         Direction::Egress => "filtered_egress",
         Direction::Ingress => "filtered_ingress",
     };
-    let mut rules = vec!["ct state invalid drop".to_owned()];
+    let mut rules = Vec::new();
+    if !port.stateless {
+        rules.push("ct state invalid drop".to_owned());
+    }
     rules.extend(
         matches
             .into_iter()

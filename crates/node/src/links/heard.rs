@@ -268,6 +268,7 @@ mod tests {
             allowed_prefixes: Vec::new(),
             rules: Vec::new(),
             server: None,
+            stateless: false,
             security_groups: Vec::new(),
             delegated: Vec::new(),
             dhcp_options: Vec::new(),

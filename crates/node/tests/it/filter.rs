@@ -132,6 +132,18 @@ fn changes_as_text() {
 }
 
 #[test]
+fn a_stateless_port_as_text() {
+    let mut sample = Sample::new();
+    let before = sample.tables();
+    sample.ports[1].0.stateless = true;
+    let after = sample.tables();
+    assert_eq!(before.changes(&after), None, "a hook is never altered");
+    let text = after.render();
+    let inet = text.split("table inet hextet {").nth(1).unwrap();
+    golden::check("stateless.nft", inet);
+}
+
+#[test]
 fn nft_takes_whole_and_changes() {
     let world = World::new();
     let mut sample = Sample::new();
@@ -293,6 +305,53 @@ fn an_address_group_lets_its_prefixes_in_as_long_as_it_has_them() {
     assert!(!first.pings("2001:db8:1::b"));
     set(&mut world, &["::/0"]);
     eventually("an answer", || first.pings("2001:db8:1::b"));
+}
+
+#[test]
+fn a_stateless_port_hears_only_what_rules_say() {
+    let mut world = World::new();
+    let network = world.network("2001:db8:1::/64");
+    let a = world.port(network, "2001:db8:1::a");
+    let b = world.port(network, "2001:db8:1::b");
+    let c = world.port(network, "2001:db8:1::c");
+    for port in [a, b, c] {
+        world.rule(port, echo());
+    }
+    world.pass();
+    let [stateful, first, second] = [a, b, c].map(|port| world.guest(port));
+    let answers = |world: &mut World, port: PortId| {
+        world.rule(port, ingress(Protocol::Icmpv6, Some((129, Some(0))), None));
+    };
+    let flows = |world: &World, address: &str| {
+        let all = linux::conntrack::flows(&world.netns(network)).unwrap();
+        let of = address.parse().unwrap();
+        all.iter().filter(|flow| flow.has(of)).count()
+    };
+    eventually("an answer", || first.pings("2001:db8:1::a"));
+    assert!(flows(&world, "2001:db8:1::b") > 0);
+    for port in [b, c] {
+        world.wanted.ports.get_mut(&port).unwrap().stateless = true;
+    }
+    world.pass();
+    assert_eq!(flows(&world, "2001:db8:1::b"), 0, "what was tracked ended");
+    assert!(!first.pings("2001:db8:1::a"), "an answer needs a rule");
+    assert!(stateful.pings("2001:db8:1::b"), "and of the other none");
+    assert!(!first.pings("2001:db8:1::c"));
+    answers(&mut world, b);
+    world.pass();
+    assert!(first.pings("2001:db8:1::a"), "a rule lets answers in");
+    assert!(first.pings("2001:db8:1::c"), "among stateless ports too");
+    assert!(!second.pings("2001:db8:1::b"), "each by its own rules");
+    assert_eq!(flows(&world, "2001:db8:1::c"), 0, "nothing is tracked");
+
+    // A rule that goes is gone with the next packet, in both directions.
+    let rules = &mut world.wanted.ports.get_mut(&b).unwrap().rules;
+    rules.retain(|rule| rule.direction == Direction::Ingress);
+    world.pass();
+    assert!(!stateful.pings("2001:db8:1::b"), "it may not answer");
+    world.wanted.ports.get_mut(&c).unwrap().stateless = false;
+    world.pass();
+    eventually("an answer", || second.pings("2001:db8:1::a"));
 }
 
 #[test]

@@ -144,8 +144,19 @@ fn metadata_knows_who_asks_by_ipv4() {
 
 #[test]
 fn a_guest_is_leased_its_address() {
+    leased(false);
+}
+
+#[test]
+fn a_stateless_port_is_leased_its_address() {
+    leased(true);
+}
+
+fn leased(stateless: bool) {
     let (mut world, network, [a, _]) = dual();
-    world.wanted.ports.get_mut(&a).unwrap().rules.clear();
+    let port = world.wanted.ports.get_mut(&a).unwrap();
+    port.rules.clear();
+    port.stateless = stateless;
     world.pass();
     let guest = world.guest(a);
     guest.shell("ip -4 address flush dev eth0");

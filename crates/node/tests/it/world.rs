@@ -379,6 +379,7 @@ pub(crate) fn port(network: NetworkId, number: u8, address: &str) -> Port {
         allowed_prefixes: Vec::new(),
         rules: vec![allow(Direction::Egress)],
         server: None,
+        stateless: false,
         security_groups: Vec::new(),
         delegated: Vec::new(),
         dhcp_options: Vec::new(),

@@ -365,6 +365,7 @@ pub(crate) fn port(server: ServerId) -> Port {
         allowed_prefixes: Vec::new(),
         rules: Vec::new(),
         server: Some(server),
+        stateless: false,
         security_groups: Vec::new(),
         delegated: Vec::new(),
         dhcp_options: Vec::new(),
