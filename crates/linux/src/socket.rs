@@ -30,6 +30,10 @@ use crate::netns::Netns;
 /// An Ethernet address.
 pub type MacBytes = [u8; 6];
 
+/// Octets that may wait in a socket, with what the kernel adds to each packet: room for what a thousand
+/// guests say that start at once. The default would hold 256 packets.
+const QUEUE: usize = 1 << 20;
+
 /// Receives one kind of packets of one link, and sends whole packets to it.
 #[derive(Debug)]
 pub struct PacketSocket {
@@ -135,6 +139,7 @@ fn open(
         let fd = socket(AddressFamily::Packet, SockType::Datagram, flags, None)?;
         let index = interface_index(&fd, interface)?;
         attach_filter(&fd, filter)?;
+        setsockopt(&fd, sockopt::RcvBufForce, &QUEUE)?;
         prepare(&fd, index)?;
         bind(fd.as_raw_fd(), &link_address(index, protocol, [0; 6])?)?;
         let interface = interface.to_owned();

@@ -9,6 +9,10 @@
 //! to use (RFC 6620): learned from the source of what it sends, and from Duplicate Address
 //! Detection. `seen` holds all of these, `seen_PORT` one port's, and both forget after an hour of
 //! silence. The limit keeps one guest from owning a whole subnet.
+//!
+//! What asks our services on a socket that all ports of a link share (DHCP, Router Solicitations) is
+//! limited for each port, by a token bucket in the kernel: one that floods would fill the socket's
+//! queue, and whatever we did behind it, others would not be heard.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -33,6 +37,7 @@ const ADDRESSES: &str = "typeof @nh,64,128";
 const PREFIXES: &str = "typeof @nh,64,128; flags interval";
 const SEEN: &str = "typeof @nh,64,128; size 65536; flags dynamic,timeout; timeout 1h";
 const SEEN_BY_PORT: &str = "typeof @nh,64,128; size 32; flags dynamic,timeout; timeout 1h";
+const ASKERS: &str = "type ifname; size 65536; flags dynamic,timeout; timeout 1m";
 const LINK_LOCAL: &str = "0xfe800000000000000000000000000000/10";
 
 const SOURCE: &str = "@nh,64,128";
@@ -47,6 +52,7 @@ pub(super) fn table(scene: &Scene<'_>) -> Table {
     table.set("local", PREFIXES, local(scene));
     table.set("service", ADDRESSES, services(scene).iter().map(hex));
     table.set("seen", SEEN, []);
+    table.set("askers", ASKERS, []);
     let taken = scene.ports.iter().flat_map(|(port, _)| assigned(port));
     table.set("taken", ADDRESSES, taken.map(|a| hex(&a)));
     table.base(
@@ -59,6 +65,7 @@ pub(super) fn table(scene: &Scene<'_>) -> Table {
         "type filter hook forward priority -1; policy accept;",
         FORWARD,
     );
+    table.chain("ask", lines(ASK));
     table.chain("rogue", lines(ROGUE));
     table.chain("fragment", lines(FRAGMENT));
     for (port, mark) in &scene.ports {
@@ -67,9 +74,10 @@ pub(super) fn table(scene: &Scene<'_>) -> Table {
     table
 }
 
-const COUNTERS: [&str; 8] = [
+const COUNTERS: [&str; 9] = [
     "fragment",
     "full",
+    "limited",
     "not_ipv6",
     "rogue",
     "spoofed_mac",
@@ -82,6 +90,8 @@ const COUNTERS: [&str; 8] = [
 fn prerouting(scene: &Scene<'_>) -> Vec<String> {
     let mut rules = lines(&[
         "meta mark set iifname map @mark_of",
+        "iifname \"t*\" udp dport { 67, 547 } jump ask",
+        "iifname \"t*\" icmpv6 type nd-router-solicit jump ask",
         "iifname vmap @guard",
         "iifname \"t*\" counter name unknown_tap drop",
     ]);
@@ -115,6 +125,11 @@ const FORWARD: &[&str] = &[
     "meta mark set 0",
     "meta mark set oifname map @mark_of",
     "oifname \"t*\" meta mark 0 counter name unknown_tap drop",
+];
+
+/// More than a guest asks at any boot, whatever runs in it; and as much as a socket holds of several.
+const ASK: &[&str] = &[
+    "update @askers { iifname limit rate over 16/second burst 128 packets } counter name limited drop",
 ];
 
 /// RFC 6105 and 7610: what only routers and servers say. nft walks the whole chain of extension

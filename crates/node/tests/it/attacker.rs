@@ -257,3 +257,72 @@ fn the_server_of_dhcpv6_hears_no_nonsense_and_no_relays() {
     let client = Client::dhclient(&scene.victim, "-6 -1", "", "");
     has(&scene.victim, &client, &["2001:db8:1::b/128"]);
 }
+
+/// Questions of each kind, from the guest whose MAC is `own`, and what tells their answers.
+const QUESTIONS: &str = r#"
+def questions(own, me, i):
+    duid = bytes([0, 1, 0, 4, 0, 3, 0, 1])
+    solicit = bytes([1]) + struct.pack('>I', i)[1:] + duid + bytes([0, 3, 0, 12, 0, 0, 0, 7]) + bytes(8)
+    discover = bytes([1, 1, 6, 0]) + struct.pack('>I', i) + bytes(20) + mac(own) + bytes(202) + bytes([99, 130, 83, 99, 53, 1, 1, 255])
+    router = bytes(4) + bytes([1, 1]) + mac(own)
+    mine = lambda heard: heard[:6] == mac(own)
+    return [
+        (ether(own, 0x86dd, udp(me, 'ff02::1:2', 546, 547, solicit), '33:33:00:01:00:02'),
+            lambda heard: mine(heard) and heard[20] == 17 and heard[62:66] == bytes([2]) + solicit[1:4]),
+        (ether(own, 0x800, udp4('0.0.0.0', '255.255.255.255', 68, 67, discover), 'ff:ff:ff:ff:ff:ff'),
+            lambda heard: mine(heard) and heard[23] == 17 and heard[46:50] == struct.pack('>I', i)),
+        (ether(own, 0x86dd, icmp6(me, 'ff02::2', 133, router), '33:33:00:00:00:02'),
+            lambda heard: mine(heard) and heard[20] == 58 and heard[54] == 134)]
+def bound(timeout=None):
+    s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+    s.bind(('eth0', 3))
+    s.settimeout(timeout)
+    return s
+"#;
+
+#[test]
+fn who_floods_the_services_of_a_link_harms_nobody_else() {
+    let mut scene = scene(RaMode::Dhcpv6Stateful, "2001:db8:1::b");
+    scene.world.subnet4(scene.network, "192.0.2.0/24");
+    let mut ports: Vec<_> = scene.world.wanted.ports.values().collect();
+    ports.sort_by_key(|port| port.mac);
+    let ports: Vec<_> = ports.iter().map(|port| port.id).collect();
+    for (port, address) in ports.iter().zip(["192.0.2.10", "192.0.2.11"]) {
+        scene.world.address4(*port, address);
+    }
+    scene.world.pass();
+    let flood = format!(
+        "{QUESTIONS}\nframes = [frame for frame, _ in questions('{OWN}', '{ATTACKER}', 7)]\n\
+         s = bound()\nwhile True: [s.send(frame) for frame in frames]"
+    );
+    let flood = scene.attacker.python(&flood);
+    eventually("a flood", || scene.dropped("limited") > 10_000);
+    let asks = format!(
+        "{QUESTIONS}\ns, answers = bound(2), [0, 0, 0]\n\
+         def answered(sent, is_answer):\n\
+         \x20   s.send(sent)\n\
+         \x20   try:\n\
+         \x20       while not is_answer(s.recv(2000)): pass\n\
+         \x20       return 1\n\
+         \x20   except TimeoutError: return 0\n\
+         for i in range(30):\n\
+         \x20   for kind, question in enumerate(questions('fa:16:3e:00:00:02', 'fe80::f816:3eff:fe00:2', i)):\n\
+         \x20       answers[kind] += answered(*question)\n\
+         print(*answers)"
+    );
+    let before = scene.dropped("limited");
+    let answers = scene.victim.python(&asks).said();
+    assert_eq!(answers.trim(), "30 30 30");
+    assert!(scene.dropped("limited") > before, "the flood went on");
+    drop(flood);
+    // Next to nothing of it came as far as the services.
+    let (lan, network) = (&scene.world.lan, &scene.network);
+    let adverts = lan.advertising().into_iter();
+    let heard: u64 = adverts
+        .map(|key| lan.counts(&key).unwrap().solicitations)
+        .sum();
+    let heard = heard
+        + lan.dhcp4_counts(network).unwrap().offers
+        + lan.dhcp6_counts(network).unwrap().advertises;
+    assert!(heard < scene.dropped("limited") / 4, "{heard}");
+}

@@ -5,7 +5,8 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::process::{Command, Output};
+use std::io::Read;
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
@@ -292,6 +293,18 @@ impl Guest {
             .success()
     }
 
+    /// Starts a Python program that has what makes frames.
+    pub(crate) fn python(&self, program: &str) -> Python {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", self.ns.name(), "python3", "-c"]);
+        let child = command
+            .arg(format!("{FRAMES}\n{program}"))
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        Python(child)
+    }
+
     /// Sends one frame, written as a Python expression of bytes.
     pub(crate) fn send(&self, frame: &str) {
         self.send_each(&format!("[{frame}]"));
@@ -316,6 +329,27 @@ impl Guest {
             "{}",
             String::from_utf8_lossy(&output.stderr)
         );
+    }
+}
+
+/// A program in a guest, which ends when it is dropped.
+pub(crate) struct Python(Child);
+
+impl Python {
+    /// What it has said when it ends by itself, as it must.
+    pub(crate) fn said(mut self) -> String {
+        let mut text = String::new();
+        let mut pipe = self.0.stdout.take().unwrap();
+        pipe.read_to_string(&mut text).unwrap();
+        assert!(self.0.wait().unwrap().success(), "{text}");
+        text
+    }
+}
+
+impl Drop for Python {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
