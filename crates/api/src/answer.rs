@@ -81,6 +81,13 @@ impl Api {
         }
     }
 
+    /// The answer to a request that is not even looked at, in the shape of the service it is for.
+    pub fn refuse(&self, path: &str, error: &Error, request_id: &str) -> Reply {
+        log(error, request_id);
+        error_reply(Dialect::of_path(path), error, &self.cloud.settings().url)
+            .with("x-openstack-request-id", request_id)
+    }
+
     async fn handle(
         &self,
         parts: Parts,

@@ -1,65 +1,94 @@
 //! The edge: connections, TLS, HTTP, request ids; behind it are the APIs.
 
+mod answer;
 mod body;
+mod connection;
+mod crowd;
 
-use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use api::Api;
-use http::{Method, Request, Response};
-use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
+use futures_util::FutureExt;
+use futures_util::future::join_all;
 use rustls::ServerConfig;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio_rustls::TlsAcceptor;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
 
-/// How long a stranger may take for the TLS handshake, and for the headers of a request.
-const PATIENCE: Duration = Duration::from_secs(20);
+use crate::answer::Desk;
+use crate::connection::Entrance;
+use crate::crowd::Crowd;
+
 /// How long requests in flight may take to finish after a stop was asked for.
 const LAST_WORDS: Duration = Duration::from_secs(10);
-/// Connections at a time; more wait in the listener's backlog.
-const CONNECTIONS: usize = 20_000;
+
+/// A listener, and how clients come in by it.
+pub struct Door {
+    pub listener: TcpListener,
+    pub way: Way,
+    /// What its paths lack: a service's prefix at a port of that service's own, else nothing.
+    pub prefix: &'static str,
+}
+
+/// How clients come in.
+#[derive(Clone)]
+pub enum Way {
+    Tls(Arc<ServerConfig>),
+    /// In plain, from a balancer on this host that ends TLS and says whose connection it is (PROXY
+    /// protocol, version 2) and how the request came to it (`X-Forwarded-Proto`).
+    Balancer,
+}
+
+/// What strangers may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections at a time; more wait in the listener's backlog.
+    pub connections: usize,
+    /// Those that one client may have: a /64 of IPv6, or a balancer's client with one address of
+    /// IPv4.
+    pub connections_per_client: u32,
+    /// Requests that are answered at a time.
+    pub requests: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            connections: 20_000,
+            connections_per_client: 2_000,
+            requests: 2_000,
+        }
+    }
+}
 
 /// Serves the APIs until `stop` is ready, then lets requests in flight finish.
 pub async fn serve(
-    listener: TcpListener,
-    tls: Arc<ServerConfig>,
+    doors: Vec<Door>,
     api: Arc<Api>,
-    stop: impl Future<Output = ()>,
+    limits: Limits,
+    stop: impl Future<Output = ()> + Send,
 ) {
-    let acceptor = TlsAcceptor::from(tls);
-    let graceful = GracefulShutdown::new();
-    let slots = Arc::new(Semaphore::new(CONNECTIONS));
-    tokio::pin!(stop);
-    loop {
-        let Ok(slot) = slots.clone().acquire_owned().await else {
-            break;
-        };
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = &mut stop => break,
-        };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
-            Err(e) => {
-                rest_after(&e).await;
-                continue;
-            }
-        };
-        let (acceptor, api, watcher) = (acceptor.clone(), api.clone(), graceful.watcher());
-        tokio::spawn(async move {
-            let _slot = slot;
-            connection(stream, acceptor, api, watcher).await;
-        });
-    }
-    drop(listener);
-    if tokio::time::timeout(LAST_WORDS, graceful.shutdown())
+    let (stopping, stopped) = watch::channel(false);
+    let slots = Arc::new(Semaphore::new(limits.connections));
+    let crowd = Crowd::new(limits.connections_per_client);
+    let desk = Arc::new(Desk::new(api, limits.requests));
+    let stop = stop.shared();
+    let all = doors.into_iter().map(|door| {
+        let entrance = Entrance::new(door.way, door.prefix, crowd.clone(), desk.clone());
+        accept(
+            door.listener,
+            entrance,
+            slots.clone(),
+            stopped.clone(),
+            stop.clone(),
+        )
+    });
+    join_all(all).await;
+    drop(stopped);
+    let _ = stopping.send(true);
+    // Each connection holds a receiver as long as it lasts.
+    if tokio::time::timeout(LAST_WORDS, stopping.closed())
         .await
         .is_err()
     {
@@ -70,67 +99,38 @@ pub async fn serve(
     }
 }
 
+/// Takes connections in until `stop` is ready.
+async fn accept(
+    listener: TcpListener,
+    entrance: Entrance,
+    slots: Arc<Semaphore>,
+    stopped: watch::Receiver<bool>,
+    stop: impl Future<Output = ()>,
+) {
+    tokio::pin!(stop);
+    loop {
+        let Ok(slot) = slots.clone().acquire_owned().await else {
+            break;
+        };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = &mut stop => break,
+        };
+        match accepted {
+            Ok((stream, from)) => {
+                let (entrance, stopped) = (entrance.clone(), stopped.clone());
+                tokio::spawn(async move {
+                    let _slot = slot;
+                    entrance.admit(stream, from.ip(), stopped).await;
+                });
+            }
+            Err(error) => rest_after(&error).await,
+        }
+    }
+}
+
 /// Out of files or memory: accepting again at once would only spin.
 async fn rest_after(error: &io::Error) {
     tracing::warn!(%error, "a connection could not be accepted");
     tokio::time::sleep(Duration::from_millis(50)).await;
-}
-
-async fn connection(
-    stream: TcpStream,
-    acceptor: TlsAcceptor,
-    api: Arc<Api>,
-    watcher: hyper_util::server::graceful::Watcher,
-) {
-    let _ = stream.set_nodelay(true);
-    let stream = match tokio::time::timeout(PATIENCE, acceptor.accept(stream)).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return tracing::debug!(%error, "no TLS"),
-        Err(_) => return tracing::debug!("the TLS handshake took too long"),
-    };
-    let service = service_fn(move |request| {
-        let api = api.clone();
-        async move { Ok::<_, Infallible>(answer(&api, request).await) }
-    });
-    // What ALPN agreed on is what is spoken: waiting for the first octets to tell would have no end
-    // when none come.
-    let builder = auto::Builder::new(TokioExecutor::new());
-    let mut builder = match stream.get_ref().1.alpn_protocol() {
-        Some(b"h2") => builder.http2_only(),
-        _ => builder.http1_only(),
-    };
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(PATIENCE);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .keep_alive_interval(PATIENCE)
-        .keep_alive_timeout(PATIENCE)
-        .max_concurrent_streams(128);
-    let connection = builder
-        .serve_connection(TokioIo::new(stream), service)
-        .into_owned();
-    if let Err(error) = watcher.watch(connection).await {
-        tracing::debug!(%error, "a connection ended early");
-    }
-}
-
-async fn answer(api: &Api, request: Request<Incoming>) -> Response<body::Out> {
-    let started = Instant::now();
-    let request_id = format!("req-{}", model::ServerId::random());
-    let (parts, incoming) = request.into_parts();
-    let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
-    let reply = api.answer(parts, incoming, &request_id).await;
-    let status = reply.status.as_u16();
-    let took_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-    // What changes something is worth a line; looking is not.
-    match method {
-        Method::GET | Method::HEAD => {
-            tracing::debug!(request_id, %method, path, status, took_us, "answered")
-        }
-        _ => tracing::info!(request_id, %method, path, status, took_us, "answered"),
-    }
-    body::response(reply, method == Method::HEAD)
 }

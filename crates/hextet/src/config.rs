@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Failure;
 use crate::dns::DnsConfig;
+use crate::edge::EdgeConfig;
 use crate::metadata::MetadataConfig;
 
 /// `hextet.toml`. What is left out has the default that `init` writes.
@@ -33,6 +34,8 @@ pub(crate) struct Config {
     /// The largest image taken, in GiB.
     #[serde(default = "max_image_gib")]
     pub(crate) max_image_gib: u64,
+    #[serde(default, skip_serializing_if = "EdgeConfig::is_default")]
+    pub(crate) edge: EdgeConfig,
     #[serde(default)]
     pub(crate) node: NodeConfig,
     #[serde(default, skip_serializing_if = "DnsConfig::is_default")]
@@ -268,6 +271,8 @@ pub(crate) fn load(places: &Places) -> Result<Config, Failure> {
         format!("{}, line {line}: {}", path.display(), e.message())
     })?;
     host_of(&config.url)?;
+    let edge = config.edge.check();
+    edge.map_err(|why| format!("{}, {why}", path.display()))?;
     let portals = config.node.portals();
     portals.map_err(|why| format!("{}, {why}", path.display()))?;
     let upstreams = config.dns.named();

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv6Addr, SocketAddrV6, TcpListener};
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -14,6 +15,7 @@ use crate::Failure;
 use crate::cli::Init;
 use crate::config::{Config, Hypervisor, NodeConfig, Places, host_of};
 use crate::dns::DnsConfig;
+use crate::edge::EdgeConfig;
 use crate::files::{Readers, directory, write};
 use crate::metadata::MetadataConfig;
 
@@ -72,6 +74,7 @@ pub(crate) fn init(places: &Places, wish: &Init) -> Result<(), Failure> {
         mtu: 1500,
         token_lifetime_hours: 12,
         max_image_gib: 1024,
+        edge: EdgeConfig::default(),
         node: NodeConfig {
             name: None,
             netns: wish.netns.clone(),
@@ -128,7 +131,15 @@ fn certificates(
     listen: SocketAddrV6,
 ) -> Result<(), Failure> {
     if let (Some(certificate), Some(key), Some(ca)) = (&wish.certificate, &wish.key, &wish.ca) {
-        net::check_certificate(certificate, key, host)?;
+        let source = net::Source {
+            pairs: vec![net::Pair {
+                certificate: certificate.clone(),
+                key: key.clone(),
+            }],
+            ca: ca.clone(),
+            host: host.to_owned(),
+        };
+        net::Certificates::read(source, SystemTime::now())?;
         let copy = |from: &PathBuf, to: PathBuf, readers| -> Result<(), Failure> {
             let text =
                 std::fs::read(from).map_err(|e| format!("cannot read {}: {e}", from.display()))?;

@@ -1,10 +1,12 @@
 //! `hextet`: arguments, settings, wiring.
 
+mod certificates;
 mod check;
 mod cli;
 mod config;
 mod demo;
 mod dns;
+mod edge;
 mod files;
 mod init;
 mod log;

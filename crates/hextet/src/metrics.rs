@@ -15,6 +15,8 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use node::{Metrics, Sample};
 use tokio::net::TcpListener;
 
+use crate::certificates::Watched;
+
 /// The exposition format's own name for itself.
 const FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// For a client to say what it wants.
@@ -26,6 +28,7 @@ pub(crate) struct Told {
     pub(crate) cloud: cloud::Cloud,
     /// `None` where nodes are made up.
     pub(crate) node: Option<Metrics>,
+    pub(crate) watched: Watched,
 }
 
 /// Answers until the process ends. It is for this host alone: plain, and only where the settings say.
@@ -90,6 +93,16 @@ fn samples(told: &Told) -> Vec<Sample> {
     };
     samples.push(own("nodes_connected", told.cloud.connected_nodes() as u64));
     samples.push(own("commits", told.cloud.version()));
+    samples.push(own(
+        "certificates_refused",
+        u64::from(told.watched.refused()),
+    ));
+    let left = told.watched.days_left().into_iter();
+    samples.extend(left.map(|(file, days)| Sample {
+        name: "certificate_days_left",
+        labels: vec![("file", file.display().to_string())],
+        value: days,
+    }));
     samples
 }
 
@@ -100,7 +113,7 @@ fn render(samples: &[Sample]) -> String {
     let (mut text, mut last) = (String::new(), "");
     for sample in sorted {
         let (kind, end) = match sample.name {
-            "nodes_connected" => ("gauge", ""),
+            "nodes_connected" | "certificates_refused" | "certificate_days_left" => ("gauge", ""),
             _ => ("counter", "_total"),
         };
         if sample.name != last {

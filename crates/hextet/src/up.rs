@@ -17,7 +17,9 @@ use node::{Agent, NodeSettings};
 use store::Store;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::config::{Config, Places, host_of, load};
+use crate::certificates::Watched;
+use crate::config::{Config, Places, load};
+use crate::edge::{Listeners, certificates, doors};
 use crate::files::{Readers, directory};
 use crate::{Failure, log, metrics, notify};
 
@@ -79,11 +81,14 @@ fn nodes(places: &Places, config: &Config) -> Result<Nodes, Failure> {
 }
 
 async fn run(places: &Places, config: Config, nodes: Nodes) -> Result<(), Failure> {
-    net::check_certificate(&places.certificate(), &places.key(), &host_of(&config.url)?)?;
-    let tls = net::server_config(&places.certificate(), &places.key())?;
-    let listener = net::listen(config.listen)?;
+    let watched = Watched::new(certificates(places, &config)?);
+    let tls = watched.certificates.server_config()?;
+    let mut listeners = Listeners::inherited()?;
+    let doors = doors(&config, &tls, &mut listeners)?;
+    let counters = config.metrics.map(|at| listeners.on(at)).transpose()?;
+    listeners.none_left()?;
     let cloud = open(places, &config)?;
-    let counters = config.metrics.map(net::listen).transpose()?;
+    watched.start()?;
     let mut node = None;
     match nodes {
         Nodes::Real(settings, inet4) => {
@@ -97,11 +102,17 @@ async fn run(places: &Places, config: Config, nodes: Nodes) -> Result<(), Failur
         let told = metrics::Told {
             cloud: cloud.clone(),
             node,
+            watched,
         };
         tokio::spawn(metrics::serve(listener, told));
     }
     let api = Arc::new(api::Api::new(cloud.clone()));
-    let mut serve = std::pin::pin!(edge::serve(listener, tls, api, stop_signal()?));
+    let mut serve = std::pin::pin!(::edge::serve(
+        doors,
+        api,
+        config.edge.limits(),
+        stop_signal()?
+    ));
     // The node says hello when its trial of KVM is over. Who reads `ready` may ask for a server.
     let usable = tokio::time::timeout(NODE_WITHIN, cloud.first_node());
     tokio::select! {

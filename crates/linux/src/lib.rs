@@ -6,6 +6,7 @@ pub mod arp;
 pub mod conntrack;
 pub mod datagram;
 pub mod inet4;
+pub mod inherit;
 pub mod netlink;
 pub mod netns;
 pub mod nft;

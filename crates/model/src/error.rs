@@ -119,6 +119,9 @@ pub enum Error {
     /// 501: the API has it and this cloud does not; clients go on without.
     #[error("{0}")]
     NotImplemented(String),
+    /// 429: this caller asks for more at once than one may have.
+    #[error("{0}")]
+    TooMany(String),
     /// 503: not now; the text says what to wait for.
     #[error("{0}")]
     Unavailable(String),
@@ -185,6 +188,7 @@ impl Error {
             Error::OverQuota(_) | Error::TooLarge(_) => 413,
             Error::UnsupportedMedia(_) => 415,
             Error::MethodNotAllowed(_) => 405,
+            Error::TooMany(_) => 429,
             Error::NotImplemented(_) => 501,
             Error::Unavailable(_) => 503,
             Error::Internal { .. } => 500,

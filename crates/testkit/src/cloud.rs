@@ -1,14 +1,18 @@
 //! A whole cloud in one process.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
+use std::time::SystemTime;
 
 use api::Api;
 use argon2::password_hash::{PasswordHasher, SaltString};
 use argon2::{Algorithm, Argon2, Params, Version};
 use cloud::{Account, Cloud, Credentials, Resource, ScopeWish, Secret, Settings, UNLIMITED};
+use edge::{Door, Limits, Way};
 use model::{ProjectId, UserId};
+use net::{Certificates, Pair, Source};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use serde_json::json;
@@ -65,6 +69,10 @@ pub struct TestCloud {
     pub cloud: Cloud,
     /// `https://[::1]:PORT`
     pub url: String,
+    /// Where a balancer passes connections on.
+    pub balancer: u16,
+    /// The identity service's own port.
+    pub identity: u16,
     port: u16,
     tls: Arc<ClientConfig>,
     serving: JoinHandle<()>,
@@ -79,13 +87,22 @@ impl TestCloud {
 
     /// A cloud with other settings.
     pub async fn with(change: impl FnOnce(&mut Settings)) -> TestCloud {
+        TestCloud::limited(change, Limits::default()).await
+    }
+
+    /// A cloud with other settings, in which strangers may take more or less than usual.
+    pub async fn limited(change: impl FnOnce(&mut Settings), limits: Limits) -> TestCloud {
         let dir = TempDir::new();
         let database = dir.path().join("hextet.db");
         std::fs::write(&database, template()).unwrap();
         let images = dir.path().join("images");
         std::fs::create_dir(&images).unwrap();
-        let listener = net::listen("[::1]:0".parse().unwrap()).unwrap();
-        let port = listener.local_addr().unwrap().port();
+        let listen = || {
+            let listener = net::listen("[::1]:0".parse().unwrap()).unwrap();
+            let port = listener.local_addr().unwrap().port();
+            (listener, port)
+        };
+        let ((listener, port), (plain, balancer), (own, identity)) = (listen(), listen(), listen());
         let url = format!("https://[::1]:{port}");
         let mut settings = Settings {
             url: url.clone(),
@@ -102,12 +119,33 @@ impl TestCloud {
         let (certificate, key) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
         std::fs::write(&certificate, &pki().certificate).unwrap();
         std::fs::write(&key, &pki().key).unwrap();
-        let server = net::server_config(&certificate, &key).unwrap();
+        let ca = dir.path().join("ca.pem");
+        std::fs::write(&ca, &pki().authority).unwrap();
+        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let source = Source {
+            pairs: vec![Pair { certificate, key }],
+            ca,
+            host: "::1".into(),
+        };
+        let certificates = Certificates::read(source, SystemTime::now()).unwrap();
+        let tls = Way::Tls(certificates.server_config().unwrap());
+        let door = |listener, way: &Way, prefix| Door {
+            listener,
+            way: way.clone(),
+            prefix,
+        };
+        let doors = vec![
+            door(listener, &tls, ""),
+            door(own, &tls, "/identity"),
+            door(plain, &Way::Balancer, ""),
+        ];
         let api = Arc::new(Api::new(cloud.clone()));
-        let serving = tokio::spawn(edge::serve(listener, server, api, std::future::pending()));
+        let serving = tokio::spawn(edge::serve(doors, api, limits, std::future::pending()));
         TestCloud {
             cloud,
             url,
+            balancer,
+            identity,
             port,
             tls: client_config(&pki().authority),
             serving,
@@ -236,9 +274,14 @@ impl TestCloud {
     }
 
     async fn connect(&self, protocol: &[u8]) -> TlsStream<TcpStream> {
+        self.connect_to(self.port, protocol).await
+    }
+
+    /// A TLS connection to one of the cloud's ports.
+    pub async fn connect_to(&self, port: u16, protocol: &[u8]) -> TlsStream<TcpStream> {
         let mut config = (*self.tls).clone();
         config.alpn_protocols = vec![protocol.to_vec()];
-        let stream = TcpStream::connect(("::1", self.port)).await.unwrap();
+        let stream = TcpStream::connect(("::1", port)).await.unwrap();
         stream.set_nodelay(true).unwrap();
         let name = ServerName::try_from("::1").unwrap();
         TlsConnector::from(Arc::new(config))

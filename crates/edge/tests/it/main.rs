@@ -6,6 +6,7 @@ mod attach;
 mod attachment;
 mod body;
 mod dns;
+mod door;
 mod dual;
 mod fields;
 mod floating_ip;

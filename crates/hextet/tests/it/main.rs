@@ -11,6 +11,7 @@ mod client;
 mod cloud_init;
 mod crash;
 mod dual;
+mod edge;
 mod failures;
 mod fake;
 mod host;

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -128,6 +129,7 @@ fn an_operators_certificate_is_checked_before_anything_is_written() {
     let pki = |name: &str, text: &str| {
         let path = root.0.join(name);
         fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
         path.to_str().unwrap().to_owned()
     };
     let authority = net::Authority::new("company").unwrap();
@@ -186,6 +188,49 @@ fn a_certificate_that_cannot_be_read_is_named() {
     root.refuses(&["up"], &["certificate.pem"]);
     fs::remove_file(&certificate).unwrap();
     root.refuses(&["up"], &["certificate.pem", "No such file"]);
+}
+
+#[test]
+fn a_certificate_that_clients_would_refuse_stops_the_start() {
+    let root = Root::new("judged");
+    root.init();
+    let etc = root.0.join("etc/hextet");
+    let key = etc.join("key.pem");
+    fs::set_permissions(&key, PermissionsExt::from_mode(0o644)).unwrap();
+    root.refuses(&["up"], &["can be read by everybody", "chmod 600"]);
+    fs::set_permissions(&key, PermissionsExt::from_mode(0o640)).unwrap();
+
+    let other = net::Authority::new("another").unwrap();
+    let ours = fs::read(etc.join("ca.pem")).unwrap();
+    fs::write(etc.join("ca.pem"), other.certificate()).unwrap();
+    root.refuses(&["up"], &["does not lead to an authority", "ca.pem"]);
+    fs::write(etc.join("ca.pem"), ours).unwrap();
+
+    let issued = other.issue(&["::1".to_owned()]).unwrap();
+    fs::write(etc.join("certificate.pem"), issued.certificate).unwrap();
+    root.refuses(&["up"], &["cannot be used together"]);
+    fs::write(etc.join("certificate.pem"), other.certificate()).unwrap();
+    fs::write(&key, other.key()).unwrap();
+    root.refuses(&["up"], &["signed by itself", "your authority"]);
+}
+
+#[test]
+fn the_edge_has_settings_that_cannot_be() {
+    let root = Root::new("edge");
+    root.init();
+    let settings = root.0.join("etc/hextet/hextet.toml");
+    let text = fs::read_to_string(&settings).unwrap();
+    for (more, words) in [
+        ("balancer = '[2001:db8::1]:80'", "[edge] balancer"),
+        ("requests = 0", "nobody could come in"),
+        (
+            "[[edge.certificates]]\ncertificate = 'extra.pem'\nkey = 'extra.key'",
+            "extra.pem",
+        ),
+    ] {
+        fs::write(&settings, format!("{text}\n[edge]\n{more}\n")).unwrap();
+        root.refuses(&["up"], &[words]);
+    }
 }
 
 #[test]

@@ -1,0 +1,173 @@
+//! The certificates a listener has, which one a client is shown, and how new ones take their place.
+
+use std::path::PathBuf;
+use std::sync::{Arc, RwLock};
+use std::time::{Duration, SystemTime};
+
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls::{CipherSuite, ServerConfig, SignatureAlgorithm};
+
+use crate::certificate::{Certificate, Pair, Roots, TlsError};
+
+/// How long before its end a certificate is spoken of.
+pub const WARNED: Duration = Duration::from_secs(30 * 86_400);
+
+/// What certificates are made of, and what they are for.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// At least one. Of two that carry the same name, one client may get the one and another the
+    /// other: an ECDSA one is shown to all who can read it, an RSA one to the rest.
+    pub pairs: Vec<Pair>,
+    /// The authorities, in PEM, that all of them must lead to.
+    pub ca: PathBuf,
+    /// The host in the cloud's URL: one of them must carry it.
+    pub host: String,
+}
+
+/// The certificates in use. They can be read anew while connections are made.
+#[derive(Debug)]
+pub struct Certificates {
+    source: Source,
+    current: RwLock<Arc<Vec<Arc<Certificate>>>>,
+}
+
+/// When a certificate ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ends {
+    pub file: PathBuf,
+    pub at: SystemTime,
+}
+
+impl Certificates {
+    /// Reads all of them.
+    ///
+    /// # Errors
+    /// The first one's that cannot be used.
+    pub fn read(source: Source, now: SystemTime) -> Result<Arc<Certificates>, TlsError> {
+        let current = RwLock::new(Arc::new(read(&source, now)?));
+        Ok(Arc::new(Certificates { source, current }))
+    }
+
+    /// Reads them anew. New connections are shown the new ones; those that are there go on.
+    ///
+    /// # Errors
+    /// The first one's that cannot be used; then all stay as they were.
+    pub fn reload(&self, now: SystemTime) -> Result<(), TlsError> {
+        let new = Arc::new(read(&self.source, now)?);
+        *self.current.write().unwrap_or_else(|e| e.into_inner()) = new;
+        Ok(())
+    }
+
+    /// What TLS needs: versions 1.2 and 1.3, HTTP/2 and HTTP/1.1 by ALPN, and sessions that go on
+    /// in a new connection without a new key exchange, whatever certificate was shown before.
+    ///
+    /// # Errors
+    /// When this host gives no random octets.
+    pub fn server_config(self: &Arc<Self>) -> Result<Arc<ServerConfig>, TlsError> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_cert_resolver(self.clone());
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        config.ticketer = rustls::crypto::ring::Ticketer::new()?;
+        // One is what a client uses; two cost as much again in each handshake.
+        config.send_tls13_tickets = 1;
+        Ok(Arc::new(config))
+    }
+
+    /// When each ends.
+    pub fn ends(&self) -> Vec<Ends> {
+        let ends = |c: &Arc<Certificate>| Ends {
+            file: c.file.clone(),
+            at: c.end,
+        };
+        self.now().iter().map(ends).collect()
+    }
+
+    /// The files they are read from.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let pairs = self.source.pairs.iter();
+        let files = pairs.flat_map(|p| [p.certificate.clone(), p.key.clone()]);
+        files.chain([self.source.ca.clone()]).collect()
+    }
+
+    fn now(&self) -> Arc<Vec<Arc<Certificate>>> {
+        self.current
+            .read()
+            .unwrap_or_else(|e| e.into_inner())
+            .clone()
+    }
+}
+
+fn read(source: &Source, now: SystemTime) -> Result<Vec<Arc<Certificate>>, TlsError> {
+    let roots = Roots::read(&source.ca)?;
+    let pairs = source.pairs.iter();
+    let all: Result<Vec<_>, _> = pairs
+        .map(|pair| Certificate::read(pair, &roots, now).map(Arc::new))
+        .collect();
+    let mut all = all?;
+    let Some(first) = all.iter().position(|c| c.carries(&source.host)) else {
+        return Err(TlsError::WrongName {
+            file: source
+                .pairs
+                .first()
+                .map(|p| p.certificate.clone())
+                .unwrap_or_default(),
+            host: source.host.clone(),
+        });
+    };
+    // Who names nobody, as all do who have an address in their URL, is meant for the URL's host.
+    all[..=first].rotate_right(1);
+    Ok(all)
+}
+
+impl ResolvesServerCert for Certificates {
+    fn resolve(&self, hello: ClientHello) -> Option<Arc<CertifiedKey>> {
+        let all = self.now();
+        let named: Vec<_> = match hello.server_name() {
+            Some(name) => all.iter().filter(|c| c.carries(name)).collect(),
+            None => Vec::new(),
+        };
+        let default = all.first()?;
+        let candidates = match named.is_empty() {
+            false => named,
+            // An RSA one for the same host may stand beside the default.
+            true => {
+                let same = |c: &&Arc<Certificate>| {
+                    c.names == default.names && c.addresses == default.addresses
+                };
+                all.iter().filter(same).collect()
+            }
+        };
+        let readable = |c: &&Arc<Certificate>| readable(&c.signed, &hello);
+        let best = candidates
+            .iter()
+            .copied()
+            .filter(readable)
+            .min_by_key(|c| u8::from(c.signed.key.algorithm() != SignatureAlgorithm::ECDSA));
+        Some(best.unwrap_or(candidates.first()?).signed.clone())
+    }
+}
+
+/// Whether a client can check what this key signs. TLS 1.2 says so twice, by signature schemes and
+/// by cipher suites (RFC 5246, section 7.4.2).
+fn readable(signed: &CertifiedKey, hello: &ClientHello) -> bool {
+    let mark = match signed.key.algorithm() {
+        SignatureAlgorithm::RSA => "_RSA_",
+        _ => "_ECDSA_",
+    };
+    let suits = |suite: &CipherSuite| {
+        let name = suite.as_str().unwrap_or_default();
+        name.starts_with("TLS13_") || name.contains(mark)
+    };
+    signed
+        .key
+        .choose_scheme(hello.signature_schemes())
+        .is_some()
+        && hello.cipher_suites().iter().any(suits)
+}
+
+#[cfg(test)]
+mod tests;
