@@ -7,6 +7,7 @@ use model::{AddressGroupId, Caller, Error, Key, Kind, ProjectId, Result};
 use store::{Field, Json, Query, Tx, row};
 
 use crate::list::{self, Page};
+use crate::rbac::{self, Of, Shown};
 use crate::token::owner_of;
 use crate::{Cloud, now_ms};
 
@@ -35,8 +36,9 @@ impl Cloud {
         &self,
         caller: &Caller,
         id: &AddressGroupId,
-    ) -> Result<row::AddressGroup> {
-        self.store().read(|tx| visible(tx, caller, id))
+    ) -> Result<Shown<row::AddressGroup>> {
+        self.store()
+            .read(|tx| rbac::shown_one(tx, caller, visible(tx, caller, id)?))
     }
 
     /// The groups the caller may see.
@@ -44,9 +46,12 @@ impl Cloud {
         &self,
         caller: &Caller,
         page: &Page,
-    ) -> Result<Vec<row::AddressGroup>> {
-        let query = list::owned(page.query::<row::AddressGroup>()?, caller, true);
-        self.store().read(|tx| list::run(tx, &query))
+    ) -> Result<Vec<Shown<row::AddressGroup>>> {
+        let query = rbac::page_query::<row::AddressGroup>(page, caller, Of::Itself)?;
+        self.store().read(|tx| {
+            let groups = list::run(tx, &query)?;
+            rbac::shown(tx, caller, groups)
+        })
     }
 
     /// A new group.
@@ -54,7 +59,7 @@ impl Cloud {
         &self,
         caller: &Caller,
         new: &NewAddressGroup,
-    ) -> Result<row::AddressGroup> {
+    ) -> Result<Shown<row::AddressGroup>> {
         caller.require_member()?;
         let now = now_ms();
         let group = row::AddressGroup {
@@ -68,8 +73,10 @@ impl Cloud {
             updated_ms: now,
         };
         check(&group)?;
-        self.store().write(|tx| tx.insert(&group))?;
-        Ok(group)
+        self.store().write(|tx| {
+            tx.insert(&group)?;
+            rbac::shown_one(tx, caller, group.clone())
+        })
     }
 
     /// Changes what is given.
@@ -78,7 +85,7 @@ impl Cloud {
         caller: &Caller,
         id: &AddressGroupId,
         update: &AddressGroupUpdate,
-    ) -> Result<row::AddressGroup> {
+    ) -> Result<Shown<row::AddressGroup>> {
         self.change_address_group(caller, id, |_, group| {
             if let Some(name) = &update.name {
                 group.name.clone_from(name);
@@ -99,7 +106,7 @@ impl Cloud {
         caller: &Caller,
         id: &AddressGroupId,
         addresses: &[IpNet],
-    ) -> Result<row::AddressGroup> {
+    ) -> Result<Shown<row::AddressGroup>> {
         self.change_address_group(caller, id, |tx, group| {
             let mut all: BTreeSet<IpNet> = group.addresses.0.iter().copied().collect();
             for new in normal(addresses)? {
@@ -123,7 +130,7 @@ impl Cloud {
         caller: &Caller,
         id: &AddressGroupId,
         addresses: &[IpNet],
-    ) -> Result<row::AddressGroup> {
+    ) -> Result<Shown<row::AddressGroup>> {
         self.change_address_group(caller, id, |tx, group| {
             for gone in normal(addresses)? {
                 let place = group.addresses.0.iter().position(|a| *a == gone);
@@ -142,12 +149,13 @@ impl Cloud {
     pub fn delete_address_group(&self, caller: &Caller, id: &AddressGroupId) -> Result<()> {
         caller.require_member()?;
         self.store().write(|tx| {
-            caller.check_revision(visible(tx, caller, id)?.revision)?;
+            caller.check_revision(owned(tx, caller, id)?.revision)?;
             if tx.exists::<row::Rule>(Query::equal("remote_address_group_id", id.to_value()))? {
                 return Err(Error::conflict(format!(
                     "Address group {id} is in use on one or more security group rules."
                 )));
             }
+            rbac::forget(tx, id)?;
             tx.delete::<row::AddressGroup>(id).map(drop)
         })
     }
@@ -157,17 +165,17 @@ impl Cloud {
         caller: &Caller,
         id: &AddressGroupId,
         change: impl Fn(&mut Tx<'_>, &mut row::AddressGroup) -> Result<()>,
-    ) -> Result<row::AddressGroup> {
+    ) -> Result<Shown<row::AddressGroup>> {
         caller.require_member()?;
         self.store().write(|tx| {
-            let mut group = visible(tx, caller, id)?;
+            let mut group = owned(tx, caller, id)?;
             caller.check_revision(group.revision)?;
             change(tx, &mut group)?;
             group.revision += 1;
             group.updated_ms = now_ms();
             check(&group)?;
             tx.update(&group)?;
-            Ok(group)
+            rbac::shown_one(tx, caller, group)
         })
     }
 }
@@ -178,9 +186,17 @@ pub(crate) fn visible(
     caller: &Caller,
     id: &AddressGroupId,
 ) -> Result<row::AddressGroup> {
-    let group: row::AddressGroup = tx.get(id)?;
-    let seen = caller.sees(&group.project_id);
-    list::seen(seen, group, Kind::AddressGroup, id)
+    rbac::visible(tx, caller, id, Of::Itself)
+}
+
+fn owned(tx: &Tx<'_>, caller: &Caller, id: &AddressGroupId) -> Result<row::AddressGroup> {
+    let group = visible(tx, caller, id)?;
+    match caller.sees(&group.project_id) {
+        true => Ok(group),
+        false => Err(Error::Forbidden(format!(
+            "address group {id} belongs to another project"
+        ))),
+    }
 }
 
 /// Prefixes as a group holds them: without what comes after their length, each once.

@@ -23,6 +23,7 @@ mod place;
 mod port;
 mod project;
 mod quota;
+mod rbac;
 mod resolver;
 mod role;
 mod router;
@@ -55,12 +56,13 @@ pub use image::{ImageUpdate, ImageWriter, NewImage};
 pub use ip_availability::{IpAvailability, SubnetIpAvailability};
 pub use keypair::NewKeypair;
 pub use list::{MAX_PAGE, Page, TagFilter};
-pub use network::{NetworkUpdate, NewNetwork};
+pub use network::{NetworkUpdate, NetworkView, NewNetwork};
 pub use node::Given;
 pub use place::{Policy, ZONE};
 pub use port::{AdvertisingUpdate, FixedIp, NewPort, PortFilter, PortUpdate, PortView};
 pub use project::{NewProject, ProjectUpdate};
 pub use quota::{Below, Limits, Quota, Resource, Service, UNLIMITED};
+pub use rbac::{NewRbacPolicy, Shown};
 pub use router::{ExtraRoutes, GatewayInfo, InterfaceBy, NewRouter, RouterUpdate, RouterView};
 pub use security_group::{
     NewRule, NewSecurityGroup, RULE_REVISION, SecurityGroupUpdate, SecurityGroupView, normal_prefix,

@@ -1,13 +1,14 @@
 //! Networks.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
-use model::{Caller, Error, Key, Kind, NetworkId, ProjectId, Result, Scope};
-use store::{Field, Json, Query, Tx, Value, row};
+use model::{Caller, Error, Key, NetworkId, ProjectId, Result, Scope, SubnetId};
+use store::{Field, Json, OfNetwork, Query, Tx, Value, row};
 
 use crate::dns::check_domain;
 use crate::list::{self, Page};
 use crate::quota::{self, Resource};
+use crate::rbac::{self, Of};
 use crate::token::owner_of;
 use crate::{Cloud, NewSubnet, floating_ip, now_ms, resolver, subnet};
 
@@ -46,50 +47,34 @@ pub struct NetworkUpdate {
     pub dns_domain: Option<String>,
 }
 
+/// A network with what belongs to it.
+#[derive(Clone, Debug)]
+pub struct NetworkView {
+    pub network: row::Network,
+    /// In their order.
+    pub subnets: Vec<SubnetId>,
+    /// Whether a policy shares it with who looks.
+    pub shared: bool,
+}
+
 impl Cloud {
-    /// A network the caller may see, with the ids of its subnets.
-    pub fn get_network(
-        &self,
-        caller: &Caller,
-        id: &NetworkId,
-    ) -> Result<(row::Network, Vec<row::Subnet>)> {
-        self.store().read(|tx| {
-            let network = visible(tx, caller, id)?;
-            let subnets = tx.list(&Query::equal("network_id", id.to_value()))?;
-            Ok((network, subnets))
-        })
+    /// A network the caller may see.
+    pub fn get_network(&self, caller: &Caller, id: &NetworkId) -> Result<NetworkView> {
+        self.store()
+            .read(|tx| view(tx, caller, visible(tx, caller, id)?))
     }
 
-    /// The networks the caller may see, and all their subnets, in two queries.
-    pub fn list_networks(
-        &self,
-        caller: &Caller,
-        page: &Page,
-    ) -> Result<(Vec<row::Network>, Vec<row::Subnet>)> {
-        let mut query = page.query::<row::Network>()?;
-        if !caller.is_admin() {
-            query.any = vec![
-                ("shared", Value::Integer(1)),
-                ("external", Value::Integer(1)),
-            ];
-            if let Scope::Project(project) = &caller.scope {
-                query.any.push(("project_id", project.to_value()));
-            }
-        }
+    /// The networks the caller may see.
+    pub fn list_networks(&self, caller: &Caller, page: &Page) -> Result<Vec<NetworkView>> {
+        let query = rbac::page_query::<row::Network>(page, caller, Of::Itself)?;
         self.store().read(|tx| {
-            let networks: Vec<row::Network> = list::run(tx, &query)?;
-            let ids = networks.iter().map(|n| n.id.to_value()).collect();
-            let subnets = tx.list(&Query::all().one_of("network_id", ids))?;
-            Ok((networks, subnets))
+            let networks = list::run(tx, &query)?;
+            views(tx, caller, networks)
         })
     }
 
     /// New networks: all of them, or none.
-    pub fn create_networks(
-        &self,
-        caller: &Caller,
-        new: &[NewNetwork],
-    ) -> Result<Vec<row::Network>> {
+    pub fn create_networks(&self, caller: &Caller, new: &[NewNetwork]) -> Result<Vec<NetworkView>> {
         caller.require_member()?;
         if new.len() > list::MAX_BULK {
             return Err(list::too_many("networks"));
@@ -98,8 +83,9 @@ impl Cloud {
         let there = self.inner.nodes.physical_networks();
         self.store().write(|tx| {
             let each = new.iter();
-            each.map(|one| create(tx, caller, one, mtu, &there))
-                .collect()
+            let made = each.map(|one| create(tx, caller, one, mtu, &there));
+            let made = made.collect::<Result<_>>()?;
+            views(tx, caller, made)
         })
     }
 
@@ -148,7 +134,7 @@ impl Cloud {
         caller: &Caller,
         id: &NetworkId,
         update: &NetworkUpdate,
-    ) -> Result<(row::Network, Vec<row::Subnet>)> {
+    ) -> Result<NetworkView> {
         caller.require_member()?;
         self.store().write(|tx| {
             let mut network = owned(tx, caller, id)?;
@@ -158,20 +144,16 @@ impl Cloud {
                     "only an administrator can make a network shared or external".into(),
                 ));
             }
-            if update.external == Some(false) && network.external {
-                let routers = Query::equal("external_network_id", id.to_value());
-                let floating = Query::equal("network_id", id.to_value());
-                if tx.exists::<row::Router>(routers)? || tx.exists::<row::FloatingIp>(floating)? {
-                    return Err(Error::conflict(format!(
-                        "External network {id} cannot be updated to be made non-external, since it has existing gateway ports or floating IPs."
-                    )));
-                }
-            }
             network.name = update.name.clone().unwrap_or(network.name);
             network.description = update.description.clone().unwrap_or(network.description);
             network.enabled = update.enabled.unwrap_or(network.enabled);
-            network.shared = update.shared.unwrap_or(network.shared);
-            network.external = update.external.unwrap_or(network.external);
+            if let Some(external) = update.external {
+                set_external(tx, &mut network, external)?;
+            }
+            if let Some(shared) = update.shared {
+                let project = &network.project_id;
+                rbac::set_for_everybody(tx, project, rbac::NETWORK, id, rbac::SHARED, shared)?;
+            }
             network.mtu = update.mtu.unwrap_or(network.mtu);
             network.port_security = update.port_security.unwrap_or(network.port_security);
             network.dns_domain = update.dns_domain.clone().unwrap_or(network.dns_domain);
@@ -186,8 +168,7 @@ impl Cloud {
                     .iter()
                     .try_for_each(|port| tx.touch(Key::Port(port.id)))?;
             }
-            let subnets = tx.list(&Query::equal("network_id", id.to_value()))?;
-            Ok((network, subnets))
+            view(tx, caller, network)
         })
     }
 
@@ -207,6 +188,7 @@ impl Cloud {
                 )));
             }
             tx.delete_where::<row::Subnet>("network_id", id)?;
+            rbac::forget(tx, id)?;
             tx.delete::<row::Network>(id)?;
             tx.touch(Key::Network(*id))
         })
@@ -228,14 +210,13 @@ fn create(
         ));
     }
     let now = now_ms();
-    let network = row::Network {
+    let mut network = row::Network {
         id: NetworkId::random(),
         project_id: owner_of(caller, new.project.as_ref())?,
         name: new.name.clone(),
         description: new.description.clone(),
         enabled: new.enabled.unwrap_or(true),
-        shared: new.shared,
-        external: new.external,
+        external: false,
         mtu: new.mtu.unwrap_or(mtu),
         network_type: network_type(new)?,
         physical_network: new.physical_network.clone(),
@@ -258,16 +239,100 @@ fn create(
         }
     }
     quota::check(tx, &network.project_id, Resource::Network, 1)?;
+    set_external(tx, &mut network, new.external)?;
+    let project = &network.project_id;
+    rbac::set_for_everybody(
+        tx,
+        project,
+        rbac::NETWORK,
+        &network.id,
+        rbac::SHARED,
+        new.shared,
+    )?;
     tx.insert(&network)?;
     tx.touch(Key::Network(network.id))?;
     Ok(network)
 }
 
-/// A network the caller may see: its own, a shared or an external one.
+/// Makes a network external for everybody, or for nobody; the row is the caller's to write.
+///
+/// # Errors
+/// `Conflict` when it is to be external no more and a router or a floating IP needs it.
+fn set_external(tx: &mut Tx<'_>, network: &mut row::Network, wanted: bool) -> Result<()> {
+    if network.external == wanted {
+        return Ok(());
+    }
+    let (id, action) = (&network.id, rbac::EXTERNAL);
+    if wanted {
+        rbac::set_for_everybody(tx, &network.project_id, rbac::NETWORK, id, action, true)?;
+    } else {
+        check_not_needed_outside(tx, id)?;
+        rbac::remove_all(tx, id, action)?;
+    }
+    network.external = wanted;
+    Ok(())
+}
+
+fn check_not_needed_outside(tx: &Tx<'_>, id: &NetworkId) -> Result<()> {
+    let routers = Query::equal("external_network_id", id.to_value());
+    let floating = Query::equal("network_id", id.to_value());
+    match tx.exists::<row::Router>(routers)? || tx.exists::<row::FloatingIp>(floating)? {
+        true => Err(Error::conflict(format!(
+            "External network {id} cannot be updated to be made non-external, since it has existing gateway ports or floating IPs."
+        ))),
+        false => Ok(()),
+    }
+}
+
+/// The policies of a network are others now: it is external as long as it is so for anybody.
+///
+/// # Errors
+/// `Conflict` when it is to be external no more and a router or a floating IP needs it.
+pub(crate) fn follow_policies(tx: &mut Tx<'_>, id: &str) -> Result<()> {
+    let mut network: row::Network = tx.get(&id)?;
+    let external = rbac::any(tx, &network.id, rbac::EXTERNAL)?;
+    if network.external && !external {
+        check_not_needed_outside(tx, &network.id)?;
+    }
+    network.external = external;
+    network.revision += 1;
+    network.updated_ms = now_ms();
+    tx.update(&network)?;
+    tx.touch(Key::Network(network.id))
+}
+
+fn view(tx: &Tx<'_>, caller: &Caller, network: row::Network) -> Result<NetworkView> {
+    let mut views = views(tx, caller, vec![network])?;
+    views
+        .pop()
+        .ok_or_else(|| Error::internal("reading a network", "it vanished"))
+}
+
+/// Joins networks with what belongs to them, in one statement however many there are.
+fn views(tx: &Tx<'_>, caller: &Caller, networks: Vec<row::Network>) -> Result<Vec<NetworkView>> {
+    let mut subnets: HashMap<NetworkId, Vec<SubnetId>> = HashMap::new();
+    let mut shared = HashSet::new();
+    for part in tx.of_networks(networks.iter().map(|n| &n.id))? {
+        match part {
+            OfNetwork::Subnet(network, id) => subnets.entry(network).or_default().push(id),
+            OfNetwork::Shared(network, target) if rbac::is_target(caller, &target) => {
+                shared.insert(network);
+            }
+            OfNetwork::Shared(..) => {}
+        }
+    }
+    subnets.values_mut().for_each(|ids| ids.sort());
+    let join = |network: row::Network| NetworkView {
+        subnets: subnets.remove(&network.id).unwrap_or_default(),
+        shared: shared.contains(&network.id),
+        network,
+    };
+    Ok(networks.into_iter().map(join).collect())
+}
+
+/// A network the caller may see.
 pub(crate) fn visible(tx: &Tx<'_>, caller: &Caller, id: &NetworkId) -> Result<row::Network> {
-    let network: row::Network = tx.get(id)?;
-    let seen = network.shared || network.external || caller.sees(&network.project_id);
-    list::seen(seen, network, Kind::Network, id)
+    rbac::visible(tx, caller, id, Of::Itself)
 }
 
 /// A network the caller may change.

@@ -101,7 +101,7 @@ impl Cloud {
                 apply(tx, caller, row, change)
             }
             Tagged::SecurityGroup => {
-                let row = security_group::visible(tx, caller, &named(of, id)?)?;
+                let row = security_group::owned(tx, caller, &named(of, id)?)?;
                 apply(tx, caller, row, change)
             }
             Tagged::FloatingIp => {

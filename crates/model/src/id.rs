@@ -78,6 +78,8 @@ uuid_id! {
     ServerGroupId
     /// Prefixes that subnets are cut from.
     SubnetPoolId
+    /// What lets others use something of a project's.
+    RbacPolicyId
 }
 
 macro_rules! text_id {

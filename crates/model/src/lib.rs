@@ -28,8 +28,8 @@ pub use error::{BoxError, Error, Kind, Result};
 pub use finding::Finding;
 pub use id::{
     AddressGroupId, AttachmentId, DomainId, FlavorId, FloatingIpId, ImageId, KeypairId, Mac,
-    NetworkId, NodeId, PortId, ProjectId, RoleId, RouterId, RuleId, SecurityGroupId, ServerGroupId,
-    ServerId, SubnetId, SubnetPoolId, UserId, VolumeId,
+    NetworkId, NodeId, PortId, ProjectId, RbacPolicyId, RoleId, RouterId, RuleId, SecurityGroupId,
+    ServerGroupId, ServerId, SubnetId, SubnetPoolId, UserId, VolumeId,
 };
 pub use observed::{
     AttachmentSeen, Ended, GuestEnd, GuestSeen, NodeFacts, PortSeen, PowerSeen, Seen, VolumeSeen,

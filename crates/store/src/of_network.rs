@@ -1,15 +1,45 @@
 //! What belongs to networks beside their own rows, for lists.
 
-use model::{NetworkId, Result};
+use model::{NetworkId, Result, SubnetId};
 
 use crate::db::{Found, Tx};
 use crate::field::Field;
 use crate::row;
 use crate::rows::Row;
 
+/// One thing that belongs to a network.
+#[derive(Clone, Debug, PartialEq)]
+pub enum OfNetwork {
+    Subnet(NetworkId, SubnetId),
+    /// The target of a policy that shares it.
+    Shared(NetworkId, String),
+}
+
+const PARTS: &str = "
+    SELECT 'subnet', w.id, s.id FROM wanted w JOIN subnet s ON s.network_id = w.id
+    UNION ALL
+    SELECT 'shared', w.id, r.target FROM wanted w JOIN rbac_policy r ON r.object_id = w.id
+     WHERE r.action = 'access_as_shared'";
+
 const USED: &str = "SELECT count(*) FROM allocation a WHERE a.subnet_id = t.id";
 
 impl Tx<'_> {
+    /// What belongs to these networks, in no special order.
+    pub fn of_networks<'a>(
+        &self,
+        networks: impl Iterator<Item = &'a NetworkId>,
+    ) -> Result<Vec<OfNetwork>> {
+        let ids = networks.map(Field::to_value).collect();
+        self.select_wanted(PARTS, ids, |found| {
+            let network = NetworkId::from_column(found.column(1)?)?;
+            let part = found.column(2)?;
+            Ok(match String::from_column(found.column(0)?)?.as_str() {
+                "subnet" => OfNetwork::Subnet(network, Field::from_column(part)?),
+                _ => OfNetwork::Shared(network, Field::from_column(part)?),
+            })
+        })
+    }
+
     /// The subnets of these networks in the order of their ids, each with how many of its addresses ports hold.
     pub fn subnets_used<'a>(
         &self,

@@ -7,8 +7,8 @@ use ipnet::{IpNet, Ipv6Net};
 use model::{
     AddressGroupId, AddressMode, Advertising, AttachmentId, Chap, DomainId, FlavorId, FloatingIpId,
     GuestSeen, ImageFile, ImageId, Lifetimes, Mac, NetworkId, NodeFacts, NodeId, PortId, ProjectId,
-    RaMode, RetiredPrefix, RoleId, Route, RouterId, RuleId, SecurityGroupId, ServerGroupId,
-    ServerId, SubnetId, SubnetPoolId, UserData, UserId, VolumeId, VolumeSeen,
+    RaMode, RbacPolicyId, RetiredPrefix, RoleId, Route, RouterId, RuleId, SecurityGroupId,
+    ServerGroupId, ServerId, SubnetId, SubnetPoolId, UserData, UserId, VolumeId, VolumeSeen,
 };
 
 use crate::field::Json;
@@ -122,7 +122,6 @@ rows! {
         name: String,
         description: String,
         enabled: bool,
-        shared: bool,
         external: bool,
         mtu: u32,
         /// `flat` or `local`.
@@ -182,12 +181,23 @@ rows! {
         default_length: u32,
         /// What one project may have: in addresses for IPv4, in `/64`s for IPv6.
         default_quota: Option<u32>,
-        shared: bool,
         is_default: bool,
         tags: Json<Vec<String>>,
         revision: u64,
         created_ms: i64,
         updated_ms: i64,
+    }
+    /// What lets others use something of a project's.
+    RbacPolicy in "rbac_policy" as RbacPolicy {
+        id: RbacPolicyId,
+        project_id: ProjectId,
+        /// What `object_id` is of: `network`, `subnetpool`, `security_group` or `address_group`.
+        object_type: String,
+        object_id: String,
+        /// A project, or `*` for all.
+        target: String,
+        /// `access_as_shared` or `access_as_external`.
+        action: String,
     }
     /// A port.
     Port in "port" as Port {

@@ -13,6 +13,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/0007.sql"),
     include_str!("schema/0008.sql"),
     include_str!("schema/0009.sql"),
+    include_str!("schema/0010.sql"),
 ];
 
 /// Brings the schema up to date.
@@ -112,6 +113,37 @@ mod tests {
             "42"
         );
         assert_eq!(read(r#"SELECT dns_name || dns_domain FROM "port""#), "");
+    }
+
+    #[test]
+    fn what_was_everybodys_in_the_ninth_schema_is_so_by_policies() {
+        let mut old = Connection::open_in_memory().unwrap();
+        migrate_by(&mut old, &MIGRATIONS[..9]).unwrap();
+        for (id, shared, external) in [("a", 1, 1), ("b", 0, 1), ("c", 0, 0)] {
+            let insert = "INSERT INTO \"network\" (id, project_id, name, description, enabled, shared, external, mtu,
+                network_type, port_security, tags, revision, created_ms, updated_ms)
+                VALUES (?1, 'p', '', '', 1, ?2, ?3, 1500, 'local', 1, '[]', 1, 1, 1)";
+            old.execute(insert, rusqlite::params![id, shared, external])
+                .unwrap();
+        }
+        old.execute_batch(
+            "INSERT INTO \"subnet_pool\" VALUES
+                ('s', 'p', '', '', 6, '[]', 64, 128, 64, NULL, 1, 0, '[]', 1, 1, 1);",
+        )
+        .unwrap();
+        migrate(&mut old).unwrap();
+        let sql = "SELECT object_type || ' ' || object_id || ' ' || action || ' ' || target || ' ' || project_id
+            || ' ' || length(id) FROM \"rbac_policy\" ORDER BY 1";
+        let mut statement = old.prepare(sql).unwrap();
+        let policies = statement.query_map([], |row| row.get(0)).unwrap();
+        let policies: Vec<String> = policies.map(Result::unwrap).collect();
+        let expected = [
+            "network a access_as_external * p 36",
+            "network a access_as_shared * p 36",
+            "network b access_as_external * p 36",
+            "subnetpool s access_as_shared * p 36",
+        ];
+        assert_eq!(policies, expected);
     }
 
     #[test]

@@ -245,13 +245,13 @@ pub(super) fn one_network(ctx: &Context) -> Result<Reply> {
 }
 
 fn networks(ctx: &Context) -> Result<Vec<row::Network>> {
-    let (networks, _) = ctx.cloud.list_networks(&ctx.caller, &Page::default())?;
-    Ok(networks)
+    let networks = ctx.cloud.list_networks(&ctx.caller, &Page::default())?;
+    Ok(networks.into_iter().map(|view| view.network).collect())
 }
 
 fn network(ctx: &Context) -> Result<row::Network> {
     let id = ctx.id("id", Kind::Network)?;
-    Ok(ctx.cloud.get_network(&ctx.caller, &id)?.0)
+    Ok(ctx.cloud.get_network(&ctx.caller, &id)?.network)
 }
 
 /// A network of this API had one prefix; one of the network API has subnets instead.

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use cloud::{AddressGroupUpdate, NewAddressGroup};
+use cloud::{AddressGroupUpdate, NewAddressGroup, Shown};
 use ipnet::IpNet;
 use model::{Kind, Result};
 use serde::Deserialize;
@@ -23,6 +23,7 @@ const NAMES: Names = &[
     ("project_id", "project_id"),
     ("tenant_id", "project_id"),
     ("created_at", "created_ms"),
+    ("shared", "shared"),
 ];
 
 #[derive(Deserialize)]
@@ -133,15 +134,15 @@ fn named_addresses(ctx: &Context) -> Result<Vec<IpNet>> {
     texts.iter().map(net).collect()
 }
 
-fn answer(ctx: &Context, group: &row::AddressGroup) -> Result<Reply> {
+fn answer(ctx: &Context, group: &Shown<row::AddressGroup>) -> Result<Reply> {
     Ok(Reply::ok(&single(ctx, "address_group", view(group))))
 }
 
-fn view(group: &row::AddressGroup) -> Value {
+fn view(Shown { row: group, shared }: &Shown<row::AddressGroup>) -> Value {
     json!({
         "id": group.id, "name": group.name, "description": group.description,
         "project_id": group.project_id, "tenant_id": group.project_id,
-        "addresses": group.addresses.0, "shared": false, "revision_number": group.revision,
+        "addresses": group.addresses.0, "shared": shared, "revision_number": group.revision,
         "created_at": time::seconds(group.created_ms), "updated_at": time::seconds(group.updated_ms),
     })
 }

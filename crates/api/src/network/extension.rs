@@ -34,6 +34,17 @@ const EXTENSIONS: &[(&str, &str)] = &[
         "security-groups-remote-address-group",
         "Remote address group id field for security group rules",
     ),
+    ("rbac-policies", "RBAC Policies"),
+    (
+        "rbac-security-groups",
+        "Add security_group type to network RBAC",
+    ),
+    ("rbac-subnetpool", "Add subnetpool type to RBAC"),
+    ("rbac-address-group", "Add address_group type to RBAC"),
+    (
+        "security-groups-shared-filtering",
+        "Security group filtering on the shared field",
+    ),
     ("port-security", "Port Security"),
     ("allowed-address-pairs", "Allowed Address Pairs"),
     ("extra_dhcp_opt", "Neutron Extra DHCP options"),

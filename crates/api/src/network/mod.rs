@@ -7,6 +7,7 @@ mod ip_availability;
 mod networks;
 mod port;
 mod quota;
+mod rbac_policy;
 pub(crate) mod revision;
 mod router;
 mod security_group;
@@ -61,6 +62,27 @@ pub(crate) const ROUTES: Lines = &[
 ];
 
 pub(crate) const MORE_ROUTES: Lines = &[
+    (Method::GET, "/v2.0/rbac-policies", Look(rbac_policy::list)),
+    (
+        Method::POST,
+        "/v2.0/rbac-policies",
+        Plain(rbac_policy::create),
+    ),
+    (
+        Method::GET,
+        "/v2.0/rbac-policies/{id}",
+        Look(rbac_policy::show),
+    ),
+    (
+        Method::PUT,
+        "/v2.0/rbac-policies/{id}",
+        Plain(rbac_policy::update),
+    ),
+    (
+        Method::DELETE,
+        "/v2.0/rbac-policies/{id}",
+        Plain(rbac_policy::delete),
+    ),
     (
         Method::GET,
         "/v2.0/network-ip-availabilities",

@@ -1,10 +1,9 @@
 //! Networks.
 
-use cloud::{NetworkUpdate, NewNetwork};
+use cloud::{NetworkUpdate, NetworkView, NewNetwork};
 use model::{Error, Kind, Result};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use store::row;
 
 use super::{collection, made, single, wanted};
 use crate::context::Context;
@@ -69,28 +68,16 @@ struct Fields {
 /// `GET /v2.0/networks`
 pub(super) fn list(ctx: &Context) -> Result<Reply> {
     let page = ctx.page(NAMES)?;
-    let (networks, subnets) = ctx.cloud.list_networks(&ctx.caller, &page)?;
-    let of = |n: &row::Network| {
-        subnets
-            .iter()
-            .filter(|s| s.network_id == n.id)
-            .cloned()
-            .collect::<Vec<_>>()
-    };
-    let entries = networks.iter().map(|n| view(ctx, n, &of(n))).collect();
+    let networks = ctx.cloud.list_networks(&ctx.caller, &page)?;
+    let entries = networks.iter().map(|n| view(ctx, n)).collect();
     collection(ctx, "networks", page.limit, entries)
 }
 
 /// `GET /v2.0/networks/{id}`
 pub(super) fn show(ctx: &Context) -> Result<Reply> {
-    let (network, subnets) = ctx
-        .cloud
-        .get_network(&ctx.caller, &ctx.id("id", Kind::Network)?)?;
-    Ok(Reply::ok(&single(
-        ctx,
-        "network",
-        view(ctx, &network, &subnets),
-    )))
+    let id = ctx.id("id", Kind::Network)?;
+    let network = ctx.cloud.get_network(&ctx.caller, &id)?;
+    Ok(Reply::ok(&single(ctx, "network", view(ctx, &network))))
 }
 
 /// `POST /v2.0/networks`, one or several.
@@ -98,7 +85,7 @@ pub(super) fn create(ctx: &Context) -> Result<Reply> {
     let (wanted, several) = wanted(ctx, "network", "networks")?;
     let new = wanted.into_iter().map(check).collect::<Result<Vec<_>>>()?;
     let networks = ctx.cloud.create_networks(&ctx.caller, &new)?;
-    let views = networks.iter().map(|n| view(ctx, n, &[])).collect();
+    let views = networks.iter().map(|n| view(ctx, n)).collect();
     Ok(made(ctx, "network", "networks", several, views))
 }
 
@@ -120,14 +107,9 @@ pub(super) fn update(ctx: &Context) -> Result<Reply> {
         port_security: wanted.port_security_enabled,
         dns_domain: wanted.dns_domain.map(|d| d.to_ascii_lowercase()),
     };
-    let (network, subnets) =
-        ctx.cloud
-            .update_network(&ctx.caller, &ctx.id("id", Kind::Network)?, &update)?;
-    Ok(Reply::ok(&single(
-        ctx,
-        "network",
-        view(ctx, &network, &subnets),
-    )))
+    let id = ctx.id("id", Kind::Network)?;
+    let network = ctx.cloud.update_network(&ctx.caller, &id, &update)?;
+    Ok(Reply::ok(&single(ctx, "network", view(ctx, &network))))
 }
 
 /// `DELETE /v2.0/networks/{id}`
@@ -163,13 +145,17 @@ fn check(wanted: Fields) -> Result<NewNetwork> {
     })
 }
 
-fn view(ctx: &Context, network: &row::Network, subnets: &[row::Subnet]) -> Value {
-    let subnets: Vec<_> = subnets.iter().map(|s| s.id).collect();
+fn view(ctx: &Context, view: &NetworkView) -> Value {
+    let NetworkView {
+        network,
+        subnets,
+        shared,
+    } = view;
     let mut view = json!({
         "id": network.id, "name": network.name, "description": network.description,
         "project_id": network.project_id, "tenant_id": network.project_id,
         "admin_state_up": network.enabled, "status": if network.enabled { "ACTIVE" } else { "DOWN" },
-        "shared": network.shared, "router:external": network.external, "mtu": network.mtu,
+        "shared": shared, "router:external": network.external, "mtu": network.mtu,
         "port_security_enabled": network.port_security, "subnets": subnets, "tags": network.tags.0,
         "ipv4_address_scope": null, "ipv6_address_scope": null,
         "availability_zone_hints": [], "availability_zones": ["nova"],

@@ -22,6 +22,7 @@ const NAMES: Names = &[
     ("project_id", "project_id"),
     ("tenant_id", "project_id"),
     ("stateful", "stateful"),
+    ("shared", "shared"),
     ("created_at", "created_ms"),
 ];
 
@@ -229,7 +230,7 @@ fn view(view: &SecurityGroupView) -> Value {
     json!({
         "id": group.id, "name": group.name, "description": group.description,
         "project_id": group.project_id, "tenant_id": group.project_id,
-        "stateful": group.stateful, "shared": false, "tags": group.tags.0,
+        "stateful": group.stateful, "shared": view.shared, "tags": group.tags.0,
         "security_group_rules": view.rules.iter().map(rule_view).collect::<Vec<_>>(),
         "revision_number": group.revision,
         "created_at": time::seconds(group.created_ms), "updated_at": time::seconds(group.updated_ms),

@@ -25,6 +25,7 @@ const NAMES: Names = &[
     ("enable_dhcp", "enable_dhcp"),
     ("subnetpool_id", "subnet_pool_id"),
     ("created_at", "created_ms"),
+    ("shared", "shared"),
 ];
 
 #[derive(Deserialize)]

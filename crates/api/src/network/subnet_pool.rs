@@ -1,6 +1,6 @@
 //! Subnet pools.
 
-use cloud::{Lengths, NewSubnetPool, SubnetPoolUpdate};
+use cloud::{Lengths, NewSubnetPool, Shown, SubnetPoolUpdate};
 use ipnet::IpNet;
 use model::{Error, Kind, Result};
 use serde::Deserialize;
@@ -159,14 +159,14 @@ fn prefixes(texts: &[String]) -> Result<Vec<IpNet>> {
     texts.iter().map(|text| parse("prefixes", text)).collect()
 }
 
-fn view(pool: &row::SubnetPool) -> Value {
+fn view(Shown { row: pool, shared }: &Shown<row::SubnetPool>) -> Value {
     json!({
         "id": pool.id, "name": pool.name, "description": pool.description,
         "project_id": pool.project_id, "tenant_id": pool.project_id,
         "ip_version": pool.version, "prefixes": pool.prefixes.0,
         "min_prefixlen": pool.min_length, "max_prefixlen": pool.max_length,
         "default_prefixlen": pool.default_length, "default_quota": pool.default_quota,
-        "address_scope_id": null, "shared": pool.shared, "is_default": pool.is_default,
+        "address_scope_id": null, "shared": shared, "is_default": pool.is_default,
         "tags": pool.tags.0, "revision_number": pool.revision,
         "created_at": time::seconds(pool.created_ms), "updated_at": time::seconds(pool.updated_ms),
     })

@@ -8,7 +8,7 @@ use model::{Finding, NetworkId, PortId, RouterId, SubnetId};
 use store::row;
 
 use super::{Rows, contradiction};
-use crate::{resolver, router, subnet};
+use crate::{rbac, resolver, router, subnet};
 
 /// What contradicts itself.
 pub(super) fn findings(rows: &Rows) -> Vec<Finding> {
@@ -19,7 +19,27 @@ pub(super) fn findings(rows: &Rows) -> Vec<Finding> {
     found.extend(rules(rows));
     found.extend(resolvers(rows));
     found.extend(pools(rows));
+    found.extend(external(rows));
     found
+}
+
+/// A network is external as long as a policy makes it so for somebody.
+fn external(rows: &Rows) -> Vec<Finding> {
+    let policies = rows.policies.iter();
+    let policies = policies.filter(|p| p.action == rbac::EXTERNAL);
+    let by_policy: BTreeSet<&str> = policies.map(|p| p.object_id.as_str()).collect();
+    let networks = rows.networks.iter();
+    let wrong = networks.filter(|n| n.external != by_policy.contains(n.id.to_string().as_str()));
+    let finding = |network: &row::Network| {
+        contradiction(
+            format!(
+                "network {} and its RBAC policies do not agree whether it is external",
+                network.id
+            ),
+            "routers may have a gateway there that nobody allows, or none where one is allowed",
+        )
+    };
+    wrong.map(finding).collect()
 }
 
 /// A subnet's prefix is one of its pool's, and no other subnet of the pool meets it.

@@ -48,7 +48,6 @@ fn scene(tx: &mut Tx<'_>, cidrs: &[String], gateway: u8) -> Result<Vec<row::Subn
         name: String::new(),
         description: String::new(),
         enabled: true,
-        shared: false,
         external: false,
         mtu: 1500,
         network_type: "local".into(),

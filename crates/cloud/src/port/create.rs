@@ -10,7 +10,7 @@ use super::{
 };
 use crate::quota::{self, Resource};
 use crate::token::owner_of;
-use crate::{network, now_ms, password, resolver, security_group};
+use crate::{network, now_ms, password, rbac, resolver, security_group};
 
 /// How often a random MAC is drawn before giving up.
 const DRAWS: usize = 32;
@@ -21,7 +21,7 @@ pub(super) fn create(tx: &mut Tx<'_>, caller: &Caller, new: &NewPort) -> Result<
         .network
         .ok_or_else(|| Error::invalid("network_id is missing"))?;
     let network = network::visible(tx, caller, &id)?;
-    if !network.shared && !caller.sees(&network.project_id) {
+    if !caller.sees(&network.project_id) && !rbac::is_shared(tx, caller, &id)? {
         return Err(Error::Forbidden(format!(
             "only its owner can make ports on network {id}; reach it through a router"
         )));

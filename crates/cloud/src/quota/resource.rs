@@ -43,6 +43,7 @@ pub enum Resource {
     FloatingIp,
     #[serde(rename = "subnetpool")]
     SubnetPool,
+    RbacPolicy,
     Volumes,
     /// Of all volumes together.
     Gigabytes,
@@ -52,7 +53,7 @@ use Resource as R;
 
 /// Everything there is a limit of, with its name, its service and the limit that the service has
 /// where nobody has set another.
-const ALL: [(Resource, &str, Service, i64); 21] = [
+const ALL: [(Resource, &str, Service, i64); 22] = [
     (R::Instances, "instances", Service::Compute, 10),
     (R::Cores, "cores", Service::Compute, 20),
     (R::Ram, "ram", Service::Compute, 51_200),
@@ -92,6 +93,7 @@ const ALL: [(Resource, &str, Service, i64); 21] = [
     ),
     (R::FloatingIp, "floatingip", Service::Network, 50),
     (R::SubnetPool, "subnetpool", Service::Network, UNLIMITED),
+    (R::RbacPolicy, "rbac_policy", Service::Network, 10),
     (R::Volumes, "volumes", Service::Volume, 10),
     (R::Gigabytes, "gigabytes", Service::Volume, 1000),
 ];
@@ -147,6 +149,7 @@ impl Resource {
             R::Gigabytes => Amount::sum::<row::Volume>("size_gib", column, of),
             R::FloatingIp => Amount::count::<row::FloatingIp>(column, of),
             R::SubnetPool => Amount::count::<row::SubnetPool>(column, of),
+            R::RbacPolicy => Amount::count::<row::RbacPolicy>(column, of),
             R::KeyPairs
             | R::MetadataItems
             | R::ServerGroupMembers

@@ -8,7 +8,7 @@ use super::reach::{check_overlap, check_routes_reached, lies_outside};
 use super::{INTERFACE, legs, visible};
 use crate::list::revise;
 use crate::port::{self, FixedIp, NewPort, PortView};
-use crate::{Cloud, floating_ip, network, subnet};
+use crate::{Cloud, floating_ip, network, rbac, subnet};
 
 /// How an interface is named.
 #[derive(Clone, Copy, Debug)]
@@ -96,7 +96,7 @@ fn add_by_subnet(
     let network = network::visible(tx, caller, &s.network_id)?;
     if !caller.sees(&network.project_id) {
         // Its gateway speaks for everybody there.
-        return match network.shared {
+        return match rbac::is_shared(tx, caller, &network.id)? {
             true => Err(Error::Forbidden(format!(
                 "only the owner of network {} can put a router's interface on it",
                 network.id

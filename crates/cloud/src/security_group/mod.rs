@@ -3,15 +3,16 @@
 mod check;
 mod rule;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use model::{
     AddressGroupId, Caller, Error, Key, Kind, ProjectId, Result, Scope, SecurityGroupId, ServerId,
 };
-use store::{Field, Json, Query, Tx, Value, row};
+use store::{Field, Json, OfGroup, Query, Tx, Value, row};
 
 use crate::list::{self, Page};
 use crate::quota::{self, Resource};
+use crate::rbac::{self, Of};
 use crate::token::owner_of;
 use crate::{Cloud, now_ms, server};
 
@@ -41,6 +42,8 @@ pub struct SecurityGroupUpdate {
 pub struct SecurityGroupView {
     pub group: row::SecurityGroup,
     pub rules: Vec<row::Rule>,
+    /// Whether a policy shares it with who looks.
+    pub shared: bool,
 }
 
 impl Cloud {
@@ -50,7 +53,8 @@ impl Cloud {
         caller: &Caller,
         id: &SecurityGroupId,
     ) -> Result<SecurityGroupView> {
-        self.store().read(|tx| view(tx, visible(tx, caller, id)?))
+        self.store()
+            .read(|tx| view(tx, caller, visible(tx, caller, id)?))
     }
 
     /// The security groups the caller may see. A project's default group is made when it is first
@@ -60,15 +64,15 @@ impl Cloud {
         caller: &Caller,
         page: &Page,
     ) -> Result<Vec<SecurityGroupView>> {
-        let query = list::owned(page.query::<row::SecurityGroup>()?, caller, true);
+        let query = rbac::page_query::<row::SecurityGroup>(page, caller, Of::Itself)?;
         let Scope::Project(project) = &caller.scope else {
-            return self.store().read(|tx| listed(tx, &query));
+            return self.store().read(|tx| listed(tx, caller, &query));
         };
         let is_default =
             |v: &SecurityGroupView| v.group.name == "default" && v.group.project_id == *project;
         // Asked in the same transaction: another may make it right after.
         let (found, complete) = self.store().read(|tx| {
-            let found = listed(tx, &query)?;
+            let found = listed(tx, caller, &query)?;
             let complete = found.iter().any(is_default) || find_default(tx, project)?.is_some();
             Ok((found, complete))
         })?;
@@ -76,7 +80,7 @@ impl Cloud {
             return Ok(found);
         }
         self.store().write(|tx| default_of(tx, project).map(drop))?;
-        self.store().read(|tx| listed(tx, &query))
+        self.store().read(|tx| listed(tx, caller, &query))
     }
 
     /// The security groups of a server's ports.
@@ -89,7 +93,7 @@ impl Cloud {
         let query = Query::all().matching(condition, vec![id.to_value()]);
         self.store().read(|tx| {
             server::visible(tx, caller, id)?;
-            listed(tx, &query)
+            listed(tx, caller, &query)
         })
     }
 
@@ -112,7 +116,7 @@ impl Cloud {
             let mut group = insert(tx, &project, &new.name, &new.description)?;
             group.stateful = new.stateful.unwrap_or(true);
             tx.update(&group)?;
-            view(tx, group)
+            view(tx, caller, group)
         })
     }
 
@@ -128,7 +132,7 @@ impl Cloud {
     ) -> Result<SecurityGroupView> {
         caller.require_member()?;
         self.store().write(|tx| {
-            let mut group = visible(tx, caller, id)?;
+            let mut group = owned(tx, caller, id)?;
             caller.check_revision(group.revision)?;
             if let Some(name) = &update.name {
                 list::check_name("name", name)?;
@@ -154,7 +158,7 @@ impl Cloud {
             tx.update(&group)?;
             // Guests read its name in their metadata.
             touch_members(tx, id)?;
-            view(tx, group)
+            view(tx, caller, group)
         })
     }
 
@@ -165,7 +169,7 @@ impl Cloud {
     pub fn delete_security_group(&self, caller: &Caller, id: &SecurityGroupId) -> Result<()> {
         caller.require_member()?;
         self.store().write(|tx| {
-            let group = visible(tx, caller, id)?;
+            let group = owned(tx, caller, id)?;
             caller.check_revision(group.revision)?;
             if group.name == "default" && !caller.is_admin() {
                 return Err(Error::conflict(
@@ -182,6 +186,7 @@ impl Cloud {
                 touch_remote(tx, &rule)?;
             }
             tx.touch(Key::AddressGroup(AddressGroupId(id.0)))?;
+            rbac::forget(tx, id)?;
             tx.delete::<row::SecurityGroup>(id).map(drop)
         })
     }
@@ -202,13 +207,22 @@ pub(crate) fn visible(
     caller: &Caller,
     id: &SecurityGroupId,
 ) -> Result<row::SecurityGroup> {
-    let group: row::SecurityGroup = tx.get(id)?;
-    list::seen(
-        caller.sees(&group.project_id),
-        group,
-        Kind::SecurityGroup,
-        id,
-    )
+    rbac::visible(tx, caller, id, Of::Itself)
+}
+
+/// A group the caller may change.
+pub(crate) fn owned(
+    tx: &Tx<'_>,
+    caller: &Caller,
+    id: &SecurityGroupId,
+) -> Result<row::SecurityGroup> {
+    let group = visible(tx, caller, id)?;
+    match caller.sees(&group.project_id) {
+        true => Ok(group),
+        false => Err(Error::Forbidden(format!(
+            "security group {id} belongs to another project"
+        ))),
+    }
 }
 
 /// The groups with these ids.
@@ -328,21 +342,38 @@ fn insert(
 }
 
 /// A list of groups with their rules, in two statements.
-fn listed(tx: &Tx<'_>, query: &Query) -> Result<Vec<SecurityGroupView>> {
+fn listed(tx: &Tx<'_>, caller: &Caller, query: &Query) -> Result<Vec<SecurityGroupView>> {
     let groups: Vec<row::SecurityGroup> = list::run(tx, query)?;
-    let ids = groups.iter().map(|g| g.id.to_value()).collect();
+    views(tx, caller, groups)
+}
+
+fn view(tx: &Tx<'_>, caller: &Caller, group: row::SecurityGroup) -> Result<SecurityGroupView> {
+    let mut views = views(tx, caller, vec![group])?;
+    views
+        .pop()
+        .ok_or_else(|| Error::internal("reading a security group", "it vanished"))
+}
+
+fn views(
+    tx: &Tx<'_>,
+    caller: &Caller,
+    groups: Vec<row::SecurityGroup>,
+) -> Result<Vec<SecurityGroupView>> {
     let mut rules: HashMap<SecurityGroupId, Vec<row::Rule>> = HashMap::new();
-    for rule in tx.list::<row::Rule>(&Query::all().one_of("security_group_id", ids))? {
-        rules.entry(rule.security_group_id).or_default().push(rule);
+    let mut shared = HashSet::new();
+    for part in tx.of_groups(groups.iter().map(|g| &g.id))? {
+        match part {
+            OfGroup::Rule(rule) => rules.entry(rule.security_group_id).or_default().push(*rule),
+            OfGroup::Shared(group, target) if rbac::is_target(caller, &target) => {
+                shared.insert(group);
+            }
+            OfGroup::Shared(..) => {}
+        }
     }
     let join = |group: row::SecurityGroup| SecurityGroupView {
         rules: rules.remove(&group.id).unwrap_or_default(),
+        shared: shared.contains(&group.id),
         group,
     };
     Ok(groups.into_iter().map(join).collect())
-}
-
-fn view(tx: &Tx<'_>, group: row::SecurityGroup) -> Result<SecurityGroupView> {
-    let rules = tx.list(&Query::equal("security_group_id", group.id.to_value()))?;
-    Ok(SecurityGroupView { group, rules })
 }

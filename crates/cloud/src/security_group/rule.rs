@@ -1,15 +1,14 @@
 //! Rules of security groups.
 
 use ipnet::IpNet;
-use model::{
-    AddressGroupId, Caller, Error, Key, Kind, PortId, Result, RuleId, Scope, SecurityGroupId,
-};
+use model::{AddressGroupId, Caller, Error, Key, PortId, Result, RuleId, Scope, SecurityGroupId};
 use store::{Field, Query, Tx, row};
 
 use super::check::check_rule;
-use super::visible;
+use super::{owned, visible};
 use crate::list::{self, Page, revise};
 use crate::quota::{self, Resource};
+use crate::rbac::{self, Of};
 use crate::{Cloud, address_group, now_ms, port};
 
 /// Rules are never changed, so all have the same.
@@ -34,13 +33,8 @@ pub struct NewRule {
 impl Cloud {
     /// A rule of a group the caller may see.
     pub fn get_rule(&self, caller: &Caller, id: &RuleId) -> Result<row::Rule> {
-        let rule: row::Rule = self.store().read(|tx| tx.get(id))?;
-        list::seen(
-            caller.sees(&rule.project_id),
-            rule,
-            Kind::SecurityGroupRule,
-            id,
-        )
+        self.store()
+            .read(|tx| rbac::visible(tx, caller, id, Of::SecurityGroup))
     }
 
     /// The rules the caller may see.
@@ -48,7 +42,7 @@ impl Cloud {
         if let Scope::Project(project) = &caller.scope {
             self.make_default_group(project)?;
         }
-        let query = list::owned(page.query::<row::Rule>()?, caller, true);
+        let query = rbac::seen_by(page.query::<row::Rule>()?, caller, Of::SecurityGroup);
         self.store().read(|tx| list::run(tx, &query))
     }
 
@@ -56,7 +50,7 @@ impl Cloud {
     pub fn create_rule(&self, caller: &Caller, new: &NewRule) -> Result<row::Rule> {
         caller.require_member()?;
         self.store().write(|tx| {
-            let group = visible(tx, caller, &new.group)?;
+            let group = owned(tx, caller, &new.group)?;
             if let Some(remote) = &new.remote_group {
                 visible(tx, caller, remote)?;
             }
@@ -85,13 +79,8 @@ impl Cloud {
     pub fn delete_rule(&self, caller: &Caller, id: &RuleId) -> Result<()> {
         caller.require_member()?;
         self.store().write(|tx| {
-            let rule: row::Rule = tx.get(id)?;
-            let rule = list::seen(
-                caller.sees(&rule.project_id),
-                rule,
-                Kind::SecurityGroupRule,
-                id,
-            )?;
+            let rule: row::Rule = rbac::visible(tx, caller, id, Of::SecurityGroup)?;
+            owned(tx, caller, &rule.security_group_id)?;
             caller.check_revision(RULE_REVISION)?;
             tx.delete::<row::Rule>(id)?;
             revise::<row::SecurityGroup>(tx, &rule.security_group_id)?;

@@ -8,7 +8,7 @@ use store::{Field, Query, Tx, Value, row};
 use super::create::NewServer;
 use super::hostname;
 use crate::port::{self, FixedIp, NewPort};
-use crate::{network, now_ms, security_group};
+use crate::{network, now_ms, rbac, security_group};
 
 /// As many as have a place on a guest's first PCI bus.
 pub(super) const MAX_NETWORKS: usize = 24;
@@ -118,7 +118,7 @@ fn new_port(
 ) -> Result<row::Port> {
     let network = network::visible(tx, caller, id)
         .map_err(|_| Error::invalid(format!("Network {id} could not be found.")))?;
-    if network.external && !network.shared && !caller.is_admin() {
+    if network.external && !caller.is_admin() && !rbac::is_shared(tx, caller, id)? {
         return Err(Error::Forbidden(format!(
             "It is not allowed to create an interface on external network {id}"
         )));

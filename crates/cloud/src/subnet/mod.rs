@@ -7,14 +7,15 @@ use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv6Net};
 use model::{
-    AddressMode, Caller, Error, Key, Kind, Lifetimes, Mac, NetworkId, ProjectId, RaMode, Result,
-    Route, SubnetId,
+    AddressMode, Caller, Error, Key, Lifetimes, Mac, NetworkId, ProjectId, RaMode, Result, Route,
+    SubnetId,
 };
 use store::{Field, Query, Tx, Value, row};
 
 use crate::list::{self, Page, revise};
 use crate::network;
 use crate::quota::{self, Resource};
+use crate::rbac::{self, Of};
 use crate::subnet_pool::{self, FromPool};
 use crate::token::owner_of;
 use crate::{Cloud, floating_ip, now_ms, resolver, router};
@@ -94,20 +95,13 @@ impl Cloud {
         page: &Page,
         version: Option<IpVersion>,
     ) -> Result<Vec<SubnetView>> {
-        let mut query = page.query::<row::Subnet>()?;
+        let mut query = rbac::page_query::<row::Subnet>(page, caller, Of::Network)?;
         if let Some(version) = version {
             let condition = match version {
                 IpVersion::V4 => "substr(t.prefix, 1, 24) = ?",
                 IpVersion::V6 => "substr(t.prefix, 1, 24) <> ?",
             };
             query = query.matching(condition, vec![Value::Text(V4_COLUMN.into())]);
-        }
-        if !caller.is_admin() {
-            let project = list::project_of(caller);
-            query = query.seen_if(
-                "t.project_id = ? OR t.network_id IN (SELECT n.id FROM network n WHERE n.shared OR n.external)",
-                vec![project],
-            );
         }
         self.store().read(|tx| views(tx, list::run(tx, &query)?))
     }
@@ -353,10 +347,7 @@ fn give_to_ports(tx: &mut Tx<'_>, subnet: &row::Subnet) -> Result<()> {
 }
 
 pub(crate) fn visible(tx: &Tx<'_>, caller: &Caller, id: &SubnetId) -> Result<row::Subnet> {
-    let subnet: row::Subnet = tx.get(id)?;
-    let network: row::Network = tx.get(&subnet.network_id)?;
-    let seen = network.shared || network.external || caller.sees(&subnet.project_id);
-    list::seen(seen, subnet, Kind::Subnet, id)
+    rbac::visible(tx, caller, id, Of::Network)
 }
 
 pub(crate) fn owned(tx: &Tx<'_>, caller: &Caller, id: &SubnetId) -> Result<row::Subnet> {

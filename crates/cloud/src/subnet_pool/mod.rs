@@ -3,11 +3,12 @@
 mod cut;
 
 use ipnet::IpNet;
-use model::{Caller, Error, Kind, ProjectId, Result, SubnetPoolId};
+use model::{Caller, Error, ProjectId, Result, SubnetPoolId};
 use store::{Field, Json, Query, Tx, Value, row};
 
 use crate::list::{self, Page};
 use crate::quota::{self, Resource};
+use crate::rbac::{self, Of, Shown};
 use crate::subnet::{self, IpVersion};
 use crate::token::owner_of;
 use crate::{Cloud, now_ms};
@@ -70,18 +71,26 @@ pub struct FromPool {
 
 impl Cloud {
     /// A pool the caller may see.
-    pub fn get_subnet_pool(&self, caller: &Caller, id: &SubnetPoolId) -> Result<row::SubnetPool> {
-        self.store().read(|tx| visible(tx, caller, id))
+    pub fn get_subnet_pool(
+        &self,
+        caller: &Caller,
+        id: &SubnetPoolId,
+    ) -> Result<Shown<row::SubnetPool>> {
+        self.store()
+            .read(|tx| rbac::shown_one(tx, caller, visible(tx, caller, id)?))
     }
 
     /// The pools the caller may see: its own and shared ones.
-    pub fn list_subnet_pools(&self, caller: &Caller, page: &Page) -> Result<Vec<row::SubnetPool>> {
-        let mut query = page.query::<row::SubnetPool>()?;
-        if !caller.is_admin() {
-            let project = list::project_of(caller);
-            query = query.seen_if("t.project_id = ? OR t.shared", vec![project]);
-        }
-        self.store().read(|tx| list::run(tx, &query))
+    pub fn list_subnet_pools(
+        &self,
+        caller: &Caller,
+        page: &Page,
+    ) -> Result<Vec<Shown<row::SubnetPool>>> {
+        let query = rbac::page_query::<row::SubnetPool>(page, caller, Of::Itself)?;
+        self.store().read(|tx| {
+            let pools = list::run(tx, &query)?;
+            rbac::shown(tx, caller, pools)
+        })
     }
 
     /// A new pool.
@@ -89,7 +98,7 @@ impl Cloud {
         &self,
         caller: &Caller,
         new: &NewSubnetPool,
-    ) -> Result<row::SubnetPool> {
+    ) -> Result<Shown<row::SubnetPool>> {
         caller.require_member()?;
         check_privileged(caller, new.shared, new.is_default)?;
         let pool = drawn_up(new, owner_of(caller, new.project.as_ref())?)?;
@@ -97,7 +106,9 @@ impl Cloud {
             check_default(tx, &pool)?;
             quota::check(tx, &pool.project_id, Resource::SubnetPool, 1)?;
             tx.insert(&pool)?;
-            Ok(pool.clone())
+            let (project, kind) = (&pool.project_id, rbac::SUBNET_POOL);
+            rbac::set_for_everybody(tx, project, kind, &pool.id, rbac::SHARED, new.shared)?;
+            rbac::shown_one(tx, caller, pool.clone())
         })
     }
 
@@ -107,7 +118,7 @@ impl Cloud {
         caller: &Caller,
         id: &SubnetPoolId,
         update: &SubnetPoolUpdate,
-    ) -> Result<row::SubnetPool> {
+    ) -> Result<Shown<row::SubnetPool>> {
         caller.require_member()?;
         self.store().write(|tx| {
             let mut pool = owned(tx, caller, id)?;
@@ -136,7 +147,7 @@ impl Cloud {
             check(&pool)?;
             check_default(tx, &pool)?;
             tx.update(&pool)?;
-            Ok(pool)
+            rbac::shown_one(tx, caller, pool)
         })
     }
 
@@ -153,6 +164,7 @@ impl Cloud {
                     "Unable to complete operation on subnet pool {id}: Subnet pool has existing allocations."
                 )));
             }
+            rbac::forget(tx, id)?;
             tx.delete::<row::SubnetPool>(id).map(drop)
         })
     }
@@ -277,7 +289,6 @@ fn drawn_up(new: &NewSubnetPool, project: ProjectId) -> Result<row::SubnetPool> 
         max_length: new.lengths.max.unwrap_or(most),
         default_length: new.lengths.default.unwrap_or(min),
         default_quota: new.default_quota,
-        shared: new.shared,
         is_default: new.is_default,
         tags: Json(new.tags.clone()),
         revision: 1,
@@ -342,9 +353,7 @@ fn check(pool: &row::SubnetPool) -> Result<()> {
 }
 
 pub(crate) fn visible(tx: &Tx<'_>, caller: &Caller, id: &SubnetPoolId) -> Result<row::SubnetPool> {
-    let pool: row::SubnetPool = tx.get(id)?;
-    let seen = pool.shared || caller.sees(&pool.project_id);
-    list::seen(seen, pool, Kind::SubnetPool, id)
+    rbac::visible(tx, caller, id, Of::Itself)
 }
 
 pub(crate) fn owned(tx: &Tx<'_>, caller: &Caller, id: &SubnetPoolId) -> Result<row::SubnetPool> {

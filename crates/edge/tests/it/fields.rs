@@ -553,6 +553,28 @@ fn samples(world: &World) -> Vec<Sample> {
         ),
         one(
             "POST",
+            "/network/v2.0/rbac-policies",
+            json!({"rbac_policy": {
+                "object_type": "network", "object_id": of("networks"),
+                "action": "access_as_shared", "target_tenant": "somebody",
+            }}),
+            &[
+                "rbac_policy/object_type",
+                "rbac_policy/object_id",
+                "rbac_policy/action",
+                "rbac_policy/target_tenant",
+            ],
+            &[],
+        ),
+        one(
+            "PUT",
+            &at(neutron, "rbac-policies"),
+            json!({"rbac_policy": {"target_tenant": "another"}}),
+            &[],
+            &[],
+        ),
+        one(
+            "POST",
             "/network/v2.0/subnetpools",
             json!({"subnetpool": {
                 "name": "p", "description": "d", "prefixes": ["2001:db8:7000::/36"],

@@ -29,6 +29,7 @@ mod project;
 mod proxy;
 mod quota;
 mod race;
+mod rbac;
 mod revision;
 mod router;
 mod routes;

@@ -23,7 +23,7 @@ const LISTS: [List; 13] = [
     List {
         path: "/network/v2.0/subnetpools",
         name: "subnetpools",
-        keys: &["name", "ip_version", "shared"],
+        keys: &["name", "ip_version", "is_default"],
     },
     List {
         path: "/compute/v2.1/servers",

@@ -70,7 +70,7 @@ async fn limits_begin_as_openstacks_and_say_what_is_used() {
         member.get(&path).await.expect(200),
         json!({"quota": {
             "network": 100, "subnet": 100, "port": 500, "router": 10, "floatingip": 50,
-            "security_group": 10, "security_group_rule": 100, "subnetpool": -1,
+            "security_group": 10, "security_group_rule": 100, "subnetpool": -1, "rbac_policy": 10,
         }})
     );
     let details = member

@@ -197,6 +197,11 @@ impl World {
         let pool = post(&member, &format!("{net}/subnetpools"), pool).await;
         let addresses = json!({"address_group": {"addresses": ["2001:db8:7::/48"]}});
         let addresses = post(&member, &format!("{net}/address-groups"), addresses).await;
+        let policy = json!({"rbac_policy": {
+            "object_type": "network", "object_id": network, "action": "access_as_shared",
+            "target_tenant": "nobody",
+        }});
+        let policy = post(&member, &format!("{net}/rbac-policies"), policy).await;
         for (kind, id) in [
             ("subnetpools", &pool),
             ("networks", &network),
@@ -232,6 +237,7 @@ impl World {
             ("routers", router),
             ("floatingips", floating),
             ("subnetpools", pool),
+            ("rbac-policies", policy),
             ("address-groups", addresses),
             ("security-groups", group),
             ("security-group-rules", rule),
@@ -380,6 +386,9 @@ pub(crate) fn body_for(route: &Route, world: &World) -> Option<Value> {
         ("PUT", "/network/v2.0/routers/{id}/add_router_interface")
         | ("PUT", "/network/v2.0/routers/{id}/remove_router_interface") => {
             json!({"subnet_id": world.id("subnets")})
+        }
+        ("PUT", "/network/v2.0/rbac-policies/{id}") => {
+            json!({"rbac_policy": {"target_tenant": "x"}})
         }
         ("PUT", "/network/v2.0/subnetpools/{id}") => json!({"subnetpool": {"name": "x"}}),
         ("PUT", "/network/v2.0/routers/{id}/add_extraroutes")
