@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{Failure, check, config, demo, init, network, purge, up};
+use crate::{Failure, check, config, demo, doctor, init, network, purge, up};
 
 /// A cloud in one process: OpenStack's APIs, IPv6 only, TLS everywhere.
 #[derive(Debug, Parser)]
@@ -28,12 +28,41 @@ enum Command {
     /// Show a whole cloud at work on this machine, in a directory and network namespaces of its own
     /// (whatever --root says), and remove it again.
     Demo(Demo),
+    /// Find what would break under IPv6, before it does.
+    #[command(subcommand)]
+    Doctor(Doctor),
     /// What has no OpenStack API.
     #[command(subcommand)]
     Manage(Manage),
     /// What concerns this host as a node.
     #[command(subcommand)]
     Node(Node),
+}
+
+#[derive(Debug, Subcommand)]
+enum Doctor {
+    /// Read the configuration files of an OpenStack and say what ties it to IPv4 or breaks under
+    /// IPv6, why, and what to write. Runs nothing, changes nothing. The status is 0 when nothing is
+    /// found, 1 when something is, 2 when not everything could be read.
+    Openstack(DoctorOpenstack),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct DoctorOpenstack {
+    /// The directory that stands for /etc. What lies beside it (usr, var) is read too when it is
+    /// called `etc`.
+    #[arg(long, default_value = "/etc", value_name = "DIR")]
+    pub(crate) etc: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Print a unified diff of the safe changes, for `patch -p1 -d DIR`. It holds the lines around
+    /// them as they are, passwords too.
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) patch: bool,
+    /// OpenStack's release, `train` or `2025.1`, when the installed packages do not say it.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) release: Option<::doctor::Release>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -167,6 +196,7 @@ pub(crate) struct Demo {
 pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
     let places = config::Places::below(&args.root)?;
     match args.command {
+        Command::Doctor(Doctor::Openstack(wish)) => return Ok(doctor::openstack(&wish)),
         Command::Manage(Manage::Check(wish)) => return Ok(check::command(&places, &wish)),
         Command::Manage(Manage::Network(Network::Create(wish))) => network::create(&places, &wish),
         Command::Init(wish) => init::init(&places, &wish),

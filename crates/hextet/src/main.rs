@@ -6,6 +6,7 @@ mod cli;
 mod config;
 mod demo;
 mod dns;
+mod doctor;
 mod edge;
 mod files;
 mod init;

@@ -8,8 +8,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "hextet",
         &[
-            "api", "cloud", "edge", "lan", "link", "linux", "model", "net", "node", "store",
-            "volume",
+            "api", "cloud", "doctor", "edge", "lan", "link", "linux", "model", "net", "node",
+            "store", "volume",
         ],
     ),
     ("edge", &["api", "model", "net"]),
@@ -27,6 +27,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("lan", &["linux", "model", "wire"]),
     ("qemu", &["linux", "model"]),
     ("volume", &["crash", "linux", "model"]),
+    ("doctor", &["linux", "model", "net"]),
     ("disk", &[]),
     ("crash", &[]),
     ("linux", &[]),

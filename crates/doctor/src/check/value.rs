@@ -1,0 +1,274 @@
+//! Values of options, by what they are for and what they look like.
+
+use crate::address::{Host, Mention, bracketed, host_port, mentions};
+use crate::exam::{Exam, found, place};
+use crate::options::{Opt, Role};
+use crate::parse::Setting;
+use crate::table;
+use crate::tree::File;
+
+/// Judges an address to listen on, which stands without a port. Where a script puts one behind it
+/// (`brackets`) it must have brackets all the same.
+pub(crate) fn listen(
+    exam: &mut Exam,
+    file: &File,
+    setting: &Setting,
+    source: Option<&'static str>,
+    brackets: bool,
+) {
+    let (raw, key) = (setting.value.as_str(), &setting.key);
+    let any = if brackets { "[::]" } else { "::" };
+    let (kind, what, to) = match Host::parse(raw) {
+        Host::V4(a) if a.is_unspecified() => {
+            (&table::BIND_IPV4_ANY, format!("{key} is {a}"), Some(any))
+        }
+        Host::V4(a) if a.is_loopback() => {
+            (&table::BIND_IPV4_LOOPBACK, format!("{key} is {a}"), None)
+        }
+        Host::V4(a) => (&table::BIND_IPV4_ADDRESS, format!("{key} is {a}"), None),
+        Host::Bracketed(_) if !brackets => (
+            &table::BRACKETED_ADDRESS,
+            format!("{key} is {raw}"),
+            Some(inner(raw)),
+        ),
+        _ => return,
+    };
+    let wanted = to.unwrap_or(match Host::parse(raw).is_loopback() {
+        true => "::1",
+        false => "the host's IPv6 address",
+    });
+    let mut finding = found(kind, file, setting, what, format!("{key} = {wanted}"));
+    finding.source = source;
+    let finding = match to {
+        Some(to) => finding.mended(file, setting, raw, to),
+        None => finding,
+    };
+    exam.take(finding);
+}
+
+/// Judges an address of this host that others are told.
+pub(crate) fn own(exam: &mut Exam, file: &File, setting: &Setting, source: Option<&'static str>) {
+    let (raw, key) = (setting.value.as_str(), &setting.key);
+    let mut finding = match Host::parse(raw) {
+        Host::V4(a) => {
+            let fix = format!("{key} = the host's IPv6 address");
+            found(
+                &table::OWN_ADDRESS_IPV4,
+                file,
+                setting,
+                format!("{key} is {a}"),
+                fix,
+            )
+        }
+        Host::Bracketed(_) => {
+            let fix = format!("{key} = {}", inner(raw));
+            found(
+                &table::BRACKETED_ADDRESS,
+                file,
+                setting,
+                format!("{key} is {raw}"),
+                fix,
+            )
+            .mended(file, setting, raw, inner(raw))
+        }
+        _ => return,
+    };
+    finding.source = source;
+    exam.take(finding);
+}
+
+fn inner(raw: &str) -> &str {
+    raw.trim_start_matches('[').trim_end_matches(']')
+}
+
+/// Judges servers of memcached as python-memcached reads them, or pymemcache.
+pub(crate) fn memcached(exam: &mut Exam, file: &File, setting: &Setting, pymemcache: bool) {
+    for server in setting
+        .value
+        .split([',', '\n'])
+        .map(str::trim)
+        .filter(|s| !s.is_empty())
+    {
+        let tagged = server.strip_prefix("inet6:");
+        let mention = host_port(tagged.unwrap_or(server).trim_start_matches("inet:"), None);
+        let (kind, to) = match (&mention.host, tagged) {
+            (Host::V4(_), _) => (&table::PEER_IPV4, None),
+            (Host::Bracketed(_), Some(text)) if pymemcache => {
+                (&table::MEMCACHED_SERVERS_PYMEMCACHE, Some(text.to_owned()))
+            }
+            (Host::Bracketed(_), None) if !pymemcache => (
+                &table::MEMCACHED_SERVERS_INET6,
+                Some(format!("inet6:{server}")),
+            ),
+            (Host::V6(_), _) => (
+                &table::UNBRACKETED_IPV6,
+                bracketed(&mention.text).map(|t| tag(&t, pymemcache)),
+            ),
+            (Host::Name(name), None) if !pymemcache && plain(name) => {
+                let port = mention
+                    .text
+                    .rsplit_once(':')
+                    .map_or("11211", |(_, port)| port);
+                let name = name.clone();
+                exam.hosts.insert((name.clone(), place(file, setting)));
+                (
+                    &table::MEMCACHED_SERVERS_INET6,
+                    Some(format!("inet6:[{name}]:{port}")),
+                )
+            }
+            _ => continue,
+        };
+        let key = &setting.key;
+        let fix = match &to {
+            Some(to) => format!("{key} = ...{to}..."),
+            None if pymemcache => format!("{key} = [ADDRESS]:11211"),
+            None => format!("{key} = inet6:[ADDRESS]:11211"),
+        };
+        let finding = found(
+            kind,
+            file,
+            setting,
+            format!("{key} names {server}"),
+            fix.replace("...", ""),
+        );
+        exam.take(match to {
+            Some(to) => finding.mended(file, setting, server, &to),
+            None => finding,
+        });
+    }
+}
+
+fn tag(text: &str, pymemcache: bool) -> String {
+    if pymemcache {
+        text.to_owned()
+    } else {
+        format!("inet6:{text}")
+    }
+}
+
+/// A host's name: not a path, not a substitution that nothing resolved.
+fn plain(name: &str) -> bool {
+    !name.is_empty()
+        && name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || ".-_".contains(c))
+}
+
+/// Judges any other value by the hosts it names. `value` is the setting's with its substitutions.
+pub(crate) fn general(
+    exam: &mut Exam,
+    file: &File,
+    setting: &Setting,
+    value: &str,
+    opt: Option<&Opt>,
+) {
+    let peer = opt.is_some_and(|opt| opt.role == Role::Peer);
+    for mention in mentions(value) {
+        let written = setting.value.contains(&mention.text);
+        match &mention.host {
+            // What a `$` brings has a finding where it is set.
+            Host::V4(_) if !written => {}
+            Host::V4(address) => {
+                let url = mention.scheme.is_some() || peer;
+                let kind = if url {
+                    &table::PEER_IPV4
+                } else {
+                    &table::IPV4_LITERAL
+                };
+                let fix = format!(
+                    "name it by a name with an AAAA record, or by [ADDRESS], instead of {}",
+                    mention.text
+                );
+                exam.take(found(
+                    kind,
+                    file,
+                    setting,
+                    format!("{} names {address}", setting.key),
+                    fix,
+                ));
+            }
+            Host::V6(_) if mention.ambiguous => unbracketed(exam, file, setting, value, &mention),
+            Host::Name(name) if mention.scheme.is_some() && plain(name) => {
+                exam.hosts
+                    .insert((name.to_lowercase(), place(file, setting)));
+            }
+            _ => {}
+        }
+        plain_http(exam, file, setting, &mention);
+    }
+}
+
+fn unbracketed(exam: &mut Exam, file: &File, setting: &Setting, value: &str, mention: &Mention) {
+    let text = &mention.text;
+    let what = format!("{} names {text}", setting.key);
+    let kind = &table::UNBRACKETED_IPV6;
+    let finding = if setting.value.contains(text.as_str()) {
+        let to = bracketed(text);
+        let shown = to.clone().unwrap_or_else(|| "[ADDRESS]:PORT".to_owned());
+        let fix = format!(
+            "{} = {}",
+            setting.key,
+            value.replacen(text.as_str(), &shown, 1)
+        );
+        let finding = found(kind, file, setting, what, fix);
+        match to {
+            Some(to) => finding.mended(file, setting, text, &to),
+            None => finding,
+        }
+    } else {
+        substituted(file, setting, what)
+    };
+    exam.take(finding);
+}
+
+/// The address comes from an option that `$` names: the brackets go around that name.
+fn substituted(file: &File, setting: &Setting, what: String) -> crate::finding::Finding {
+    let raw = &setting.value;
+    let name = raw.find("://$").map(|at| &raw[at + 3..]).map(|tail| {
+        let end = tail[1..].find(|c: char| !(c.is_alphanumeric() || "_.{}".contains(c)));
+        &tail[..end.map_or(tail.len(), |end| end + 1)]
+    });
+    let name = name.unwrap_or("$NAME");
+    let fix = format!(
+        "{} = {}",
+        setting.key,
+        raw.replacen(name, &format!("[{name}]"), 1)
+    );
+    found(&table::UNBRACKETED_IPV6, file, setting, what, fix).mended(
+        file,
+        setting,
+        &format!("://{name}"),
+        &format!("://[{name}]"),
+    )
+}
+
+fn plain_http(exam: &mut Exam, file: &File, setting: &Setting, mention: &Mention) {
+    let http = matches!(mention.scheme.as_deref(), Some("http" | "ws"));
+    let any = matches!(&mention.host, Host::Name(name) if name.starts_with('$') || name.contains('%') || name.contains('('));
+    if !http || any || mention.host.is_loopback() {
+        return;
+    }
+    // Namespaces of XML and addresses of documents are no services.
+    if matches!(&mention.host, Host::Name(name) if name.ends_with("w3.org") || name.ends_with("openstack.org"))
+    {
+        return;
+    }
+    let what = format!("{} goes to {} by plain HTTP", setting.key, mention.text);
+    let scheme = if mention.scheme.as_deref() == Some("ws") {
+        "wss"
+    } else {
+        "https"
+    };
+    let fix = format!("{} = {scheme}://{}", setting.key, mention.text);
+    exam.take(found(&table::ENDPOINT_HTTP, file, setting, what, fix));
+}
+
+/// Remembers a host's name, to be looked up at the end.
+pub(crate) fn name(exam: &mut Exam, file: &File, setting: &Setting, text: &str) {
+    if let Host::Name(name) = host_port(text, None).host
+        && plain(&name)
+    {
+        exam.hosts
+            .insert((name.to_lowercase(), place(file, setting)));
+    }
+}

@@ -1,0 +1,40 @@
+//! The pages of `docs/findings`, made of the same table as the output.
+
+use std::fmt::Write;
+
+use crate::finding::Kind;
+
+/// The page of one kind.
+pub fn page(kind: &Kind) -> String {
+    let mut out = format!(
+        "# {}\n\n{} ({})\n\n**Why it matters.** {}\n\n**What to do.** {}\n\nSources:\n\n",
+        kind.id,
+        kind.title,
+        kind.severity.name(),
+        kind.why,
+        kind.fix
+    );
+    for source in kind.sources {
+        let _ = writeln!(out, "- {source}");
+    }
+    out + "\nThis page is made from the table in `crates/doctor/src/table`: change it there.\n"
+}
+
+/// The list of all pages.
+pub fn index<'a>(kinds: impl IntoIterator<Item = &'a Kind>) -> String {
+    let head = "# What `hextet doctor` finds\n\n\
+        Each finding has a page with its reason, its fix and its sources. They are made from \
+        the table in `crates/doctor/src/table` (`UPDATE_GOLDEN=1 cargo test -p doctor`).\n\n\
+        | id | severity | what is wrong |\n|---|---|---|\n";
+    kinds.into_iter().fold(head.to_owned(), |mut out, kind| {
+        let _ = writeln!(
+            out,
+            "| [{}]({}.md) | {} | {} |",
+            kind.id,
+            kind.id,
+            kind.severity.name(),
+            kind.title
+        );
+        out
+    })
+}

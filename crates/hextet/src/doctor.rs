@@ -1,0 +1,63 @@
+//! `hextet doctor`: what would break, found before it does.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use doctor::{HostsFile, Report, render};
+
+use crate::Failure;
+use crate::cli::DoctorOpenstack;
+
+/// Looks at an OpenStack's configuration. The status is 0 when nothing was found, 1 when something
+/// was, 2 when not everything could be read.
+pub(crate) fn openstack(wish: &DoctorOpenstack) -> ExitCode {
+    match look(wish) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("hextet: {}", cloud::chain(error.as_ref()));
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn look(wish: &DoctorOpenstack) -> Result<u8, Failure> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+    // Names are asked of nobody: what /etc/hosts does not know is not judged.
+    let names = HostsFile::default();
+    let report = doctor::openstack(&wish.etc, wish.release, &names, i64::try_from(now)?)
+        .map_err(|e| format!("cannot read {}: {e}", wish.etc.display()))?;
+    let text = match (wish.patch, wish.json) {
+        (true, _) => report.diff.clone(),
+        (_, true) => render::json(&report.findings) + "\n",
+        _ => render::text(&report.findings),
+    };
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        // `| head` has what it wanted.
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => {}
+        written => written?,
+    }
+    Ok(tell(wish, &report))
+}
+
+/// Says what is for people, and the status.
+fn tell(wish: &DoctorOpenstack, report: &Report) -> u8 {
+    for line in report.notes.iter().chain(&report.unread) {
+        eprintln!("hextet: {}", doctor::shown(line));
+    }
+    let found = report.findings.len();
+    if wish.patch {
+        let mended = report.findings.iter().filter(|f| f.edit.is_some()).count();
+        eprintln!(
+            "hextet: {mended} of {found} findings have a safe change: apply with patch -p1 -d {}",
+            wish.etc.display()
+        );
+    } else if found > 0 {
+        eprintln!("hextet: {found} findings");
+    }
+    match (report.unread.is_empty(), found) {
+        (false, _) => 2,
+        (true, 0) => 0,
+        (true, _) => 1,
+    }
+}

@@ -1,0 +1,11 @@
+//! What `hextet doctor` reads: my.cnf, uWSGI's files and units.
+#![no_main]
+
+use doctor::parse;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    for setting in parse::ini(&String::from_utf8_lossy(bytes)) {
+        assert!(setting.line >= 1 && setting.line <= setting.last);
+    }
+});
