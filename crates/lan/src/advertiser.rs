@@ -19,12 +19,14 @@
 use std::net::Ipv6Addr;
 use std::time::{Duration, Instant};
 
+use model::Mac;
 use wire::icmpv6::{ALL_NODES, Icmpv6, multicast_mac};
 use wire::nd::{HOP_LIMIT, RouterSolicit};
 use wire::{MacBytes, Malformed};
 
 use crate::advert::Advert;
 use crate::links::{Frame, Speaker};
+use crate::recent::Recent;
 
 /// Between the first advertisements. RFC 4861, section 10, allows up to 16 s; but a link that has
 /// just come up may lose the very first, and who missed it should not wait that long.
@@ -58,6 +60,9 @@ pub(crate) struct Advertiser {
     dice: Dice,
     /// A moment on both clocks: when it began, and that in milliseconds since 1970.
     began: (Instant, i64),
+    asked: Recent,
+    /// When all were last told, in milliseconds since 1970.
+    told_ms: Option<i64>,
     pub(crate) counts: Counts,
 }
 
@@ -73,6 +78,8 @@ impl Advertiser {
         Ok(Advertiser {
             messages: advert.messages(now_ms)?,
             began: (now, now_ms),
+            asked: Recent::default(),
+            told_ms: None,
             advert,
             initial_left: MAX_INITIAL_RTR_ADVERTISEMENTS,
             last_multicast: None,
@@ -94,6 +101,11 @@ impl Advertiser {
             .last_multicast
             .map_or(now, |last| now.max(last + MIN_DELAY_BETWEEN_RAS));
         Ok(())
+    }
+
+    /// When a host last asked, and when all were last told, in milliseconds since 1970.
+    pub(crate) fn times(&self, mac: Mac) -> (Option<i64>, Option<i64>) {
+        (self.asked.last_ms(mac), self.told_ms)
     }
 
     /// Tells everyone that this router goes (RFC 4861, section 6.2.5). It does not wait for the 3
@@ -152,6 +164,7 @@ impl Speaker for Advertiser {
         match asker(from, packet) {
             Ok(to) => {
                 self.counts.solicitations += 1;
+                self.asked.note(Mac(from), self.unix_ms(now));
                 self.count_down(now);
                 self.frames(from, to)
             }
@@ -173,6 +186,7 @@ impl Speaker for Advertiser {
             return Vec::new();
         }
         self.last_multicast = Some(now);
+        self.told_ms = Some(self.unix_ms(now));
         self.initial_left = self.initial_left.saturating_sub(1);
         self.due = now + self.pause();
         self.count_down(now);

@@ -19,6 +19,7 @@ mod links;
 mod metadata;
 mod metrics;
 pub mod openstack;
+mod recent;
 mod seats;
 
 use std::hash::{BuildHasher, RandomState};
@@ -30,7 +31,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use linux::inet4::Inet4;
 use linux::netns::Netns;
 use linux::socket::PacketSocket;
-use model::{NetworkId, RouterId};
+use model::{Mac, NetworkId, RouterId};
 use nix::sys::stat::fstat;
 use tokio::sync::Notify;
 
@@ -38,7 +39,7 @@ pub use advert::{Advert, Interval, Prefix, Route};
 pub use advertiser::Counts;
 pub use announce::announce;
 pub use dhcp4::{DhcpCounts, Lease, Leases};
-pub use dhcp6::{Binding, Bindings, Dhcp6Counts, PortHeard};
+pub use dhcp6::{Binding, Bindings, Dhcp6Counts, Dhcp6Heard};
 pub use dns::{Decision, DnsCounts, Upstreams, Zone};
 use links::{Links, Place};
 pub use metadata::{MetadataCounts, MetadataSettings, Passwords, fresh_seed};
@@ -166,6 +167,22 @@ impl Lan {
         self.inner.adverts.ask(key, |advertiser| advertiser.counts)
     }
 
+    /// When a host last asked for a router on a network, and when all of its hosts were last told of
+    /// one, in milliseconds since 1970 and since advertising began. Who asks is told at once.
+    pub fn discovery(&self, network: NetworkId, mac: Mac) -> (Option<i64>, Option<i64>) {
+        let first = AdvertKey {
+            network,
+            router: None,
+        };
+        let times = |advertiser: &Advertiser| advertiser.times(mac);
+        let all = self
+            .inner
+            .adverts
+            .ask_from(&first, |key| key.network == network, times);
+        all.into_iter()
+            .fold((None, None), |(a, b), (c, d)| (a.max(c), b.max(d)))
+    }
+
     /// Answers DHCPv4 on `interface` (the network's bridge) of `ns` from these leases. May be
     /// repeated: from then on it is the new ones.
     pub fn serve_dhcp4(
@@ -185,7 +202,7 @@ impl Lan {
             network,
             place,
             |there| {
-                there.leases = leases;
+                there.change(leases);
                 Ok(())
             },
             || Ok(dhcp4::Server::new(first)),
@@ -205,6 +222,14 @@ impl Lan {
     /// What was heard and said since serving began.
     pub fn dhcp4_counts(&self, network: &NetworkId) -> Option<DhcpCounts> {
         self.inner.dhcp4.ask(network, |server| server.counts)
+    }
+
+    /// When a port's guest last spoke DHCPv4, in milliseconds since 1970; `None` when it has not
+    /// since serving began.
+    pub fn dhcp4_heard_ms(&self, network: &NetworkId, mac: Mac) -> Option<i64> {
+        self.inner
+            .dhcp4
+            .ask(network, |server| server.heard.last_ms(mac))?
     }
 
     /// Answers DHCPv6 on `interface` (the network's bridge) of `ns` from these bindings. May be
@@ -255,7 +280,7 @@ impl Lan {
     }
 
     /// What a port's guest has told by DHCPv6 since serving began.
-    pub fn dhcp6_heard(&self, network: &NetworkId, mac: model::Mac) -> Option<PortHeard> {
+    pub fn dhcp6_heard(&self, network: &NetworkId, mac: Mac) -> Option<Dhcp6Heard> {
         self.inner.dhcp6.ask(network, |server| server.heard(mac))?
     }
 

@@ -170,6 +170,24 @@ impl<K: Ord + Copy + Send + 'static, S: Speaker> Links<K, S> {
     }
 }
 
+impl<K: Ord, S> Links<K, S> {
+    /// Asks the speakers something whose keys begin with this one, for as long as `these` holds.
+    pub(crate) fn ask_from<R>(
+        &self,
+        first: &K,
+        these: impl Fn(&K) -> bool,
+        question: impl Fn(&S) -> R,
+    ) -> Vec<R> {
+        let table = self.shared.table();
+        let keys = table
+            .by_key
+            .range(first..)
+            .take_while(|(key, _)| these(key));
+        let links = keys.filter_map(|(_, token)| table.by_token.get(token));
+        links.map(|link| question(&link.speaker)).collect()
+    }
+}
+
 impl<K, S> Links<K, S> {
     /// Ends everything, in silence.
     pub(crate) fn stop(&self) {

@@ -32,7 +32,8 @@ pub use id::{
     ServerGroupId, ServerId, SubnetId, SubnetPoolId, UserId, VolumeId,
 };
 pub use observed::{
-    AttachmentSeen, Ended, GuestEnd, GuestSeen, NodeFacts, PortSeen, PowerSeen, Seen, VolumeSeen,
+    AddressHeard, AttachmentSeen, Ended, GuestEnd, GuestSeen, NodeFacts, PortHeard, PortSeen,
+    PowerSeen, Seen, VolumeSeen,
 };
 pub use password::{PASSWORD_MAX, Password, PasswordSeen};
 pub use status::{Status, TaskState, Wish, status};

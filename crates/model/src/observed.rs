@@ -1,6 +1,6 @@
 //! What is: what nodes report.
 
-use std::net::SocketAddrV6;
+use std::net::{IpAddr, SocketAddrV6};
 
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +14,8 @@ pub enum Seen {
     /// The guest, its disk and its taps are gone from this node.
     GuestGone(ServerId),
     Port(PortSeen),
+    /// What the guest on a port was heard to use and ask.
+    PortHeard(PortId, PortHeard),
     /// The port's tap and filters are gone from this node.
     PortGone(PortId),
     /// A guest told the password that it made.
@@ -105,6 +107,34 @@ pub struct PortSeen {
     pub port: PortId,
     /// Tap, filters and advertisements are in place.
     pub up: bool,
+}
+
+/// What the guest on a port was heard to use and ask, all of it. Times are milliseconds since 1970.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortHeard {
+    /// Addresses that it used within the last hour, sorted; at most [`PortHeard::MAX`].
+    pub addresses: Vec<AddressHeard>,
+    /// Addresses that it would have had within the last hour, and that a neighbour said to have
+    /// (RFC 4862, section 5.4.4), sorted; at most [`PortHeard::MAX`].
+    pub dad_failures: Vec<AddressHeard>,
+    /// When it last asked for a router.
+    pub last_rs_ms: Option<i64>,
+    /// When it was last told of a router, alone or with all others.
+    pub last_ra_ms: Option<i64>,
+    /// When it last spoke DHCP of either family.
+    pub last_dhcp_ms: Option<i64>,
+}
+
+impl PortHeard {
+    /// How many addresses are told of one port: more than its filters let it use.
+    pub const MAX: usize = 128;
+}
+
+/// An address, and when it was last heard of, in milliseconds since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct AddressHeard {
+    pub address: IpAddr,
+    pub last_ms: i64,
 }
 
 /// What a node says of itself when it connects.

@@ -6,6 +6,8 @@
 //!        +-------------------- seen -----------------------+--------------+
 //! ```
 
+mod observe;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddrV6;
@@ -17,7 +19,9 @@ use lan::{Lan, MetadataSettings, Upstreams};
 use link::{Answer, FromNode, Question, ToNode};
 use linux::inet4::Inet4;
 use linux::netns::Netns;
-use model::{Change, GuestSeen, Key, NodeFacts, NodeId, PortId, PortSeen, Seen, Server, ServerId};
+use model::{
+    Change, GuestSeen, Key, NodeFacts, NodeId, PortHeard, PortId, PortSeen, Seen, Server, ServerId,
+};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Notify, mpsc, watch};
 use volume::DaemonSettings;
@@ -138,6 +142,8 @@ struct State {
     up: BTreeSet<PortId>,
     /// The controller has yet to hear of every port.
     tell_ports: bool,
+    /// What this controller has been told of what guests use and ask.
+    told_heard: BTreeMap<PortId, PortHeard>,
     /// Why guests that wait for their ports wait in vain.
     blocked: BTreeMap<ServerId, String>,
 }
@@ -188,6 +194,7 @@ impl Agent {
             leaving: BTreeSet::new(),
             up: BTreeSet::new(),
             tell_ports: false,
+            told_heard: BTreeMap::new(),
             blocked: BTreeMap::new(),
         };
         let state = Arc::new(Mutex::new(state));
@@ -218,6 +225,7 @@ impl Agent {
             inner: Arc::new(inner),
         };
         agent.inner.wake.notify_one();
+        tokio::spawn(agent.clone().observe(lan.clone()));
         tokio::spawn(agent.clone().reconcile(lan, make_links));
         tokio::spawn(agent.clone().forward(reports));
         Ok(agent)
@@ -251,6 +259,7 @@ impl Agent {
             let mut state = lock(&self.inner.state);
             state.memory.connected();
             state.tell_ports = true;
+            state.told_heard.clear();
         }
         self.inner.wake.notify_one();
         let speak = async {

@@ -2,17 +2,18 @@
 //!
 //! It speaks `link` as the agent does and remembers what it heard in the same journal. What it
 //! reports is one pure function of its documents: [`Picture::of`]. A port whose network is known
-//! is up; a guest whose ports are up did at once what it was asked to do; volumes are served, and
+//! is up, and its guest uses the addresses that it has since it was made; a guest whose ports are up did at once what it was asked to do; volumes are served, and
 //! attachments succeed. So nothing but the documents must be remembered over a restart.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use link::{Answer, FromNode, Question, ToNode};
 use model::{
-    Attachment, AttachmentSeen, Change, GuestSeen, Key, NodeFacts, NodeId, PortId, PortSeen, Power,
-    PowerSeen, Seen, Server, ServerId, VolumeId, VolumeSeen,
+    AddressHeard, Attachment, AttachmentSeen, Change, GuestSeen, Key, NodeFacts, NodeId, Port,
+    PortHeard, PortId, PortSeen, Power, PowerSeen, Seen, Server, ServerId, VolumeId, VolumeSeen,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 use uuid::Uuid;
@@ -147,6 +148,7 @@ fn gone(changes: &[Change], had: impl Fn(Key) -> bool) -> Vec<Seen> {
 #[derive(Debug, Default)]
 struct Picture {
     ports: BTreeSet<PortId>,
+    heard: BTreeMap<PortId, PortHeard>,
     guests: BTreeMap<ServerId, GuestSeen>,
     volumes: BTreeMap<VolumeId, VolumeSeen>,
 }
@@ -160,7 +162,10 @@ impl Picture {
             size_gib: volume.size_gib,
             failure: None,
         });
+        let running = wanted.servers.values();
+        let running = running.filter(|s| guest(s, wanted).power == PowerSeen::Running);
         Picture {
+            heard: running.flat_map(|s| heard(s, wanted)).collect(),
             ports: links::up(wanted, &Report::default()),
             guests: guests.collect(),
             volumes: volumes.map(|seen| (seen.volume, seen)).collect(),
@@ -174,6 +179,8 @@ impl Picture {
             let up = self.ports.contains(port);
             Seen::Port(PortSeen { port: *port, up })
         });
+        let heard = self.heard.iter();
+        let heard = heard.filter(|(id, heard)| before.heard.get(id) != Some(heard));
         let volumes = self.volumes.iter();
         let volumes = volumes.filter(|(id, seen)| before.volumes.get(id) != Some(seen));
         let guests = self.guests.iter();
@@ -181,8 +188,27 @@ impl Picture {
         ports
             .chain(volumes.map(|(_, seen)| Seen::Volume(seen.clone())))
             .chain(guests.map(|(_, seen)| Seen::Guest(seen.clone())))
+            .chain(heard.map(|(id, heard)| Seen::PortHeard(*id, heard.clone())))
             .collect()
     }
+}
+
+/// What the guest on each port of a server is heard to use: what it was given, since it was made.
+fn heard(server: &Server, wanted: &Wanted) -> Vec<(PortId, PortHeard)> {
+    let made_ms = Some(server.created_ms);
+    let used = |address: &IpAddr| AddressHeard {
+        address: *address,
+        last_ms: server.created_ms,
+    };
+    let heard = |port: &Port| PortHeard {
+        addresses: port.addresses.iter().map(used).collect(),
+        dad_failures: Vec::new(),
+        last_rs_ms: made_ms,
+        last_ra_ms: made_ms,
+        last_dhcp_ms: made_ms,
+    };
+    let ports = server.ports.iter().filter_map(|id| wanted.ports.get(id));
+    ports.map(|port| (port.id, heard(port))).collect()
 }
 
 fn guest(server: &Server, wanted: &Wanted) -> GuestSeen {
@@ -224,9 +250,7 @@ fn guest(server: &Server, wanted: &Wanted) -> GuestSeen {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use model::{
-        Boot, Desired, Mac, Network, NetworkId, Port, Reboot, Router, RouterId, RouterPort,
-    };
+    use model::{Boot, Desired, Mac, Network, NetworkId, Reboot, Router, RouterId, RouterPort};
     use tokio::io::DuplexStream;
 
     fn network() -> Network {
@@ -369,8 +393,23 @@ mod tests {
             physical_networks: Vec::new(),
         };
         let network = network();
-        let port = port(&network);
+        let port = Port {
+            addresses: vec!["2001:db8::7".parse().unwrap()],
+            ..port(&network)
+        };
         let server = server(&port);
+        let used = AddressHeard {
+            address: port.addresses[0],
+            last_ms: 7,
+        };
+        let heard = PortHeard {
+            addresses: vec![used],
+            dad_failures: Vec::new(),
+            last_rs_ms: Some(7),
+            last_ra_ms: Some(7),
+            last_dhcp_ms: Some(7),
+        };
+        let heard = Seen::PortHeard(port.id, heard);
         let running = Seen::Guest(GuestSeen {
             server: server.id,
             power: PowerSeen::Running,
@@ -414,8 +453,13 @@ mod tests {
             link::send(&mut here, &told).await.unwrap();
             let seen = reached(&mut here).await;
             let expected = match life {
-                0 => vec![up.clone(), running.clone()],
-                _ => vec![up.clone(), running.clone(), Seen::GuestGone(id)],
+                0 => vec![up.clone(), running.clone(), heard.clone()],
+                _ => vec![
+                    up.clone(),
+                    running.clone(),
+                    heard.clone(),
+                    Seen::GuestGone(id),
+                ],
             };
             assert_eq!(seen, expected);
             drop(here);

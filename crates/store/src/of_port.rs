@@ -15,6 +15,8 @@ pub enum OfPort {
     Domain(PortId, String),
     /// The name of the node it is bound to, or else of the one it is meant for.
     Host(PortId, String),
+    /// What its guest was heard to use and ask.
+    Heard(row::PortHeard),
 }
 
 const PARTS: &str = "
@@ -26,6 +28,9 @@ const PARTS: &str = "
     UNION ALL
     SELECT 'host', p.id, coalesce(n.name, p.host), NULL, NULL, NULL
       FROM wanted w JOIN port p ON p.id = w.id LEFT JOIN node n ON n.id = p.node_id
+    UNION ALL
+    SELECT 'heard', h.port_id, h.heard, NULL, NULL, NULL
+      FROM wanted w JOIN port_heard h ON h.port_id = w.id
     UNION ALL
     SELECT 'domain', p.id, coalesce(nullif(n.dns_domain, ''), d.value), NULL, NULL, NULL
       FROM wanted w JOIN port p ON p.id = w.id JOIN network n ON n.id = p.network_id
@@ -67,6 +72,10 @@ fn read(found: Found<'_>) -> Result<OfPort> {
         "host" => {
             let host = String::from_column(found.column(2)?)?;
             return Ok(OfPort::Host(port_id, host));
+        }
+        "heard" => {
+            let heard = Field::from_column(found.column(2)?)?;
+            return Ok(OfPort::Heard(row::PortHeard { port_id, heard }));
         }
         _ => {}
     }

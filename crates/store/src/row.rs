@@ -249,6 +249,12 @@ rows! {
         port_id: PortId,
         network_id: NetworkId,
     }
+    /// What the guest on a port was heard to use and ask.
+    PortHeard in "port_heard" as Port {
+        port_id: PortId,
+        /// Observed.
+        heard: Json<model::PortHeard>,
+    }
     /// A port's membership in a security group.
     Membership in "membership" as Port {
         /// `PORT/GROUP`.

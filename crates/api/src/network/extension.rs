@@ -60,6 +60,10 @@ const EXTENSIONS: &[(&str, &str)] = &[
         "hextet-nd-proxy",
         "Routers that answer for IPv6 addresses behind them",
     ),
+    (
+        "hextet-port-observed",
+        "What guests on ports are heard to use and ask",
+    ),
     ("net-mtu", "Network MTU"),
     ("net-mtu-writable", "Network MTU (writable)"),
     ("extraroute", "Neutron Extra Route"),

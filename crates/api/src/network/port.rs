@@ -2,7 +2,7 @@
 
 use cloud::{AdvertisingUpdate, FixedIp, NewPort, PortFilter, PortUpdate, PortView};
 use ipnet::Ipv6Net;
-use model::{Error, Kind, Mac, Preference, Result, SecurityGroupId};
+use model::{AddressHeard, Error, Kind, Mac, Preference, Result, SecurityGroupId};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use store::row;
@@ -313,6 +313,11 @@ fn pairs(pairs: Vec<PairJson>) -> Result<Vec<row::AddressPair>> {
     pairs.into_iter().map(one).collect()
 }
 
+fn heard(addresses: &[AddressHeard]) -> Value {
+    let one = |heard: &AddressHeard| json!({"ip_address": heard.address.to_string(), "last_seen": time::seconds(heard.last_ms)});
+    addresses.iter().map(one).collect()
+}
+
 fn view(ctx: &Context, view: &PortView) -> Value {
     let port = &view.port;
     let ips: Vec<Value> = view
@@ -345,6 +350,11 @@ fn view(ctx: &Context, view: &PortView) -> Value {
         "dns_name": port.dns_name, "dns_domain": port.dns_domain, "dns_assignment": names,
         "created_at": time::seconds(port.created_ms), "updated_at": time::seconds(port.updated_ms),
     });
+    body["observed_addresses"] = heard(&view.heard.addresses);
+    body["dad_failures"] = heard(&view.heard.dad_failures);
+    body["last_rs"] = json!(view.heard.last_rs_ms.map(time::seconds));
+    body["last_ra"] = json!(view.heard.last_ra_ms.map(time::seconds));
+    body["last_dhcp"] = json!(view.heard.last_dhcp_ms.map(time::seconds));
     if port.device_owner == "network:router_interface" {
         let advertising = &port.advertising.0;
         body["ra_interval"] = json!(advertising.interval_s);

@@ -5,6 +5,7 @@ mod check;
 mod create;
 mod delegated;
 mod dhcp_option;
+pub(crate) mod heard;
 mod view;
 
 use std::collections::BTreeSet;
@@ -12,8 +13,8 @@ use std::net::IpAddr;
 
 use ipnet::Ipv6Net;
 use model::{
-    AddressGroupId, Caller, Error, Key, Mac, NetworkId, PortId, Preference, ProjectId, Result,
-    SecurityGroupId, SubnetId, dns,
+    AddressGroupId, Caller, Error, Key, Mac, NetworkId, PortHeard, PortId, Preference, ProjectId,
+    Result, SecurityGroupId, SubnetId, dns,
 };
 use store::{Field, Query, Tx, Value, row};
 
@@ -113,6 +114,8 @@ pub struct PortView {
     pub network_domain: String,
     /// The node it is bound to, else the one it is meant for; by name, empty when none.
     pub host: String,
+    /// What its guest was heard to use and ask.
+    pub heard: PortHeard,
 }
 
 impl PortView {

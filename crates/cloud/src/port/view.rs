@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use model::{Caller, Error, Kind, NetworkId, PortId, Result, SecurityGroupId};
+use model::{Caller, Error, Kind, NetworkId, PortHeard, PortId, Result, SecurityGroupId};
 use store::{Field, OfPort, Order, Query, Tx, Value, row};
 
 use super::PortView;
@@ -22,10 +22,12 @@ pub(crate) fn views(tx: &Tx<'_>, ports: Vec<row::Port>) -> Result<Vec<PortView>>
     let mut groups: HashMap<PortId, Vec<SecurityGroupId>> = HashMap::new();
     let mut domains: HashMap<PortId, String> = HashMap::new();
     let mut hosts: HashMap<PortId, String> = HashMap::new();
+    let mut heard: HashMap<PortId, PortHeard> = HashMap::new();
     for part in tx.of_ports(ports.iter().map(|p| &p.id))? {
         match part {
             OfPort::Address(held) => addresses.entry(held.port_id).or_default().push(held),
             OfPort::Domain(port, domain) => drop(domains.insert(port, domain)),
+            OfPort::Heard(row) => drop(heard.insert(row.port_id, row.heard.0)),
             OfPort::Host(port, host) => drop(hosts.insert(port, host)),
             OfPort::SecurityGroup(port, group) => groups.entry(port).or_default().push(group),
         }
@@ -40,6 +42,7 @@ pub(crate) fn views(tx: &Tx<'_>, ports: Vec<row::Port>) -> Result<Vec<PortView>>
         security_groups: groups.remove(&port.id).unwrap_or_default(),
         network_domain: domains.remove(&port.id).unwrap_or_default(),
         host: hosts.remove(&port.id).unwrap_or_default(),
+        heard: heard.remove(&port.id).unwrap_or_default(),
         port,
     };
     Ok(ports.into_iter().map(join).collect())

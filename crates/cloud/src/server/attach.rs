@@ -174,5 +174,6 @@ pub(super) fn release(tx: &mut Tx<'_>, mut port: row::Port) -> Result<()> {
     port.revision += 1;
     port.updated_ms = now_ms();
     tx.update(&port)?;
+    port::heard::forget(tx, &port.id)?;
     port::touch(tx, &port.id)
 }

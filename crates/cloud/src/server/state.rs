@@ -5,7 +5,7 @@ use store::{Field, Tx, row};
 
 use super::attach::{port_gone, release};
 use super::{log, password, ports_of, unlocked};
-use crate::{Cloud, attachment, now_ms, volume};
+use crate::{Cloud, attachment, now_ms, port, volume};
 
 /// What a client asks of a server's power.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,6 +162,7 @@ fn take_in(tx: &mut Tx<'_>, node: NodeId, seen: &Seen) -> Result<()> {
             &port.port,
             if port.up { "ACTIVE" } else { "DOWN" },
         ),
+        Seen::PortHeard(id, heard) => port::heard::take_in(tx, node, *id, heard),
         Seen::PortGone(id) => {
             set_port_status(tx, node, id, "DOWN")?;
             port_gone(tx, node, id)

@@ -22,6 +22,7 @@ mod look;
 mod microversion;
 mod nd_proxy;
 mod node;
+mod observed;
 mod page;
 mod place;
 mod port;

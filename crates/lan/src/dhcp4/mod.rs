@@ -29,6 +29,8 @@ use wire::dns::Name;
 use wire::udp4::Udp4;
 
 use crate::links::{Frame, Speaker};
+use crate::recent::Recent;
+use crate::unix_ms;
 
 /// Where every network's services answer on IPv4.
 pub(crate) const SERVICE: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
@@ -77,20 +79,36 @@ pub struct DhcpCounts {
 /// Answers the clients of one network.
 #[derive(Debug)]
 pub(crate) struct Server {
-    pub(crate) leases: Arc<Leases>,
+    leases: Arc<Leases>,
     pub(crate) counts: DhcpCounts,
+    /// When guests that have a lease last spoke.
+    pub(crate) heard: Recent,
 }
 
 impl Server {
     pub(crate) fn new(leases: Arc<Leases>) -> Server {
-        let counts = DhcpCounts::default();
-        Server { leases, counts }
+        let (counts, heard) = Default::default();
+        Server {
+            leases,
+            counts,
+            heard,
+        }
+    }
+
+    /// From now on it is these.
+    pub(crate) fn change(&mut self, leases: Arc<Leases>) {
+        self.heard.retain(|mac| leases.contains_key(mac));
+        self.leases = leases;
     }
 }
 
 impl Speaker for Server {
     fn on_packet(&mut self, _: Instant, from: MacBytes, packet: &[u8]) -> Vec<Frame> {
+        let refused = self.counts.refused;
         let answer = answer(&self.leases, from, packet, &mut self.counts);
+        if self.counts.refused == refused {
+            self.heard.note(Mac(from), unix_ms());
+        }
         answer.into_iter().collect()
     }
 }

@@ -77,7 +77,7 @@ pub struct Dhcp6Counts {
 
 /// What a port's guest has told.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PortHeard {
+pub struct Dhcp6Heard {
     /// When it last said anything sound, in milliseconds since 1970.
     pub last_ms: i64,
     /// Where it said that from.
@@ -101,7 +101,7 @@ pub(crate) struct Server {
 
 #[derive(Debug, Default)]
 struct Heard {
-    port: PortHeard,
+    port: Dhcp6Heard,
     /// When each registered address ends, in their order.
     registered_until: Vec<Instant>,
 }
@@ -129,7 +129,7 @@ impl Server {
     }
 
     /// What a port's guest has told; `None` when it has told nothing.
-    pub(crate) fn heard(&self, mac: Mac) -> Option<PortHeard> {
+    pub(crate) fn heard(&self, mac: Mac) -> Option<Dhcp6Heard> {
         let heard = self.heard.get(&mac)?;
         let now = Instant::now();
         let mut port = heard.port.clone();

@@ -13,6 +13,11 @@
 //! What asks our services on a socket that all ports of a link share (DHCP, Router Solicitations) is
 //! limited for each port, by a token bucket in the kernel: one that floods would fill the socket's
 //! queue, and whatever we did behind it, others would not be heard.
+//!
+//! For an operator to see (`noted`) is what a port uses of its own, `used_PORT` and of IPv4
+//! `used4_PORT`: noted from Neighbour Discovery and ARP, so that other packets cost nothing more.
+//! `probed` holds what was just asked for by Duplicate Address Detection, `met` what was then
+//! answered: an answer to everyone, because who asks from `::` has no address.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -38,10 +43,38 @@ const PREFIXES: &str = "typeof @nh,64,128; flags interval";
 const SEEN: &str = "typeof @nh,64,128; size 65536; flags dynamic,timeout; timeout 1h";
 const SEEN_BY_PORT: &str = "typeof @nh,64,128; size 32; flags dynamic,timeout; timeout 1h";
 const ASKERS: &str = "type ifname; size 65536; flags dynamic,timeout; timeout 1m";
+const USED: &str = "typeof @nh,64,128; size 64; flags dynamic,timeout; timeout 1h";
+const USED_IPV4: &str = "type ipv4_addr; size 32; flags dynamic,timeout; timeout 1h";
+/// A probe is given up on after a second (RFC 4862, section 5.4).
+const PROBED: &str = "typeof iifname . @nh,64,128; size 4096; flags dynamic,timeout; timeout 3s";
+const MET: &str = "typeof oifname . @nh,64,128; size 4096; flags dynamic,timeout; timeout 1h";
 const LINK_LOCAL: &str = "0xfe800000000000000000000000000000/10";
 
-const SOURCE: &str = "@nh,64,128";
 const TARGET: &str = "@th,64,128";
+
+/// A field of a packet that holds an address of its sender's.
+struct Field {
+    bits: &'static str,
+    /// Counts what does not.
+    counter: &'static str,
+    /// For an address that is the sender's.
+    verdict: &'static str,
+    /// Of which packets it is noted that the sender uses an address of its own.
+    noted: &'static str,
+}
+
+const SOURCE: Field = Field {
+    bits: "@nh,64,128",
+    counter: "spoofed_source",
+    verdict: "accept",
+    noted: "icmpv6 type nd-neighbor-solicit ",
+};
+const ADVERTISED: Field = Field {
+    bits: TARGET,
+    counter: "spoofed_target",
+    verdict: "return",
+    noted: "",
+};
 
 /// Renders the bridge table of a network.
 pub(super) fn table(scene: &Scene<'_>) -> Table {
@@ -55,6 +88,8 @@ pub(super) fn table(scene: &Scene<'_>) -> Table {
     table.set("askers", ASKERS, []);
     let taken = scene.ports.iter().flat_map(|(port, _)| assigned(port));
     table.set("taken", ADDRESSES, taken.map(|a| hex(&a)));
+    table.set("probed", PROBED, []);
+    table.set("met", MET, []);
     table.base(
         "prerouting",
         "type filter hook prerouting priority -300; policy accept;",
@@ -66,6 +101,11 @@ pub(super) fn table(scene: &Scene<'_>) -> Table {
         FORWARD,
     );
     table.chain("ask", lines(ASK));
+    table.base(
+        "output",
+        "type filter hook output priority 0; policy accept;",
+        &[ANSWERED],
+    );
     table.chain("rogue", lines(ROGUE));
     table.chain("fragment", lines(FRAGMENT));
     for (port, mark) in &scene.ports {
@@ -122,6 +162,7 @@ pub(super) fn to(address: IpAddr) -> String {
 
 /// br_netfilter calls the inet hook at priority 0, so this comes before it.
 const FORWARD: &[&str] = &[
+    ANSWERED,
     "meta mark set 0",
     "meta mark set oifname map @mark_of",
     "oifname \"t*\" meta mark 0 counter name unknown_tap drop",
@@ -131,6 +172,8 @@ const FORWARD: &[&str] = &[
 const ASK: &[&str] = &[
     "update @askers { iifname limit rate over 16/second burst 128 packets } counter name limited drop",
 ];
+/// What goes to a port in answer to its probe: a neighbour's, and our own.
+const ANSWERED: &str = "icmpv6 type nd-neighbor-advert ip6 daddr ff02::1 oifname . @th,64,128 @probed update @met { oifname . @th,64,128 }";
 
 /// RFC 6105 and 7610: what only routers and servers say. nft walks the whole chain of extension
 /// headers to find it (RFC 7113), but for what authentication holds: no Neighbour Discovery, and
@@ -162,17 +205,16 @@ fn add_port(table: &mut Table, scene: &Scene<'_>, port: &Port, mark: u32) {
     }
     table.element("guard", format!("\"{tap}\""), format!("jump guard_{tap}"));
     table.set(&format!("seen_{tap}"), SEEN_BY_PORT, []);
+    table.set(&format!("used_{tap}"), USED, []);
     let own = own_ipv6(port);
     table.chain(&format!("guard_{tap}"), guard(port, &tap, &own));
-    table.chain(
-        &format!("target_{tap}"),
-        ownership(TARGET, &tap, &own, "spoofed_target", "return"),
-    );
+    table.chain(&format!("target_{tap}"), ownership(&ADVERTISED, &tap, &own));
     table.chain(&format!("dad_{tap}"), dad(&tap, &own));
     let ipv4 = own_ipv4(port);
     if !ipv4.is_empty() {
         let services = services_ipv4(scene);
-        table.chain(&format!("arp_{tap}"), arp(port, &ipv4, &services));
+        table.set(&format!("used4_{tap}"), USED_IPV4, []);
+        table.chain(&format!("arp_{tap}"), arp(port, &tap, &ipv4, &services));
         table.chain(&format!("ipv4_{tap}"), ipv4_source(&ipv4, &services));
     }
 }
@@ -191,23 +233,31 @@ fn guard(port: &Port, tap: &str, own: &str) -> Vec<String> {
         "ether type != ip6 counter name not_ipv6 drop".to_owned(),
         "jump rogue".to_owned(),
         format!("icmpv6 type nd-neighbor-advert jump target_{tap}"),
-        format!("{SOURCE} 0 goto dad_{tap}"),
+        format!("{} 0 goto dad_{tap}", SOURCE.bits),
     ]);
-    rules.extend(ownership(SOURCE, tap, own, "spoofed_source", "accept"));
+    rules.extend(ownership(&SOURCE, tap, own));
     rules
 }
 
 /// Whether the port owns the address in a field: `verdict` if it does, or may and now does.
-fn ownership(field: &str, tap: &str, own: &str, counter: &str, verdict: &str) -> Vec<String> {
-    let learn = format!("@seen_{tap} {{ {field} }}");
+fn ownership(field: &Field, tap: &str, own: &str) -> Vec<String> {
+    let Field {
+        bits,
+        counter,
+        verdict,
+        noted,
+    } = field;
+    let learn = format!("@seen_{tap} {{ {bits} }}");
     vec![
-        format!("{field} @service counter name {counter} drop"),
-        format!("{field} {{ {own} }} {verdict}"),
-        format!("{field} @taken counter name {counter} drop"),
-        format!("{field} != @local counter name {counter} drop"),
-        format!("{field} @seen_{tap} update {learn} update @seen {{ {field} }} {verdict}"),
-        format!("{field} @seen counter name {counter} drop"),
-        format!("add {learn} add @seen {{ {field} }} {verdict}"),
+        format!("{bits} @service counter name {counter} drop"),
+        format!("{noted}{bits} {{ {own} }} update @used_{tap} {{ {bits} }} {verdict}"),
+        // The same when there is no room to note it.
+        format!("{bits} {{ {own} }} {verdict}"),
+        format!("{bits} @taken counter name {counter} drop"),
+        format!("{bits} != @local counter name {counter} drop"),
+        format!("{bits} @seen_{tap} update {learn} update @seen {{ {bits} }} {verdict}"),
+        format!("{bits} @seen counter name {counter} drop"),
+        format!("add {learn} add @seen {{ {bits} }} {verdict}"),
         "counter name full drop".to_owned(),
     ]
 }
@@ -217,17 +267,22 @@ fn dad(tap: &str, own: &str) -> Vec<String> {
     vec![
         "icmpv6 type { mld-listener-report, mld-listener-done, nd-router-solicit, mld2-listener-report } accept".to_owned(),
         "icmpv6 type != nd-neighbor-solicit counter name spoofed_source drop".to_owned(),
+        format!("update @probed {{ iifname . {TARGET} }}"),
         format!("{TARGET} @service accept"),
+        format!("{TARGET} {{ {own} }} update @used_{tap} {{ {TARGET} }} accept"),
         format!("{TARGET} {{ {own} }} accept"),
         format!("{TARGET} @taken accept"),
         format!("{TARGET} != @local accept"),
+        format!(
+            "{TARGET} @seen_{tap} update @seen_{tap} {{ {TARGET} }} update @seen {{ {TARGET} }} accept"
+        ),
         format!("{TARGET} @seen accept"),
         format!("add @seen_{tap} {{ {TARGET} }} add @seen {{ {TARGET} }} accept"),
         "accept".to_owned(),
     ]
 }
 
-fn arp(port: &Port, own: &str, services: &str) -> Vec<String> {
+fn arp(port: &Port, tap: &str, own: &str, services: &str) -> Vec<String> {
     vec![
         format!(
             "arp saddr ether != {} counter name spoofed_mac drop",
@@ -235,6 +290,7 @@ fn arp(port: &Port, own: &str, services: &str) -> Vec<String> {
         ),
         // What a port may say beside its own, by allowed address pairs, may be a whole subnet.
         format!("arp saddr ip {{ {services} }} counter name spoofed_source drop"),
+        format!("arp saddr ip {{ {own} }} update @used4_{tap} {{ arp saddr ip }} accept"),
         // 0.0.0.0 asks whether an address is free (RFC 5227).
         format!("arp saddr ip {{ 0.0.0.0, {own} }} accept"),
         "counter name spoofed_source drop".to_owned(),

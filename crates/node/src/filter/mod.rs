@@ -5,12 +5,14 @@
 //! router; this file makes the kernel hold them. What was applied is remembered together with the generation number of the
 //! namespace's tables: while that stands, only what changed is said; when somebody else touched
 //! the tables, or we are new here, the whole is said again. Addresses that ports were the first to
-//! use are kept through both. Connections that went by what does not hold any more are ended.
+//! use, and what is noted of ports for an operator, are kept through both. Connections that went by what does not hold any more are ended.
 
 mod allowed;
 mod guard;
 mod learned;
 mod nat;
+mod noted;
+mod printed;
 mod rules;
 mod table;
 
@@ -30,7 +32,8 @@ pub use table::Table;
 
 use crate::links::names::Space;
 use allowed::{Allowed, Lost};
-use learned::Learned;
+use learned::{Learned, SEEN};
+pub(crate) use noted::Noted;
 
 /// What a network's tables are made of.
 pub struct Scene<'a> {
@@ -204,7 +207,7 @@ pub(crate) fn chosen(ns: &Netns) -> io::Result<BTreeSet<Ipv6Addr>> {
 /// Ends all connections of what is allowed no more, by assigned addresses and those that its ports
 /// were the first to use. What is allowed still goes on: the next packet is judged anew.
 fn end(ns: &Netns, lost: Lost) -> io::Result<()> {
-    let sets: Vec<String> = lost.taps.iter().map(|tap| format!("seen_{tap}")).collect();
+    let sets: Vec<String> = lost.taps.iter().map(|tap| format!("{SEEN}{tap}")).collect();
     let learned = Learned::of(ns, sets.iter())?;
     let (mut prefixes, mut addresses) = (Vec::new(), BTreeSet::new());
     for net in lost.prefixes {
@@ -227,7 +230,8 @@ fn alter(ns: &Netns, old: &Tables, new: &Tables) -> io::Result<bool> {
     };
     let forget = match (old.bridge(), new.bridge()) {
         (Some(old), Some(new)) => {
-            let gone = old.sets.keys().filter(|name| !new.sets.contains_key(*name));
+            let seen = old.sets.keys().filter(|name| name.starts_with(SEEN));
+            let gone = seen.filter(|name| !new.sets.contains_key(*name));
             Learned::of(ns, gone)?.forget()
         }
         _ => String::new(),

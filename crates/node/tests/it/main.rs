@@ -17,6 +17,7 @@ mod metrics;
 mod nat;
 mod nat6;
 mod nd_proxy;
+mod observed;
 mod routers;
 mod volumes;
 mod world;
