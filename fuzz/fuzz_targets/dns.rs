@@ -26,6 +26,7 @@ fuzz_target!(|bytes: &[u8]| {
     };
     assert!(failed.emit(&query, limit).len() <= limit);
     if let Some(forwarded) = Forwarded::accept(&query, query.id, answered) {
+        let _ = forwarded.addresses(&query);
         assert!(forwarded.emit(&query, limit).len() <= limit);
     }
 });

@@ -23,6 +23,9 @@ pub(crate) struct EdgeConfig {
     /// Where a balancer on this host passes connections on, in plain, with the PROXY protocol.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) balancer: Option<SocketAddrV6>,
+    /// Whether the URL's host is another machine, which passes connections on to this one.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) url_elsewhere: bool,
     /// Connections at a time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) connections: Option<usize>,

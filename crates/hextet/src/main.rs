@@ -13,6 +13,7 @@ mod init;
 mod log;
 mod metadata;
 mod metrics;
+mod name;
 mod network;
 mod notify;
 mod purge;

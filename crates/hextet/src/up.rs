@@ -18,10 +18,10 @@ use store::Store;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::certificates::Watched;
-use crate::config::{Config, Places, load};
+use crate::config::{Config, Places, host_of, load};
 use crate::edge::{Listeners, certificates, doors};
 use crate::files::{Readers, directory};
-use crate::{Failure, log, metrics, notify};
+use crate::{Failure, log, metrics, name, notify};
 
 /// GiB of the disk that converted images take when the operator says nothing.
 const IMAGE_CACHE_GIB: u64 = 64;
@@ -83,6 +83,10 @@ fn nodes(places: &Places, config: &Config) -> Result<Nodes, Failure> {
 async fn run(places: &Places, config: Config, nodes: Nodes) -> Result<(), Failure> {
     let watched = Watched::new(certificates(places, &config)?);
     let tls = watched.certificates.server_config()?;
+    if !config.edge.url_elsewhere {
+        let resolver = net::Resolver::new(config.dns.upstreams()?);
+        name::check(&resolver, &host_of(&config.url)?).await?;
+    }
     let mut listeners = Listeners::inherited()?;
     let doors = doors(&config, &tls, &mut listeners)?;
     let counters = config.metrics.map(|at| listeners.on(at)).transpose()?;

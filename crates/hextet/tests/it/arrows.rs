@@ -16,7 +16,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("api", &["cloud", "model", "store"]),
     ("cloud", &["disk", "link", "model", "store"]),
     ("store", &["crash", "model"]),
-    ("net", &["model"]),
+    ("net", &["model", "wire"]),
     ("link", &["model"]),
     (
         "node",

@@ -15,6 +15,7 @@ mod edge;
 mod failures;
 mod fake;
 mod host;
+mod names;
 mod network;
 mod refusals;
 mod servers;

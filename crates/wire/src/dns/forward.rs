@@ -51,6 +51,10 @@ impl Forwarded {
         self.0
     }
 
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     fn flags(&self) -> u16 {
         word(&self.0, 2).unwrap_or_default()
     }

@@ -1,13 +1,16 @@
 //! Messages of the Domain Name System (RFC 1035), as far as a resolver for guests needs them.
 //!
 //! It reads questions and writes answers about addresses and names. What it passes on between a
-//! guest and an upstream it does not take apart: it looks at the header and at the question.
+//! guest and an upstream it does not take apart: it looks at the header and at the question. What
+//! is asked for ourselves is read as far as addresses ([`Forwarded::addresses`]).
 
+mod answer;
 mod forward;
 mod name;
 mod query;
 mod reply;
 
+pub use answer::Addresses;
 pub use forward::{Forwarded, PAYLOAD};
 pub use name::Name;
 pub use query::{Edns, Query, Unreadable};
@@ -25,6 +28,7 @@ pub const IN: u16 = 1;
 pub mod kind {
     pub const A: u16 = 1;
     pub const NS: u16 = 2;
+    pub const CNAME: u16 = 5;
     pub const SOA: u16 = 6;
     pub const PTR: u16 = 12;
     pub const AAAA: u16 = 28;

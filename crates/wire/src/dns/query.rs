@@ -75,6 +75,26 @@ impl Query {
         })
     }
 
+    /// A question of our own about a name's records of one kind.
+    pub fn about(name: Name, kind: u16) -> Query {
+        let mut question = name.as_bytes().to_vec();
+        question.extend(kind.to_be_bytes());
+        question.extend(super::IN.to_be_bytes());
+        Query {
+            id: 0,
+            recursion_desired: true,
+            checking_disabled: false,
+            name,
+            kind,
+            class: super::IN,
+            edns: Some(Edns {
+                payload: PAYLOAD,
+                dnssec_ok: false,
+            }),
+            question,
+        }
+    }
+
     /// The longest answer over UDP, in octets.
     pub fn payload(&self) -> usize {
         let wanted = self.edns.map_or(LEAST_PAYLOAD, |edns| edns.payload);
