@@ -7,6 +7,7 @@ mod address_group;
 mod assignment;
 mod attachment;
 mod audit;
+mod auto_topology;
 mod dns;
 mod document;
 mod domain;

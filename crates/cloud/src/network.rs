@@ -26,6 +26,7 @@ pub struct NewNetwork {
     pub enabled: Option<bool>,
     pub shared: bool,
     pub external: bool,
+    pub is_default: bool,
     pub mtu: Option<u32>,
     pub network_type: Option<String>,
     pub physical_network: Option<String>,
@@ -42,6 +43,7 @@ pub struct NetworkUpdate {
     pub enabled: Option<bool>,
     pub shared: Option<bool>,
     pub external: Option<bool>,
+    pub is_default: Option<bool>,
     pub mtu: Option<u32>,
     pub port_security: Option<bool>,
     pub dns_domain: Option<String>,
@@ -139,9 +141,12 @@ impl Cloud {
         self.store().write(|tx| {
             let mut network = owned(tx, caller, id)?;
             caller.check_revision(network.revision)?;
-            if (update.shared.is_some() || update.external.is_some()) && !caller.is_admin() {
+            let privileged =
+                update.shared.is_some() || update.external.is_some() || update.is_default.is_some();
+            if privileged && !caller.is_admin() {
                 return Err(Error::Forbidden(
-                    "only an administrator can make a network shared or external".into(),
+                    "only an administrator can make a network shared, external or the default"
+                        .into(),
                 ));
             }
             network.name = update.name.clone().unwrap_or(network.name);
@@ -149,6 +154,9 @@ impl Cloud {
             network.enabled = update.enabled.unwrap_or(network.enabled);
             if let Some(external) = update.external {
                 set_external(tx, &mut network, external)?;
+            }
+            if let Some(is_default) = update.is_default {
+                set_default(tx, &mut network, is_default)?;
             }
             if let Some(shared) = update.shared {
                 let project = &network.project_id;
@@ -180,30 +188,41 @@ impl Cloud {
         caller.require_member()?;
         self.store().write(|tx| {
             caller.check_revision(owned(tx, caller, id)?.revision)?;
-            resolver::remove(tx, id)?;
-            floating_ip::remove_unassociated(tx, id)?;
-            if tx.exists::<row::Port>(Query::equal("network_id", id.to_value()))? {
-                return Err(Error::conflict(format!(
-                    "Unable to complete operation on network {id}. There are one or more ports still in use on the network."
-                )));
-            }
-            tx.delete_where::<row::Subnet>("network_id", id)?;
-            rbac::forget(tx, id)?;
-            tx.delete::<row::Network>(id)?;
-            tx.touch(Key::Network(*id))
+            remove(tx, id)
         })
     }
 }
 
-fn create(
+/// Removes a network with its subnets.
+///
+/// # Errors
+/// `Conflict` while a port is left on it.
+pub(crate) fn remove(tx: &mut Tx<'_>, id: &NetworkId) -> Result<()> {
+    resolver::remove(tx, id)?;
+    floating_ip::remove_unassociated(tx, id)?;
+    if tx.exists::<row::Port>(Query::equal("network_id", id.to_value()))? {
+        return Err(Error::conflict(format!(
+            "Unable to complete operation on network {id}. There are one or more ports still in use on the network."
+        )));
+    }
+    tx.delete_where::<row::Subnet>("network_id", id)?;
+    rbac::forget(tx, id)?;
+    tx.delete::<row::Network>(id)?;
+    tx.touch(Key::Network(*id))
+}
+
+pub(crate) fn create(
     tx: &mut Tx<'_>,
     caller: &Caller,
     new: &NewNetwork,
     mtu: u32,
     there: &BTreeSet<String>,
 ) -> Result<row::Network> {
-    let privileged =
-        new.shared || new.external || new.network_type.is_some() || new.physical_network.is_some();
+    let privileged = new.shared
+        || new.external
+        || new.is_default
+        || new.network_type.is_some()
+        || new.physical_network.is_some();
     if privileged && !caller.is_admin() {
         return Err(Error::Forbidden(
             "shared, external and provider networks are made by administrators".into(),
@@ -227,6 +246,7 @@ fn create(
         updated_ms: now,
         dns_domain: new.dns_domain.clone(),
         retired: Json::default(),
+        is_default: false,
     };
     check(&network)?;
     if let Some(name) = &network.physical_network {
@@ -240,6 +260,7 @@ fn create(
     }
     quota::check(tx, &network.project_id, Resource::Network, 1)?;
     set_external(tx, &mut network, new.external)?;
+    set_default(tx, &mut network, new.is_default)?;
     let project = &network.project_id;
     rbac::set_for_everybody(
         tx,
@@ -268,9 +289,35 @@ fn set_external(tx: &mut Tx<'_>, network: &mut row::Network, wanted: bool) -> Re
     } else {
         check_not_needed_outside(tx, id)?;
         rbac::remove_all(tx, id, action)?;
+        network.is_default = false;
     }
     network.external = wanted;
     Ok(())
+}
+
+/// Makes an external network the default, or no longer; the row is the caller's to write. The default is everybody's.
+///
+/// # Errors
+/// `Conflict` when another is the default, `Invalid` for one that is not external.
+fn set_default(tx: &mut Tx<'_>, network: &mut row::Network, wanted: bool) -> Result<()> {
+    network.is_default = wanted;
+    if !wanted {
+        return Ok(());
+    }
+    if !network.external {
+        return Err(Error::invalid(
+            "is_default is for external networks: give router:external too",
+        ));
+    }
+    let there: Vec<row::Network> = tx.list(&Query::equal("is_default", Value::Integer(1)))?;
+    if let Some(other) = there.iter().find(|other| other.id != network.id) {
+        return Err(Error::conflict(format!(
+            "A default external network already exists: {}.",
+            other.id
+        )));
+    }
+    let (project, id) = (&network.project_id, &network.id);
+    rbac::set_for_everybody(tx, project, rbac::NETWORK, id, rbac::EXTERNAL, true)
 }
 
 fn check_not_needed_outside(tx: &Tx<'_>, id: &NetworkId) -> Result<()> {
@@ -291,6 +338,11 @@ fn check_not_needed_outside(tx: &Tx<'_>, id: &NetworkId) -> Result<()> {
 pub(crate) fn follow_policies(tx: &mut Tx<'_>, id: &str) -> Result<()> {
     let mut network: row::Network = tx.get(&id)?;
     let external = rbac::any(tx, &network.id, rbac::EXTERNAL)?;
+    if network.is_default && !rbac::everybodys(tx, &network.id, rbac::EXTERNAL)? {
+        return Err(Error::conflict(format!(
+            "RBAC policy on object {id} cannot be removed: Default external networks must be shared to everyone."
+        )));
+    }
     if network.external && !external {
         check_not_needed_outside(tx, &network.id)?;
     }

@@ -136,6 +136,8 @@ rows! {
         dns_domain: String,
         /// Prefixes that hosts are to stop using.
         retired: Json<Vec<RetiredPrefix>>,
+        /// Of external ones that which is taken where nobody names one.
+        is_default: bool,
     }
     /// A subnet.
     Subnet in "subnet" as Subnet {
@@ -198,6 +200,12 @@ rows! {
         target: String,
         /// `access_as_shared` or `access_as_external`.
         action: String,
+    }
+    /// What was made for a project that asked for a network with a way out.
+    AutoAllocatedTopology in "auto_allocated_topology" as AutoAllocatedTopology {
+        project_id: ProjectId,
+        network_id: NetworkId,
+        router_id: Option<RouterId>,
     }
     /// A port.
     Port in "port" as Port {

@@ -34,6 +34,10 @@ const EXTENSIONS: &[(&str, &str)] = &[
         "security-groups-remote-address-group",
         "Remote address group id field for security group rules",
     ),
+    (
+        "auto-allocated-topology",
+        "Auto Allocated Topology Services",
+    ),
     ("rbac-policies", "RBAC Policies"),
     (
         "rbac-security-groups",

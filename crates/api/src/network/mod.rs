@@ -1,6 +1,7 @@
 //! The network API, version 2.0.
 
 mod address_group;
+mod auto_topology;
 mod extension;
 mod floating_ip;
 mod ip_availability;
@@ -62,6 +63,17 @@ pub(crate) const ROUTES: Lines = &[
 ];
 
 pub(crate) const MORE_ROUTES: Lines = &[
+    // Asking for it makes it.
+    (
+        Method::GET,
+        "/v2.0/auto-allocated-topology/{project}",
+        Plain(auto_topology::show),
+    ),
+    (
+        Method::DELETE,
+        "/v2.0/auto-allocated-topology/{project}",
+        Plain(auto_topology::delete),
+    ),
     (Method::GET, "/v2.0/rbac-policies", Look(rbac_policy::list)),
     (
         Method::POST,

@@ -21,6 +21,7 @@ const NAMES: Names = &[
     ("admin_state_up", "enabled"),
     ("shared", "shared"),
     ("router:external", "external"),
+    ("is_default", "is_default"),
     ("mtu", "mtu"),
     ("provider:network_type", "network_type"),
     ("provider:physical_network", "physical_network"),
@@ -48,6 +49,8 @@ struct Fields {
     shared: Option<bool>,
     #[serde(rename = "router:external", default, deserialize_with = "truth")]
     external: Option<bool>,
+    #[serde(default, deserialize_with = "truth")]
+    is_default: Option<bool>,
     #[serde(default, deserialize_with = "number")]
     mtu: Option<u32>,
     #[serde(rename = "provider:network_type")]
@@ -103,6 +106,7 @@ pub(super) fn update(ctx: &Context) -> Result<Reply> {
         enabled: wanted.admin_state_up,
         shared: wanted.shared,
         external: wanted.external,
+        is_default: wanted.is_default,
         mtu: wanted.mtu,
         port_security: wanted.port_security_enabled,
         dns_domain: wanted.dns_domain.map(|d| d.to_ascii_lowercase()),
@@ -136,6 +140,7 @@ fn check(wanted: Fields) -> Result<NewNetwork> {
         enabled: wanted.admin_state_up,
         shared: wanted.shared.unwrap_or(false),
         external: wanted.external.unwrap_or(false),
+        is_default: wanted.is_default.unwrap_or(false),
         mtu: wanted.mtu,
         network_type: wanted.network_type,
         physical_network: wanted.physical_network,
@@ -163,7 +168,7 @@ fn view(ctx: &Context, view: &NetworkView) -> Value {
         "created_at": time::seconds(network.created_ms), "updated_at": time::seconds(network.updated_ms),
     });
     if network.external {
-        view["is_default"] = json!(false);
+        view["is_default"] = json!(network.is_default);
     }
     if ctx.caller.is_admin() {
         view["provider:network_type"] = json!(network.network_type);

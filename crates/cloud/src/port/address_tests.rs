@@ -59,6 +59,7 @@ fn scene(tx: &mut Tx<'_>, cidrs: &[String], gateway: u8) -> Result<Vec<row::Subn
         updated_ms: 0,
         dns_domain: String::new(),
         retired: Json::default(),
+        is_default: false,
     };
     tx.insert(&network)?;
     let mut subnets = Vec::new();

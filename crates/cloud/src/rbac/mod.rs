@@ -160,6 +160,11 @@ pub(crate) fn any(tx: &Tx<'_>, id: &impl ToString, action: &str) -> Result<bool>
     tx.exists::<row::RbacPolicy>(of(id, action))
 }
 
+/// Whether everybody is.
+pub(crate) fn everybodys(tx: &Tx<'_>, id: &impl ToString, action: &str) -> Result<bool> {
+    tx.exists::<row::RbacPolicy>(of(id, action).and("target", EVERYBODY.to_owned().to_value()))
+}
+
 /// Takes an action on a thing from all.
 pub(crate) fn remove_all(tx: &mut Tx<'_>, id: &impl ToString, action: &str) -> Result<()> {
     for policy in tx.list::<row::RbacPolicy>(&of(id, action))? {

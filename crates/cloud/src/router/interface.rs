@@ -30,16 +30,7 @@ impl Cloud {
         self.store().write(|tx| {
             let router = visible(tx, caller, id)?;
             caller.check_revision(router.revision)?;
-            let port = match by {
-                InterfaceBy::Subnet(subnet) => add_by_subnet(tx, caller, &router, &subnet)?,
-                InterfaceBy::Port(port) => add_by_port(tx, caller, &router, &port)?,
-            };
-            check_overlap(tx, &router)?;
-            if lies_outside(tx, id, &port.id)? {
-                check_nd_proxy(tx, caller, &router)?;
-            }
-            revise::<row::Router>(tx, id)?;
-            tx.touch(Key::Router(*id))?;
+            let port = add(tx, caller, &router, by)?;
             let view = port::view(tx, port)?;
             Ok((view.port, view.addresses))
         })
@@ -61,29 +52,65 @@ impl Cloud {
         self.store().write(|tx| {
             let router = visible(tx, caller, id)?;
             caller.check_revision(router.revision)?;
-            let leg = find_leg(tx, id, subnet, port)?;
-            let (gone, kept): (Vec<_>, Vec<_>) = leg
-                .addresses
-                .iter()
-                .partition(|a| subnet.is_none_or(|s| a.subnet_id == s));
-            let mut subnets: Vec<SubnetId> = gone.iter().map(|a| a.subnet_id).collect();
-            subnets.dedup();
-            for subnet in &subnets {
-                floating_ip::check_subnet_unused(tx, &router, subnet)?;
-            }
-            if kept.is_empty() {
-                port::remove(tx, &leg.port)?;
-            } else {
-                gone.iter()
-                    .try_for_each(|a| tx.delete::<row::Allocation>(&a.id).map(drop))?;
-                port::readdressed(tx, &leg.port.id)?;
-            }
-            check_routes_reached(tx, &router)?;
-            revise::<row::Router>(tx, id)?;
-            tx.touch(Key::Router(*id))?;
-            Ok((leg.port, subnets))
+            remove_from(tx, &router, subnet, port)
         })
     }
+}
+
+/// Gives a router a leg; its port.
+pub(crate) fn add(
+    tx: &mut Tx<'_>,
+    caller: &Caller,
+    router: &row::Router,
+    by: InterfaceBy,
+) -> Result<row::Port> {
+    let id = router.id;
+    let port = match by {
+        InterfaceBy::Subnet(subnet) => add_by_subnet(tx, caller, router, &subnet)?,
+        InterfaceBy::Port(port) => add_by_port(tx, caller, router, &port)?,
+    };
+    check_overlap(tx, router)?;
+    if lies_outside(tx, &id, &port.id)? {
+        check_nd_proxy(tx, caller, router)?;
+    }
+    revise::<row::Router>(tx, &id)?;
+    tx.touch(Key::Router(id))?;
+    Ok(port)
+}
+
+/// Takes a leg away as a whole.
+pub(crate) fn remove_leg(tx: &mut Tx<'_>, router: &row::Router, port: PortId) -> Result<()> {
+    remove_from(tx, router, None, Some(port)).map(drop)
+}
+
+fn remove_from(
+    tx: &mut Tx<'_>,
+    router: &row::Router,
+    subnet: Option<SubnetId>,
+    port: Option<PortId>,
+) -> Result<(row::Port, Vec<SubnetId>)> {
+    let id = router.id;
+    let leg = find_leg(tx, &id, subnet, port)?;
+    let (gone, kept): (Vec<_>, Vec<_>) = leg
+        .addresses
+        .iter()
+        .partition(|a| subnet.is_none_or(|s| a.subnet_id == s));
+    let mut subnets: Vec<SubnetId> = gone.iter().map(|a| a.subnet_id).collect();
+    subnets.dedup();
+    for subnet in &subnets {
+        floating_ip::check_subnet_unused(tx, router, subnet)?;
+    }
+    if kept.is_empty() {
+        port::remove(tx, &leg.port)?;
+    } else {
+        gone.iter()
+            .try_for_each(|a| tx.delete::<row::Allocation>(&a.id).map(drop))?;
+        port::readdressed(tx, &leg.port.id)?;
+    }
+    check_routes_reached(tx, router)?;
+    revise::<row::Router>(tx, &id)?;
+    tx.touch(Key::Router(id))?;
+    Ok((leg.port, subnets))
 }
 
 fn add_by_subnet(

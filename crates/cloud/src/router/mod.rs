@@ -17,6 +17,7 @@ use crate::{Cloud, now_ms};
 pub use gateway::GatewayInfo;
 pub(crate) use gateway::take_new_family;
 pub use interface::InterfaceBy;
+pub(crate) use interface::{add, remove_leg};
 pub(crate) use reach::default_nexthops;
 
 use gateway::{check_nd_proxy, set_gateway};
@@ -83,33 +84,9 @@ impl Cloud {
     /// A new router.
     pub fn create_router(&self, caller: &Caller, new: &NewRouter) -> Result<RouterView> {
         caller.require_member()?;
-        let now = now_ms();
-        let mut router = row::Router {
-            id: RouterId::random(),
-            project_id: owner_of(caller, new.project.as_ref())?,
-            name: new.name.clone(),
-            description: new.description.clone(),
-            enabled: new.enabled.unwrap_or(true),
-            external_network_id: None,
-            snat: true,
-            routes: Json(Vec::new()),
-            tags: Json(new.tags.clone()),
-            revision: 1,
-            created_ms: now,
-            updated_ms: now,
-            nd_proxy: new.nd_proxy,
-        };
-        list::check_name("name", &router.name)?;
-        list::check_name("description", &router.description)?;
-        list::check_tags(&router.tags.0)?;
         self.store().write(|tx| {
-            quota::check(tx, &router.project_id, Resource::Router, 1)?;
-            tx.insert(&router)?;
-            set_gateway(tx, caller, &mut router, new.gateway.as_ref())?;
-            check_nd_proxy(tx, caller, &router)?;
-            tx.update(&router)?;
-            tx.touch(Key::Router(router.id))?;
-            view(tx, router.clone())
+            let router = create(tx, caller, new)?;
+            view(tx, router)
         })
     }
 
@@ -191,16 +168,54 @@ impl Cloud {
     pub fn delete_router(&self, caller: &Caller, id: &RouterId) -> Result<()> {
         caller.require_member()?;
         self.store().write(|tx| {
-            let mut router = visible(tx, caller, id)?;
+            let router = visible(tx, caller, id)?;
             caller.check_revision(router.revision)?;
-            if !legs(tx, id, INTERFACE)?.is_empty() {
-                return Err(Error::conflict(format!("Router {id} still has ports")));
-            }
-            set_gateway(tx, caller, &mut router, None)?;
-            tx.delete::<row::Router>(id)?;
-            tx.touch(Key::Router(*id))
+            remove(tx, caller, router)
         })
     }
+}
+
+pub(crate) fn create(tx: &mut Tx<'_>, caller: &Caller, new: &NewRouter) -> Result<row::Router> {
+    let now = now_ms();
+    let mut router = row::Router {
+        id: RouterId::random(),
+        project_id: owner_of(caller, new.project.as_ref())?,
+        name: new.name.clone(),
+        description: new.description.clone(),
+        enabled: new.enabled.unwrap_or(true),
+        external_network_id: None,
+        snat: true,
+        routes: Json(Vec::new()),
+        tags: Json(new.tags.clone()),
+        revision: 1,
+        created_ms: now,
+        updated_ms: now,
+        nd_proxy: new.nd_proxy,
+    };
+    list::check_name("name", &router.name)?;
+    list::check_name("description", &router.description)?;
+    list::check_tags(&router.tags.0)?;
+    quota::check(tx, &router.project_id, Resource::Router, 1)?;
+    tx.insert(&router)?;
+    set_gateway(tx, caller, &mut router, new.gateway.as_ref())?;
+    check_nd_proxy(tx, caller, &router)?;
+    tx.update(&router)?;
+    tx.touch(Key::Router(router.id))?;
+    Ok(router)
+}
+
+/// Removes a router with its gateway.
+///
+/// # Errors
+/// `Conflict` while it has interfaces.
+pub(crate) fn remove(tx: &mut Tx<'_>, caller: &Caller, mut router: row::Router) -> Result<()> {
+    let id = router.id;
+    if !legs(tx, &id, INTERFACE)?.is_empty() {
+        return Err(Error::conflict(format!("Router {id} still has ports")));
+    }
+    set_gateway(tx, caller, &mut router, None)?;
+    tx.delete::<row::Router>(&id)?;
+    tx.touch(Key::Router(id))
 }
 
 /// The ports of a router, by owner.

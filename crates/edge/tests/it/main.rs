@@ -4,6 +4,7 @@
 mod address_group;
 mod attach;
 mod attachment;
+mod auto_topology;
 mod body;
 mod dns;
 mod door;

@@ -257,6 +257,7 @@ impl World {
             ("users", user),
             ("quotas", project.clone()),
             ("os-quota-sets", project.clone()),
+            ("auto-allocated-topology", project.clone()),
             ("projects", project),
         ]);
         World {
