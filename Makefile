@@ -7,7 +7,7 @@ export CARGO_TARGET_DIR := $(abspath $(TARGET))
 export HEXTET_OPENSTACK := $(abspath $(VENV))/bin/openstack
 export HEXTET_GUEST := $(abspath $(GUEST))
 
-.PHONY: build test test-slow lint unit demo bench bench-lan crash-matrix tempest fuzz guest prepare clean
+.PHONY: build test test-slow lint unit demo bench bench-lan crash-matrix tempest tempest-scenario fuzz guest prepare clean
 
 build:
 	cargo build --release --locked -p hextet
@@ -55,6 +55,10 @@ crash-matrix: guest
 # OpenStack's own network tests against a cloud with fake nodes; with LIST=FILE those that the file has, by name.
 tempest: build
 	tools/tempest $(HEXTET) $(TARGET)/tempest $(LIST)
+
+# The same with real servers, which tempest logs in to: its scenarios of networks. Needs root.
+tempest-scenario: build guest
+	GUEST=$(GUEST) tools/tempest $(HEXTET) $(TARGET)/tempest $(LIST)
 
 # Fuzzes one target after another, each for SECONDS, from fuzz/seeds and what earlier runs found. It needs a nightly
 # compiler and cargo-fuzz; what breaks a target is kept below fuzz/artifacts.
