@@ -10,6 +10,7 @@
 mod allowed;
 mod guard;
 mod learned;
+mod merged;
 mod nat;
 mod noted;
 mod printed;

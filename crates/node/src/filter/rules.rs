@@ -202,7 +202,7 @@ fn peer(rule: &Rule) -> Option<Option<String>> {
 }
 
 /// A single address is written without its length.
-fn bare(net: &IpNet) -> String {
+pub(super) fn bare(net: &IpNet) -> String {
     match net.prefix_len() == net.max_prefix_len() {
         true => net.addr().to_string(),
         false => net.trunc().to_string(),

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
+use super::merged::merged;
+
 /// A table's objects by name.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Table {
@@ -115,12 +117,8 @@ impl Table {
         }
         for (name, chain) in &self.chains {
             let _ = writeln!(text, "\tchain {name} {{");
-            for line in chain
-                .hook
-                .iter()
-                .copied()
-                .chain(chain.rules.iter().map(String::as_str))
-            {
+            let hook = chain.hook.iter().map(|&hook| hook.to_owned());
+            for line in hook.chain(merged(&chain.rules)) {
                 let _ = writeln!(text, "\t\t{line}");
             }
             text.push_str("\t}\n");
@@ -218,7 +216,7 @@ impl Changes<'_> {
         }
         for (name, chain) in &self.new.chains {
             if self.old.chains.get(name) != Some(chain) {
-                for rule in &chain.rules {
+                for rule in merged(&chain.rules) {
                     self.command("add", "rule", format_args!("{name} {rule}"));
                 }
             }

@@ -71,10 +71,16 @@ impl Sample {
                 Some(Peer::Group(group)),
             ),
             ingress(Protocol::Tcp, Some((8000, Some(8010))), None),
+            ingress(Protocol::Tcp, Some((8443, None)), None),
             ingress(
                 Protocol::Udp,
                 None,
                 Some(Peer::Prefix("2001:db8:9::/48".parse().unwrap())),
+            ),
+            ingress(
+                Protocol::Udp,
+                None,
+                Some(Peer::Prefix("2001:db8:a::5/128".parse().unwrap())),
             ),
             ingress(
                 Protocol::Tcp,
@@ -361,6 +367,7 @@ fn tcp_by_port_range() {
     let a = world.port(network, "2001:db8:1::a");
     let b = world.port(network, "2001:db8:1::b");
     world.rule(b, ingress(Protocol::Tcp, Some((8000, Some(8010))), None));
+    world.rule(b, ingress(Protocol::Tcp, Some((8020, None)), None));
     world.pass();
     let (first, second) = (world.guest(a), world.guest(b));
     let serve = |port: u16| {
@@ -369,7 +376,7 @@ fn tcp_by_port_range() {
              family=socket.AF_INET6); s.settimeout(6); s.accept()[0].send(b'hello')\" >/dev/null 2>&1 &"
         )
     };
-    second.shell(&(serve(8005) + &serve(8011)));
+    second.shell(&(serve(8005) + &serve(8011) + &serve(8020)));
     let ask = |port: u16| {
         let script = format!(
             "python3 -c \"import socket; \
@@ -377,7 +384,9 @@ fn tcp_by_port_range() {
         );
         String::from_utf8(first.run(&script).stdout).unwrap()
     };
-    eventually("an answer", || ask(8005).contains("hello"));
+    for port in [8005, 8020] {
+        eventually("an answer", || ask(port).contains("hello"));
+    }
     assert_eq!(ask(8011), "");
 }
 
