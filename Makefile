@@ -43,10 +43,10 @@ demo: build guest
 bench: build guest
 	cargo run --release --locked -p testkit --bin bench -- --hextet $(HEXTET) --guest $(GUEST)
 
-# What guests hear, beside radvd, Kea and dnsmasq on the same link.
+# What guests meet on their link, beside radvd, Kea, dnsmasq and rules one after the other. ONLY=PART measures one part.
 bench-lan: prepare
 	@for p in radvd kea-dhcp6 dnsmasq; do command -v $$p >/dev/null || { apt-get install -y -qq --no-install-recommends radvd kea-dhcp6-server dnsmasq-base >/dev/null; break; }; done
-	cargo run --release --locked -p testkit --bin bench_lan
+	cargo run --release --locked -p testkit --bin bench_lan -- $(if $(ONLY),--only $(ONLY))
 
 # Kills hextet between any two of its steps; `make test` tries a few of them.
 crash-matrix: guest

@@ -1,27 +1,51 @@
-//! `make bench-lan`: what a guest waits for on its link, by hextet's own services and by the daemons
-//! that others run for the same: radvd, Kea, dnsmasq.
+//! `make bench-lan`: what guests meet on their link, by hextet and by what others run for the same:
+//! radvd, Kea, dnsmasq, and tables of rules one after the other.
 //!
-//! Two namespaces joined by a veth stand for a network and a guest. The servers take turns on the same
-//! link with the same client, so that all suffer alike from a noisy machine.
+//! Namespaces joined by veths stand for networks and guests. Those that are compared take turns on the
+//! same link, so that all suffer alike from a noisy machine.
 
 mod client;
+mod memory;
+mod packets;
+mod ports;
 mod servers;
 mod site;
 
+use std::fmt::Display;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 
+use memory::{Networks, Taken};
+use packets::{Layout, Load, Pair};
 use servers::{Server, Which};
 use site::Site;
 
 /// What the bench can fail with.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// Measures Router Advertisements and DHCPv6. Needs root, radvd, kea-dhcp6 and dnsmasq.
+/// One part of the bench.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// How soon a solicitation is answered.
+    Adverts,
+    /// How many exchanges of DHCPv6 a second.
+    Leases,
+    /// How soon a new port is answered, among a thousand.
+    Ports,
+    /// What the services of many networks take.
+    Memory,
+    /// What rules and ports cost a packet.
+    Packets,
+}
+
+/// Measures what guests meet on their link. Needs root, nft, radvd, kea-dhcp6 and dnsmasq.
 #[derive(Debug, Parser)]
 struct Args {
+    /// Only this part.
+    #[arg(long)]
+    only: Option<Part>,
     /// How often each server has its turn.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
@@ -31,6 +55,18 @@ struct Args {
     /// Exchanges of DHCPv6 (Solicit, Advertise, Request, Reply) in a turn.
     #[arg(long, default_value_t = 2000)]
     exchanges: u32,
+    /// Ports added in a turn.
+    #[arg(long, default_value_t = 300)]
+    ports: u16,
+    /// Networks whose memory is measured.
+    #[arg(long, default_value_t = 1000)]
+    networks: usize,
+    /// As many of them have a radvd and a dnsmasq.
+    #[arg(long, default_value_t = 100)]
+    daemons: usize,
+    /// Packets in a turn.
+    #[arg(long, default_value_t = 100_000)]
+    packets: u32,
 }
 
 fn main() -> ExitCode {
@@ -51,6 +87,20 @@ fn failed(error: &Failure) -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<(), Failure> {
+    let chosen: &[Part] = match &args.only {
+        Some(only) => std::slice::from_ref(only),
+        None => Part::value_variants(),
+    };
+    chosen.iter().try_for_each(|part| match part {
+        Part::Adverts => adverts(args),
+        Part::Leases => leases(args),
+        Part::Ports => ports(args),
+        Part::Memory => memory(args),
+        Part::Packets => packets(args),
+    })
+}
+
+fn adverts(args: &Args) -> Result<(), Failure> {
     let site = Site::new()?;
     println!(
         "RS to RA, median of {} rounds of {}",
@@ -68,6 +118,11 @@ fn run(args: &Args) -> Result<(), Failure> {
             wait.as_secs_f64() * 1e3
         );
     }
+    Ok(())
+}
+
+fn leases(args: &Args) -> Result<(), Failure> {
+    let site = Site::new()?;
     println!(
         "DHCPv6 exchanges per second, 16 at a time, median of {} rounds of {}",
         args.rounds, args.exchanges
@@ -77,19 +132,89 @@ fn run(args: &Args) -> Result<(), Failure> {
         let _server = Server::leases(which, &site)?;
         client::exchange(&site, args.exchanges)
     })?;
-    for (which, time) in leases.iter().zip(&times) {
+    rates(&leases, &times, args.exchanges);
+    Ok(())
+}
+
+fn ports(args: &Args) -> Result<(), Failure> {
+    let site = Site::new()?;
+    println!(
+        "Ports per second added to a network of {}, each until DHCP offers it its address, median of {} rounds of {}",
+        ports::THERE,
+        args.rounds,
+        args.ports
+    );
+    let servers = [Which::Hextet, Which::Dnsmasq];
+    let times = turns(args.rounds, &servers, |which| {
+        ports::add(which, &site, args.ports)
+    })?;
+    rates(&servers, &times, args.ports.into());
+    Ok(())
+}
+
+fn memory(args: &Args) -> Result<(), Failure> {
+    let (all, some) = (args.networks, args.daemons.min(args.networks));
+    println!("Memory of the services of {all} networks, MiB: processes (PSS), kernel, both");
+    let (networks, spaces) = Networks::new(all)?;
+    let line = |name: &str, taken: Taken, counted: usize, ratio: f64| {
+        let [processes, kernel, both] = taken.mib(counted, all);
+        println!("  {name:<42} {processes:>8.1} {kernel:>8.1} {both:>8.1}  {ratio:>6.1}");
+    };
+    let own = networks.own()?;
+    let daemons = networks.daemons(some)?;
+    let ratio = daemons.mib(some, all)[2] / own.mib(all, all)[2];
+    line("hextet", own, all, 1.0);
+    let name = format!("radvd and dnsmasq, {some} of each, scaled");
+    line(&name, daemons, some, ratio);
+    println!(
+        "  namespaces and links, which all of them need: {:.1}",
+        spaces.mib(all, all)[1]
+    );
+    Ok(())
+}
+
+fn packets(args: &Args) -> Result<(), Failure> {
+    let pair = Pair::new()?;
+    println!(
+        "Packets per second of new connections between two guests, median of {} rounds of {}",
+        args.rounds, args.packets
+    );
+    let load = |layout, rules, ports| Load {
+        layout,
+        rules,
+        ports,
+    };
+    let loads = [
+        load(Layout::Maps, 1, 0),
+        load(Layout::Maps, 1, 500),
+        load(Layout::Maps, 500, 0),
+        load(Layout::Maps, 500, 500),
+        load(Layout::Linear, 1, 0),
+        load(Layout::Linear, 1, 500),
+        load(Layout::Linear, 500, 500),
+    ];
+    let times = turns(args.rounds, &loads, |load| pair.send(load, args.packets))?;
+    for (load, time) in loads.iter().zip(&times) {
+        let rate = f64::from(args.packets) / time.as_secs_f64();
         let ratio = time.as_secs_f64() / times[0].as_secs_f64();
-        let rate = f64::from(args.exchanges) / time.as_secs_f64();
-        println!("  {which:<8} {rate:>8.0} /s  1/{ratio:.2}");
+        println!("  {load:<52} {rate:>9.0} /s  1/{ratio:.2}");
     }
     Ok(())
 }
 
+fn rates(servers: &[Which], times: &[Duration], count: u32) {
+    for (which, time) in servers.iter().zip(times) {
+        let ratio = time.as_secs_f64() / times[0].as_secs_f64();
+        let rate = f64::from(count) / time.as_secs_f64();
+        println!("  {which:<8} {rate:>8.0} /s  1/{ratio:.2}");
+    }
+}
+
 /// The median of each server's turns, which alternate.
-fn turns(
+fn turns<T: Copy + Display>(
     rounds: usize,
-    servers: &[Which],
-    turn: impl Fn(Which) -> Result<Duration, Failure>,
+    servers: &[T],
+    turn: impl Fn(T) -> Result<Duration, Failure>,
 ) -> Result<Vec<Duration>, Failure> {
     let mut times = vec![Vec::new(); servers.len()];
     for _ in 0..rounds {

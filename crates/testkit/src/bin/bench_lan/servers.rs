@@ -11,6 +11,7 @@ use lan::{
     Prefix, Upstreams,
 };
 use linux::inet4::Inet4;
+use linux::netns::Netns;
 use model::{Mac, NetworkId, RouterId};
 
 use crate::Failure;
@@ -43,10 +44,26 @@ pub(crate) enum Server {
 }
 
 impl Server {
+    /// Ours.
+    pub(crate) fn lan(&self) -> Option<&Lan> {
+        match self {
+            Server::Own(lan) => Some(lan),
+            Server::Other(..) => None,
+        }
+    }
+
+    /// Another's process.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        match self {
+            Server::Own(_) => None,
+            Server::Other(child, _) => Some(child.id()),
+        }
+    }
+
     /// Advertises the prefix.
     pub(crate) fn adverts(which: Which, site: &Site) -> Result<Server, Failure> {
         if which == Which::Hextet {
-            let lan = own(site)?;
+            let lan = own(&site.server)?;
             let key = AdvertKey {
                 network: NetworkId::random(),
                 router: Some(RouterId::random()),
@@ -96,18 +113,10 @@ impl Server {
                 })
             }
             _ => {
-                let lan = own(site)?;
-                let binding = Binding {
-                    addresses: vec![Given {
-                        value: "2001:db8:1::2".parse()?,
-                        preferred_s: 14_400,
-                        valid_s: 86_400,
-                    }],
-                    ..Binding::default()
-                };
+                let lan = own(&site.server)?;
                 let bindings = Bindings {
                     on_link: vec![PREFIX.parse()?],
-                    ports: [(Mac(CLIENT_MAC), binding)].into(),
+                    ports: [(Mac(CLIENT_MAC), binding()?)].into(),
                 };
                 lan.serve_dhcp6(
                     NetworkId::random(),
@@ -121,16 +130,32 @@ impl Server {
     }
 }
 
-fn own(site: &Site) -> Result<Lan, Failure> {
-    let inet4 = Inet4::start(site.server.name(), std::slice::from_ref(&site.client))?;
+/// Serves networks whose names begin as this one's.
+pub(crate) fn own(ns: &Netns) -> Result<Lan, Failure> {
+    let outside = Netns::current()?;
+    let prefix = ns.name().trim_end_matches(|c: char| c.is_ascii_digit());
+    let inet4 = Inet4::start(prefix, std::slice::from_ref(&outside))?;
     let upstreams = Upstreams {
-        ns: site.client.clone(),
+        ns: outside,
         servers: Vec::new(),
     };
     Ok(Lan::start(inet4, upstreams, MetadataSettings::default())?)
 }
 
-fn advert() -> Result<Advert, Failure> {
+/// What the client is given.
+pub(crate) fn binding() -> Result<Binding, Failure> {
+    Ok(Binding {
+        addresses: vec![Given {
+            value: "2001:db8:1::2".parse()?,
+            preferred_s: 14_400,
+            valid_s: 86_400,
+        }],
+        ..Binding::default()
+    })
+}
+
+/// A router's, of the prefix.
+pub(crate) fn advert() -> Result<Advert, Failure> {
     let mac = Mac(SERVER_MAC);
     Ok(Advert {
         source: mac.link_local(),
@@ -157,7 +182,7 @@ fn advert() -> Result<Advert, Failure> {
 }
 
 /// Starts a program in the servers' namespace, with a directory of its own for its files.
-fn start(
+pub(crate) fn start(
     site: &Site,
     name: &str,
     config: &str,
