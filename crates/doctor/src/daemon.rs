@@ -1,7 +1,6 @@
 //! The daemons whose configuration is read: which files each is given, and whether it is here.
 
 use crate::parse;
-use crate::release::Packages;
 use crate::tree::{File, Tree};
 
 /// A daemon of OpenStack.
@@ -79,34 +78,28 @@ pub(crate) const DAEMONS: &[Daemon] = &[
     plain("heat-engine", "heat"),
 ];
 
-/// Names of packages that are not called as the daemon they bring.
-const PACKAGES: [(&str, &str); 4] = [
-    ("nova-novncproxy", "nova-consoleproxy"),
-    ("nova-spicehtml5proxy", "nova-consoleproxy"),
-    ("nova-serialproxy", "nova-consoleproxy"),
-    ("neutron-api", "neutron-server"),
-];
-
 impl Daemon {
-    /// Whether this host runs it, as far as its packages, units and init scripts say.
-    pub(crate) fn is_here(&self, tree: &Tree, packages: &Packages) -> bool {
-        let brought = PACKAGES
-            .iter()
-            .any(|(name, package)| *name == self.name && packages.has(package));
-        brought
-            || packages.has(self.name)
-            || tree.exists(&format!("/etc/init.d/{}", self.name))
-            || !self.units(tree).is_empty()
+    /// Whether this host runs it, as far as its units and init scripts say. That a package of the name
+    /// is installed says nothing: Debian's neutron-server is an empty one.
+    pub(crate) fn is_here(&self, tree: &Tree) -> bool {
+        if let Some(script) = self.script(tree) {
+            return starts(tree, self.name, &script);
+        }
+        let wanted = tree.names("/etc/systemd/system/multi-user.target.wants");
+        let names = [
+            format!("{}.service", self.name),
+            format!("openstack-{}.service", self.name),
+        ];
+        names.iter().any(|name| wanted.contains(name)) || !self.units(tree).is_empty()
+    }
+
+    /// Its init script: Debian's units start it by that.
+    pub(crate) fn script(&self, tree: &Tree) -> Option<File> {
+        tree.file(&format!("/etc/init.d/{}", self.name))
     }
 
     /// Whether a web server runs it in its own process: then what it would listen on does not count.
     pub(crate) fn is_hosted(&self, tree: &Tree) -> bool {
-        let project = self.project;
-        let uwsgi = [
-            format!("/etc/{project}/{}-uwsgi.ini", self.name),
-            format!("/etc/uwsgi/apps-enabled/{}.ini", self.name),
-            format!("/etc/{project}/{project}-uwsgi.ini"),
-        ];
         // Apache's names are not regular (`keystone-wsgi-public.conf`, `00-nova_api.conf`).
         let word = self.name.replace('-', "_");
         let apache = ["/etc/apache2/sites-enabled", "/etc/httpd/conf.d"]
@@ -116,7 +109,14 @@ impl Daemon {
                     .iter()
                     .any(|name| name.replace('-', "_").contains(&word))
             });
-        apache || uwsgi.iter().any(|path| tree.exists(path))
+        let uwsgi = match self.script(tree) {
+            // Further down all scripts have `UWSGI_PORT=${RET}`.
+            Some(script) => parse::shell(&script.text)
+                .iter()
+                .any(|s| s.key == "UWSGI_PORT" && s.value.parse::<u16>().is_ok()),
+            None => tree.exists(&format!("/etc/{}/{}-uwsgi.ini", self.project, self.name)),
+        };
+        apache || uwsgi || tree.exists(&format!("/etc/uwsgi/apps-enabled/{}.ini", self.name))
     }
 
     /// What starts it: units, what overrides them, and the files Debian's scripts read.
@@ -153,4 +153,24 @@ impl Daemon {
         }
         found
     }
+}
+
+/// Whether a script starts anything. Those of console proxies end at once unless /etc/default says
+/// `NOVA_CONSOLE_PROXY_TYPE=novnc` (or `spicehtml5`), `NOVA_SERIAL_PROXY_START=true`.
+fn starts(tree: &Tree, name: &str, script: &File) -> bool {
+    let kind = name.trim_start_matches("nova-").trim_end_matches("proxy");
+    let (option, wanted) = match () {
+        () if script.text.contains("NOVA_SERIAL_PROXY_START") => {
+            ("NOVA_SERIAL_PROXY_START", "true")
+        }
+        () if script.text.contains("NOVA_CONSOLE_PROXY_TYPE") => ("NOVA_CONSOLE_PROXY_TYPE", kind),
+        () => return true,
+    };
+    let defaults = tree.file("/etc/default/nova-consoleproxy");
+    let settings = defaults
+        .map(|file| parse::shell(&file.text))
+        .unwrap_or_default();
+    settings
+        .iter()
+        .any(|s| s.key == option && s.value.eq_ignore_ascii_case(wanted))
 }

@@ -99,14 +99,16 @@ fn write_file(out: &mut String, name: &str, text: &str, changes: &BTreeMap<usize
     }
 }
 
-/// Ranges of lines, from 1, each with its context; those that touch are one.
+/// Ranges of lines, from 1, each with its context; those that touch are one. There is as much
+/// context before as after: `patch` takes less for the end of the file.
 fn hunks(changes: &BTreeMap<usize, Change>, count: usize) -> Vec<(usize, usize)> {
     let mut out: Vec<(usize, usize)> = Vec::new();
-    for line in changes.keys().filter(|line| **line <= count && count > 0) {
-        let (first, last) = (
-            line.saturating_sub(CONTEXT).max(1),
-            (line + CONTEXT).min(count),
-        );
+    let within = |(line, _): &(&usize, &Change)| **line <= count && count > 0;
+    for (line, change) in changes.iter().filter(within) {
+        // After an insertion the line before it is context itself.
+        let before = CONTEXT - usize::from(change.instead.is_none());
+        let first = line.saturating_sub(before).max(1);
+        let last = (line + CONTEXT).min(count);
         match out.last_mut() {
             Some((_, end)) if first <= *end + 1 => *end = last,
             _ => out.push((first, last)),

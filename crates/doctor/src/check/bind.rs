@@ -71,13 +71,18 @@ fn finding(bind: &Bind, address: std::net::Ipv4Addr) -> Finding {
         () => (&table::BIND_IPV4_ADDRESS, "the host's IPv6 address"),
     };
     let (key, text) = (&bind.setting.key, &bind.text);
-    let line = bind.setting.value.replacen(text.as_str(), to, 1);
+    // The line as it stands, so that it can be pasted.
+    let line = bind
+        .file
+        .line(bind.setting.line)
+        .trim()
+        .replacen(text.as_str(), to, 1);
     let finding = found(
         kind,
         bind.file,
         bind.setting,
         format!("{key} is {text}"),
-        format!("{key} {line}"),
+        line,
     );
     // Clients of 127.0.0.1 would miss it, so only the wildcard is changed unasked.
     match address.is_unspecified() {

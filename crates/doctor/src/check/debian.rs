@@ -15,7 +15,7 @@ use crate::tree::{File, Tree};
 
 pub(super) fn check(exam: &mut Exam) {
     for daemon in DAEMONS {
-        let Some(script) = exam.tree.file(&format!("/etc/init.d/{}", daemon.name)) else {
+        let Some(script) = daemon.script(exam.tree) else {
             continue;
         };
         let settings = parse::shell(&script.text);
@@ -47,7 +47,7 @@ pub(super) fn check(exam: &mut Exam) {
 /// Whether a script puts what this option says before `:PORT`.
 pub(super) fn wants_brackets(tree: &Tree, path: &str, option: &str) -> bool {
     DAEMONS.iter().any(|daemon| {
-        let script = tree.file(&format!("/etc/init.d/{}", daemon.name));
+        let script = daemon.script(tree);
         let settings = script
             .map(|script| parse::shell(&script.text))
             .unwrap_or_default();

@@ -22,19 +22,21 @@ pub(super) fn check(exam: &mut Exam, told: &Told) {
     }
 }
 
-/// Under an old name that still counts, or in a section that still stands for this one.
+/// Under an old name that still counts, or in a section that still stands for this one; or it is
+/// part of what is switched off.
 fn is_set_elsewhere(told: &Told, opt: &Opt) -> bool {
     let old = crate::options::RENAMED
         .iter()
         .find(|row| row.project == opt.project && row.new.1 == opt.name && told.release < row.gone);
     let old = old.is_some_and(|row| told.config.setting(opt.section, row.old.1).is_some());
     let in_default = opt.section == "vnc" && told.config.setting("DEFAULT", opt.name).is_some();
-    // Consoles that are switched off listen nowhere.
-    let off = told
-        .config
-        .get(opt.section, "enabled")
-        .is_some_and(|on| on.eq_ignore_ascii_case("false"));
-    old || in_default || off
+    // Consoles that are switched off listen nowhere; of the three only VNC is on by default.
+    let on = match (told.config.get(opt.section, "enabled"), opt.section) {
+        (Some(on), "vnc" | "spice" | "serial_console") => on.eq_ignore_ascii_case("true"),
+        (None, "spice" | "serial_console") => false,
+        _ => true,
+    };
+    old || in_default || !on
 }
 
 fn report(exam: &mut Exam, told: &Told, opt: &Opt) {

@@ -76,7 +76,55 @@ pub(super) fn check(exam: &mut Exam) {
             _ => {}
         }
     }
+    before_sysctl(exam);
     radvd(exam, &sysctl);
+}
+
+/// The kernel's command line, and options of the module.
+fn before_sysctl(exam: &mut Exam) {
+    let off = |word: &&str| ["ipv6.disable=1", "ipv6.disable_ipv6=1"].contains(word);
+    if let Some(file) = exam.tree.file("/etc/default/grub") {
+        for setting in parse::shell(&file.text)
+            .iter()
+            .filter(|s| s.key.starts_with("GRUB_CMDLINE_LINUX"))
+        {
+            if let Some(word) = setting.words().find(off) {
+                let rest: Vec<&str> = setting.words().filter(|other| !off(other)).collect();
+                let fix = format!("{}=\"{}\", then update-grub", setting.key, rest.join(" "));
+                let what = format!("{} has {word}", setting.key);
+                exam.take(found(
+                    &table::SYSCTL_DISABLE_IPV6,
+                    &file,
+                    setting,
+                    what,
+                    fix,
+                ));
+            }
+        }
+    }
+    for file in exam.tree.files("/etc/modprobe.d", ".conf") {
+        for setting in parse::words(&file.text) {
+            let words: Vec<&str> = setting.words().collect();
+            let off = match (setting.key.as_str(), words.as_slice()) {
+                ("options", ["ipv6", options @ ..]) => {
+                    options.contains(&"disable=1") || options.contains(&"disable_ipv6=1")
+                }
+                ("blacklist", ["ipv6"]) => true,
+                ("install", ["ipv6", "/bin/true" | "/bin/false", ..]) => true,
+                _ => false,
+            };
+            if off {
+                let what = format!("{} {}", setting.key, setting.value);
+                exam.take(found(
+                    &table::SYSCTL_DISABLE_IPV6,
+                    &file,
+                    &setting,
+                    what,
+                    "take the line out".to_owned(),
+                ));
+            }
+        }
+    }
 }
 
 fn radvd(exam: &mut Exam, sysctl: &Sysctl) {

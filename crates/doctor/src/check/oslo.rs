@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::{debian, defaults, rules, value};
+use crate::address::Host;
 use crate::daemon::{DAEMONS, Daemon};
 use crate::exam::{Exam, found, place};
 use crate::finding::{Finding, Place};
-use crate::options::{RENAMED, Role, option};
+use crate::options::{Opt, RENAMED, Role, option};
 use crate::oslo::{Config, of_daemon};
 use crate::parse::Setting;
 use crate::release::Release;
@@ -49,7 +50,7 @@ pub(super) fn check(exam: &mut Exam) {
             daemon,
             config: &config,
             release: exam.releases.of(daemon.project),
-            here: daemon.is_here(exam.tree, exam.releases.packages()),
+            here: daemon.is_here(exam.tree),
             files: &files.collect(),
         };
         settings(exam, &told);
@@ -67,8 +68,9 @@ fn settings(exam: &mut Exam, told: &Told) {
             continue;
         };
         let opt = option(told.daemon.project, &setting.section, &setting.key);
-        let opt = opt.filter(|opt| told.release < opt.until);
-        if renamed(exam, told, file, setting) {
+        if renamed(exam, told, file, setting)
+            || opt.is_some_and(|opt| gone(exam, told, file, setting, opt))
+        {
             continue;
         }
         let source = opt.map(|opt| opt.source);
@@ -123,6 +125,28 @@ fn renamed(exam: &mut Exam, told: &Told, file: &File, setting: &Setting) -> bool
             to: row.new.1.to_owned(),
         });
         exam.take(finding);
+    }
+    true
+}
+
+/// An option that its release no longer has. Says whether it is one.
+fn gone(exam: &mut Exam, told: &Told, file: &File, setting: &Setting, opt: &Opt) -> bool {
+    if told.release < opt.until {
+        return false;
+    }
+    if let Host::V4(address) = Host::parse(&setting.value) {
+        let what = format!(
+            "{} = {address} is not read since {}",
+            setting.key, opt.until
+        );
+        let finding = found(
+            &table::OPTION_GONE,
+            file,
+            setting,
+            what,
+            "take the line out".to_owned(),
+        );
+        exam.take(finding.citing(opt.source));
     }
     true
 }

@@ -1,6 +1,7 @@
 //! uWSGI's own files.
 
 use crate::address::Host;
+use crate::daemon::DAEMONS;
 use crate::exam::{Exam, found, place};
 use crate::parse::{self, Setting};
 use crate::table;
@@ -21,16 +22,15 @@ const SOCKETS: [&str; 9] = [
 pub(super) fn check(exam: &mut Exam) {
     let mut files = exam.tree.files("/etc/uwsgi/apps-enabled", ".ini");
     files.extend(exam.tree.files("/etc/uwsgi.d", ".ini"));
-    for project in [
-        "nova",
-        "neutron",
-        "cinder",
-        "glance",
-        "keystone",
-        "placement",
-        "heat",
-    ] {
-        files.extend(exam.tree.files(&format!("/etc/{project}"), "uwsgi.ini"));
+    for daemon in DAEMONS {
+        // A script may leave the file that its package brings aside (Debian's glance-api).
+        let script = daemon
+            .script(exam.tree)
+            .map(|script| parse::shell(&script.text));
+        if script.is_none_or(|settings| settings.iter().any(|s| s.key == "UWSGI_INI_PATH")) {
+            let path = format!("/etc/{}/{}-uwsgi.ini", daemon.project, daemon.name);
+            files.extend(exam.tree.file(&path));
+        }
     }
     for file in &files {
         for setting in parse::ini(&file.text) {

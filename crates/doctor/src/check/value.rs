@@ -175,10 +175,7 @@ pub(crate) fn general(
                 } else {
                     &table::IPV4_LITERAL
                 };
-                let fix = format!(
-                    "name it by a name with an AAAA record, or by [ADDRESS], instead of {}",
-                    mention.text
-                );
+                let fix = instead(setting, &mention);
                 exam.take(found(
                     kind,
                     file,
@@ -196,6 +193,21 @@ pub(crate) fn general(
         }
         plain_http(exam, file, setting, &mention);
     }
+}
+
+/// The line with a better host, its port kept.
+fn instead(setting: &Setting, mention: &Mention) -> String {
+    let port = mention
+        .text
+        .rsplit_once(':')
+        .map_or(String::new(), |(_, port)| format!(":{port}"));
+    let line = setting
+        .value
+        .replacen(&mention.text, &format!("NAME{port}"), 1);
+    format!(
+        "{} = {line} (NAME with an AAAA record, or [ADDRESS])",
+        setting.key
+    )
 }
 
 fn unbracketed(exam: &mut Exam, file: &File, setting: &Setting, value: &str, mention: &Mention) {

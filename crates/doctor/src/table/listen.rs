@@ -48,7 +48,7 @@ kinds! {
     RABBITMQ_INET6_DIST = "rabbitmq-inet6-dist", Error,
         "RabbitMQ is not told to talk to its nodes and tools by IPv6.",
         "Clients' listeners take IPv6 by themselves, but Erlang's distribution (other nodes, rabbitmqctl) uses IPv4 unless told otherwise: a host without IPv4 forms no cluster, and its tools do not reach it.",
-        "In rabbitmq-env.conf: `SERVER_ADDITIONAL_ERL_ARGS=\"-proto_dist inet6_tcp\"` and `CTL_ERL_ARGS=\"-proto_dist inet6_tcp\"`, on all nodes of the cluster at once.",
+        "In rabbitmq-env.conf: `SERVER_ADDITIONAL_ERL_ARGS=\"-proto_dist inet6_tcp\"` and `CTL_ERL_ARGS=\"-proto_dist inet6_tcp\"`, on all nodes of the cluster at once. Where there is no IPv4 at all, `-kernel inetrc FILE` too, with `{inet6,true}.` in the file, so that names are looked up for IPv6.",
         ["https://www.rabbitmq.com/docs/networking#distribution-ipv6"];
 
     BRACKETED_ADDRESS = "bracketed-address", Error,

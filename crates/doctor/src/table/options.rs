@@ -33,6 +33,12 @@ kinds! {
         "Write the new name.",
         ["https://docs.openstack.org/oslo.config/latest/reference/deprecating.html"];
 
+    OPTION_GONE = "option-gone", Hint,
+        "An option that holds an IPv4 address is no longer read in this release.",
+        "It does nothing, but suggests that the daemon listens there: what counts is where its web server listens.",
+        "Take the line out, and look at the web server's sockets.",
+        ["https://docs.openstack.org/oslo.config/latest/reference/deprecating.html"];
+
     USE_IPV6_OFF = "use-ipv6-off", Error,
         "nova-network gives guests no IPv6.",
         "`use_ipv6` is false by default; nova-network then hands out IPv4 alone. (It went with nova-network in Ussuri.)",

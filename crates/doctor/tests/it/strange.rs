@@ -66,3 +66,38 @@ fn what_cannot_be_read_is_told() {
         report.unread
     );
 }
+
+#[test]
+fn no_beginning_of_a_file_breaks_a_parser() {
+    use doctor::{Config, parse};
+    let cases = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
+    for entry in std::fs::read_dir(cases).unwrap() {
+        let whole = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        let ends = whole.char_indices().map(|(at, _)| at).step_by(7);
+        for text in ends.map(|end| &whole[..end]) {
+            let parsers = [
+                parse::apache,
+                parse::hosts,
+                parse::ini,
+                parse::pairs,
+                parse::dnsmasq,
+                parse::words,
+                parse::options,
+                parse::haproxy,
+                parse::erlang,
+                parse::python,
+                parse::radvd,
+                parse::shell,
+            ];
+            let mut found: Vec<_> = parsers.iter().flat_map(|parser| parser(text)).collect();
+            let oslo = parse::oslo(text).unwrap_or_default();
+            let mut config = Config::default();
+            config.add("f", &oslo);
+            found.extend(oslo);
+            for setting in found {
+                assert!(1 <= setting.line && setting.line <= setting.last);
+                let _ = config.get(&setting.section, &setting.key);
+            }
+        }
+    }
+}

@@ -10,6 +10,7 @@ mod check;
 mod client;
 mod cloud_init;
 mod crash;
+mod doctor;
 mod dual;
 mod edge;
 mod failures;
