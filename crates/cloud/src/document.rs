@@ -187,6 +187,7 @@ fn router_document(tx: &Tx<'_>, router: row::Router) -> Result<Router> {
         default_nexthops: router::default_nexthops(tx, &router.id)?,
         snat: router.snat,
         floating_ips: floating_ip::of_router(tx, &router.id)?,
+        forwardings: floating_ip::forwardings_of_router(tx, &router.id)?,
         nd_proxy: router.nd_proxy,
     })
 }

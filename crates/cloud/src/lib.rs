@@ -52,7 +52,10 @@ pub use address_group::{AddressGroupUpdate, NewAddressGroup};
 pub use assignment::Target;
 pub use audit::{Audit, audit};
 pub use flavor::NewFlavor;
-pub use floating_ip::{FloatingIpTarget, FloatingIpUpdate, FloatingIpView, NewFloatingIp};
+pub use floating_ip::{
+    FloatingIpTarget, FloatingIpUpdate, FloatingIpView, ForwardingUpdate, NewFloatingIp,
+    NewForwarding, Ports,
+};
 pub use image::{ImageUpdate, ImageWriter, NewImage};
 pub use ip_availability::{IpAvailability, SubnetIpAvailability};
 pub use keypair::NewKeypair;

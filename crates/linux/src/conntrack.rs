@@ -18,6 +18,9 @@ pub struct Tuple {
     pub destination: IpAddr,
     /// By number; 6 is TCP.
     pub protocol: u8,
+    /// 0, as the next one, where the protocol has none.
+    pub source_port: u16,
+    pub destination_port: u16,
 }
 
 /// A connection. With address translation the two directions name different addresses.
@@ -185,6 +188,7 @@ fn tuple(bytes: &[u8]) -> Option<Tuple> {
     const IP: u16 = 1; // CTA_TUPLE_IP
     const PROTO: u16 = 2; // CTA_TUPLE_PROTO
     let (mut source, mut destination, mut protocol) = (None, None, None);
+    let (mut source_port, mut destination_port) = (0, 0);
     for (kind, value, _) in attributes(bytes) {
         match kind {
             // CTA_IP_V4_SRC, _V4_DST, _V6_SRC, _V6_DST
@@ -193,11 +197,13 @@ fn tuple(bytes: &[u8]) -> Option<Tuple> {
                 2 | 4 => destination = address(value),
                 _ => {}
             }),
-            // CTA_PROTO_NUM
-            PROTO => {
-                let number = attributes(value).find(|(kind, ..)| *kind == 1);
-                protocol = number.and_then(|(_, value, _)| value.first().copied());
-            }
+            // CTA_PROTO_NUM, _SRC_PORT, _DST_PORT
+            PROTO => attributes(value).for_each(|(kind, value, _)| match kind {
+                1 => protocol = value.first().copied(),
+                2 => source_port = port(value),
+                3 => destination_port = port(value),
+                _ => {}
+            }),
             _ => {}
         }
     }
@@ -205,7 +211,13 @@ fn tuple(bytes: &[u8]) -> Option<Tuple> {
         source: source?,
         destination: destination?,
         protocol: protocol?,
+        source_port,
+        destination_port,
     })
+}
+
+fn port(bytes: &[u8]) -> u16 {
+    bytes.try_into().map_or(0, u16::from_be_bytes)
 }
 
 fn address(bytes: &[u8]) -> Option<IpAddr> {
@@ -241,7 +253,12 @@ mod tests {
 
     fn tuple(source: [u8; 4], destination: [u8; 4]) -> Vec<u8> {
         let ip = [attribute(1, &source), attribute(2, &destination)].concat();
-        let proto = attribute(1, &[6]);
+        let proto = [
+            attribute(1, &[6]),
+            attribute(2, &[0, 22]),
+            attribute(3, &[1, 0]),
+        ]
+        .concat();
         [attribute(0x8001, &ip), attribute(0x8002, &proto)].concat()
     }
 
@@ -259,6 +276,8 @@ mod tests {
         .concat();
         let flow = parse(&body).unwrap();
         assert_eq!(flow.original.protocol, 6);
+        let ports = (flow.original.source_port, flow.original.destination_port);
+        assert_eq!(ports, (22, 256));
         assert!(flow.has(IpAddr::from(guest)) && flow.has(IpAddr::from(outer)));
         assert!(!flow.has(IpAddr::from([10, 0, 0, 6])));
         assert_eq!(flow.name, [original, id].concat());

@@ -245,6 +245,9 @@ pub struct Router {
     /// Whether IPv4 packets that leave by the external leg take its address (`enable_snat`).
     pub snat: bool,
     pub floating_ips: Vec<FloatingIp>,
+    /// Of floating addresses that stand for no port whole.
+    #[serde(default)]
+    pub forwardings: Vec<Forwarding>,
     /// Whether the external leg answers neighbour solicitations for addresses behind the router that
     /// lie within a prefix of its own.
     #[serde(default)]
@@ -260,6 +263,37 @@ pub struct FloatingIp {
     pub floating: IpAddr,
     /// The port's own.
     pub fixed: IpAddr,
+}
+
+/// Ports of a floating address that stand for ports of an address of the same family behind the
+/// router.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forwarding {
+    /// The external address.
+    pub floating: IpAddr,
+    /// By number; one that has ports.
+    pub protocol: u8,
+    /// First and last port there.
+    pub external: (u16, u16),
+    /// The guest's address.
+    pub fixed: IpAddr,
+    /// First and last port of the guest's: as many as there are outside, or one for all of them.
+    pub internal: (u16, u16),
+}
+
+impl Forwarding {
+    /// The guest's port that a port outside stands for.
+    pub fn inward(&self, port: u16) -> Option<u16> {
+        let (first, last) = self.external;
+        let (start, end) = self.internal;
+        let within = (first..=last).contains(&port);
+        within.then(|| end.min(start.saturating_add(port.saturating_sub(first))))
+    }
+
+    /// Whether the guest's ports are those outside.
+    pub fn keeps_ports(&self) -> bool {
+        self.external == self.internal
+    }
 }
 
 /// A router's leg in a network. Its link-local address is made of its MAC, the same on every node.

@@ -70,6 +70,8 @@ uuid_id! {
     NodeId
     /// An address of an external network that stands for a port's.
     FloatingIpId
+    /// Ports of a floating IP that stand for a port's.
+    PortForwardingId
     /// A volume of the volume API.
     VolumeId
     /// A volume's attachment to a server.

@@ -360,6 +360,7 @@ mod tests {
             default_nexthops: Vec::new(),
             snat: true,
             floating_ips: Vec::new(),
+            forwardings: Vec::new(),
             nd_proxy: false,
         };
         for enabled in [true, false] {

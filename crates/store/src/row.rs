@@ -6,9 +6,10 @@ use std::net::IpAddr;
 use ipnet::{IpNet, Ipv6Net};
 use model::{
     AddressGroupId, AddressMode, Advertising, AttachmentId, Chap, DomainId, FlavorId, FloatingIpId,
-    GuestSeen, ImageFile, ImageId, Lifetimes, Mac, NetworkId, NodeFacts, NodeId, PortId, ProjectId,
-    RaMode, RbacPolicyId, RetiredPrefix, RoleId, Route, RouterId, RuleId, SecurityGroupId,
-    ServerGroupId, ServerId, SubnetId, SubnetPoolId, UserData, UserId, VolumeId, VolumeSeen,
+    GuestSeen, ImageFile, ImageId, Lifetimes, Mac, NetworkId, NodeFacts, NodeId, PortForwardingId,
+    PortId, ProjectId, RaMode, RbacPolicyId, RetiredPrefix, RoleId, Route, RouterId, RuleId,
+    SecurityGroupId, ServerGroupId, ServerId, SubnetId, SubnetPoolId, UserData, UserId, VolumeId,
+    VolumeSeen,
 };
 
 use crate::field::Json;
@@ -298,11 +299,12 @@ rows! {
         address: IpAddr,
         /// The port that holds `address`.
         own_port_id: PortId,
-        /// The port it stands for, that port's address, and the router between; all or none.
+        /// The port it stands for, that port's address, and the router between; all or none. One with
+        /// port forwardings has the router alone.
         port_id: Option<PortId>,
         fixed_address: Option<IpAddr>,
         router_id: Option<RouterId>,
-        /// `ACTIVE` when it stands for a port, else `DOWN`; stored so that lists can filter on it.
+        /// `ACTIVE` when it stands for a port or has forwardings, else `DOWN`; stored so that lists can filter on it.
         status: String,
         tags: Json<Vec<String>>,
         revision: u64,
@@ -311,6 +313,22 @@ rows! {
         /// Both for the user alone: nobody answers for them.
         dns_name: String,
         dns_domain: String,
+    }
+    /// Ports of a floating IP that stand for ports of a guest.
+    PortForwarding in "port_forwarding" as PortForwarding {
+        id: PortForwardingId,
+        floating_ip_id: FloatingIpId,
+        /// The guest's port, and the address there.
+        port_id: PortId,
+        address: IpAddr,
+        /// By its name, such as `tcp`.
+        protocol: String,
+        external_first: u16,
+        external_last: u16,
+        /// As many as outside, or one for all.
+        internal_first: u16,
+        internal_last: u16,
+        description: String,
     }
     /// A security group.
     SecurityGroup in "security_group" as SecurityGroup {

@@ -14,6 +14,23 @@ const EXTENSIONS: &[(&str, &str)] = &[
         "Neutron L3 Configurable external gateway mode",
     ),
     ("fip-port-details", "Floating IP Port Details Extension"),
+    ("floating-ip-port-forwarding", "Floating IP Port Forwarding"),
+    (
+        "floating-ip-port-forwarding-description",
+        "Floating IP Port Forwarding Description",
+    ),
+    (
+        "floating-ip-port-forwarding-detail",
+        "Floating IP Port Forwarding Detail",
+    ),
+    (
+        "floating-ip-port-forwarding-port-ranges",
+        "Floating IP Port Forwarding support port ranges",
+    ),
+    (
+        "expose-port-forwarding-in-fip",
+        "Expose Port Forwarding in FIP",
+    ),
     (
         "standard-attr-tag",
         "Tag support for resources with standard attribute",

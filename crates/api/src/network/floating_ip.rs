@@ -5,7 +5,7 @@ use model::{Error, Kind, PortId, Result};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{collection, single};
+use super::{collection, port_forwarding, single};
 use crate::context::Context;
 use crate::json::{address_column, ip, named, nullable, parse};
 use crate::page::Names;
@@ -171,6 +171,7 @@ fn view(view: &FloatingIpView) -> Value {
         "floating_ip_address": floating.address.to_string(),
         "fixed_ip_address": floating.fixed_address.map(|a| a.to_string()),
         "port_id": floating.port_id, "router_id": floating.router_id, "port_details": details,
+        "port_forwardings": view.forwardings.iter().map(port_forwarding::view).collect::<Vec<_>>(),
         "dns_name": floating.dns_name, "dns_domain": floating.dns_domain,
         "tags": floating.tags.0, "revision_number": floating.revision,
         "created_at": time::seconds(floating.created_ms), "updated_at": time::seconds(floating.updated_ms),

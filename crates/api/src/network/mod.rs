@@ -7,6 +7,7 @@ mod floating_ip;
 mod ip_availability;
 mod networks;
 mod port;
+mod port_forwarding;
 mod quota;
 mod rbac_policy;
 pub(crate) mod revision;
@@ -241,6 +242,31 @@ pub(crate) const MORE_ROUTES: Lines = &[
         Method::DELETE,
         "/v2.0/security-group-rules/{id}",
         Plain(security_group::delete_rule),
+    ),
+    (
+        Method::GET,
+        "/v2.0/floatingips/{id}/port_forwardings",
+        Look(port_forwarding::list),
+    ),
+    (
+        Method::POST,
+        "/v2.0/floatingips/{id}/port_forwardings",
+        Plain(port_forwarding::create),
+    ),
+    (
+        Method::GET,
+        "/v2.0/floatingips/{id}/port_forwardings/{forwarding}",
+        Look(port_forwarding::show),
+    ),
+    (
+        Method::PUT,
+        "/v2.0/floatingips/{id}/port_forwardings/{forwarding}",
+        Plain(port_forwarding::update),
+    ),
+    (
+        Method::DELETE,
+        "/v2.0/floatingips/{id}/port_forwardings/{forwarding}",
+        Plain(port_forwarding::delete),
     ),
     (
         Method::GET,

@@ -203,17 +203,33 @@ fn gateways(rows: &Rows) -> Vec<Finding> {
 }
 
 fn floating(rows: &Rows) -> Vec<Finding> {
+    let holds = |port: Option<PortId>, address: Option<IpAddr>| {
+        let mut held = rows.allocations.iter();
+        held.any(|a| Some(a.port_id) == port && Some(a.address) == address)
+    };
+    let lost = rows.forwardings.iter().filter(|f| {
+        let of = rows
+            .floating_ips
+            .iter()
+            .find(|ip| ip.id == f.floating_ip_id);
+        let same = of.is_some_and(|ip| ip.address.is_ipv4() == f.address.is_ipv4());
+        !same || !holds(Some(f.port_id), Some(f.address))
+    });
+    let lost = lost.map(|f| {
+        contradiction(
+            format!(
+                "port forwarding {} of floating IP {} stands for an address that is not there",
+                f.id, f.floating_ip_id
+            ),
+            "what is sent to it goes nowhere, or to another guest",
+        )
+    });
     let wrong = rows.floating_ips.iter().filter(|f| {
-        let parts = [
-            f.port_id.is_some(),
-            f.fixed_address.is_some(),
-            f.router_id.is_some(),
-        ];
-        let half = parts.iter().any(|p| *p != parts[0]);
-        let holds = |port: Option<PortId>, address: Option<IpAddr>| {
-            let mut held = rows.allocations.iter();
-            held.any(|a| Some(a.port_id) == port && Some(a.address) == address)
-        };
+        let whole = f.port_id.is_some();
+        let ports = rows.forwardings.iter().any(|p| p.floating_ip_id == f.id);
+        let half = whole != f.fixed_address.is_some()
+            || f.router_id.is_some() != (whole || ports)
+            || (whole && ports);
         let own = holds(Some(f.own_port_id), Some(f.address));
         let mixed = f
             .fixed_address
@@ -230,6 +246,7 @@ fn floating(rows: &Rows) -> Vec<Finding> {
                 "what is sent to it goes nowhere, or to another guest",
             )
         })
+        .chain(lost)
         .collect()
 }
 

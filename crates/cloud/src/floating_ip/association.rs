@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use model::{Caller, Error, FloatingIp, Key, Kind, PortId, Result, RouterId, SubnetId};
 use store::{Field, Query, Tx, Value, row};
 
-use super::FloatingIpTarget;
+use super::{FloatingIpTarget, forwarding};
 use crate::port::{self, PortView};
 use crate::router::{self, INTERFACE};
 use crate::{now_ms, subnet};
@@ -19,12 +19,17 @@ pub(super) fn associate(
     target: Option<&FloatingIpTarget>,
 ) -> Result<()> {
     let before = floating.router_id;
+    let forwards = forwarding::any(tx, &floating.id)?;
     match target {
+        // It stands for no port as it is.
+        None if forwards => {}
         None => clear(floating),
+        Some(_) if forwards => return Err(forwarding::in_use(&floating.id)),
         Some(target) => {
             let view = port::view(tx, bindable(tx, caller, floating, &target.port)?)?;
             let held = address_of(&view, floating.address, target.address)?;
             check_free(tx, floating, held)?;
+            forwarding::check_free(tx, held)?;
             floating.router_id = Some(router_between(tx, floating, held)?);
             floating.port_id = Some(view.port.id);
             floating.fixed_address = Some(held.address);
@@ -51,14 +56,12 @@ pub(crate) fn release(tx: &mut Tx<'_>, port: &PortId, kept: &[IpAddr]) -> Result
         floating.updated_ms = now_ms();
         tx.update(&floating)?;
     }
-    Ok(())
+    forwarding::release(tx, port, kept)
 }
 
 /// The floating IPs in a router's document.
 pub(crate) fn of_router(tx: &Tx<'_>, id: &RouterId) -> Result<Vec<FloatingIp>> {
-    let mut query = Query::equal("router_id", id.to_value());
-    query.order = vec![("address", store::Order::Ascending)];
-    let rows: Vec<row::FloatingIp> = tx.list(&query)?;
+    let rows = reached_by(tx, id)?;
     let document = |row: row::FloatingIp| {
         Some(FloatingIp {
             id: row.id,
@@ -69,12 +72,19 @@ pub(crate) fn of_router(tx: &Tx<'_>, id: &RouterId) -> Result<Vec<FloatingIp>> {
     Ok(rows.into_iter().filter_map(document).collect())
 }
 
+/// The floating IPs that are reached by a router: they stand for a port, or have forwardings.
+pub(super) fn reached_by(tx: &Tx<'_>, id: &RouterId) -> Result<Vec<row::FloatingIp>> {
+    let mut query = Query::equal("router_id", id.to_value());
+    query.order = vec![("address", store::Order::Ascending)];
+    tx.list(&query)
+}
+
 /// Whether a router can leave its external network.
 ///
 /// # Errors
 /// `Conflict` while a floating IP is reached through it.
 pub(crate) fn check_gateway_unused(tx: &Tx<'_>, router: &row::Router) -> Result<()> {
-    match of_router(tx, &router.id)?.is_empty() {
+    match reached_by(tx, &router.id)?.is_empty() {
         true => Ok(()),
         false => Err(Error::conflict(format!(
             "Gateway cannot be updated for router {}, since a gateway to external network {} is required by one or more floating IPs.",
@@ -92,12 +102,12 @@ pub(crate) fn check_gateway_unused(tx: &Tx<'_>, router: &row::Router) -> Result<
 /// # Errors
 /// `Conflict` when it has no address of the family of one.
 pub(crate) fn check_gateway_serves(tx: &Tx<'_>, router: &RouterId) -> Result<()> {
-    for ip in of_router(tx, router)? {
-        if !stands_outside(tx, router, ip.floating)? {
+    for ip in reached_by(tx, router)? {
+        if !stands_outside(tx, router, ip.address)? {
             return Err(Error::conflict(format!(
                 "Gateway cannot be updated for router {router}, since an {} address there is required by floating IP {}.",
-                family(ip.floating),
-                ip.floating
+                family(ip.address),
+                ip.address
             )));
         }
     }
@@ -107,12 +117,14 @@ pub(crate) fn check_gateway_serves(tx: &Tx<'_>, router: &RouterId) -> Result<()>
 /// Whether a router can leave a subnet.
 ///
 /// # Errors
-/// `Conflict` while a floating IP stands for an address there.
+/// `Conflict` while a floating IP, or a port of one, stands for an address there.
 pub(crate) fn check_subnet_unused(tx: &Tx<'_>, router: &row::Router, id: &SubnetId) -> Result<()> {
     let prefix = subnet::net(&tx.get(id)?);
     // Prefixes of one router do not overlap: the address tells the subnet.
-    let needs = |f: &FloatingIp| prefix.contains(&f.fixed);
-    match of_router(tx, &router.id)?.iter().any(needs) {
+    let whole = of_router(tx, &router.id)?.into_iter().map(|ip| ip.fixed);
+    let ports = forwarding::of_router(tx, &router.id)?.into_iter();
+    let mut needed = whole.chain(ports.map(|f| f.fixed));
+    match needed.any(|address| prefix.contains(&address)) {
         false => Ok(()),
         true => Err(Error::conflict(format!(
             "Router interface for subnet {id} on router {} cannot be deleted, as it is required by one or more floating IPs.",
@@ -121,14 +133,14 @@ pub(crate) fn check_subnet_unused(tx: &Tx<'_>, router: &row::Router, id: &Subnet
     }
 }
 
-fn clear(floating: &mut row::FloatingIp) {
+pub(super) fn clear(floating: &mut row::FloatingIp) {
     floating.port_id = None;
     floating.fixed_address = None;
     floating.router_id = None;
     floating.status = "DOWN".into();
 }
 
-fn bindable(
+pub(super) fn bindable(
     tx: &Tx<'_>,
     caller: &Caller,
     floating: &row::FloatingIp,
@@ -152,7 +164,7 @@ fn bindable(
 
 /// The address that is wanted; else the only one of the floating IP's family, or the first of IPv6:
 /// a port has one for each prefix that is announced.
-fn address_of(
+pub(super) fn address_of(
     view: &PortView,
     floating: IpAddr,
     wanted: Option<IpAddr>,
@@ -202,7 +214,7 @@ fn check_free(tx: &Tx<'_>, floating: &row::FloatingIp, held: &row::Allocation) -
 /// The router that stands both in the address's subnet and, with an address of the floating IP's family,
 /// in the floating IP's network. Of several
 /// the one that is the subnet's gateway: the guest's answers go there.
-fn router_between(
+pub(super) fn router_between(
     tx: &Tx<'_>,
     floating: &row::FloatingIp,
     held: &row::Allocation,

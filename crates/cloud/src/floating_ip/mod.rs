@@ -1,6 +1,7 @@
 //! Floating IPs: addresses of an external network that stand for addresses behind a router.
 
 mod association;
+mod forwarding;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -8,7 +9,7 @@ use std::net::IpAddr;
 use model::{
     Caller, Error, FloatingIpId, Key, Kind, NetworkId, PortId, ProjectId, Result, SubnetId,
 };
-use store::{Field, Json, Query, Tx, Value, row};
+use store::{Field, Json, OfFloatingIp, Query, ShownPort, Tx, Value, row};
 
 use crate::list::{self, Page};
 use crate::port::{self, FixedIp, NewPort};
@@ -16,10 +17,13 @@ use crate::quota::{self, Resource};
 use crate::token::owner_of;
 use crate::{Cloud, dns, network, now_ms};
 
+pub use forwarding::{ForwardingUpdate, NewForwarding, Ports};
+
 use association::associate;
 pub(crate) use association::{
     check_gateway_serves, check_gateway_unused, check_subnet_unused, of_router, release,
 };
+pub(crate) use forwarding::of_router as forwardings_of_router;
 
 /// Who the port that holds a floating IP's address belongs to.
 pub(crate) const OWNER: &str = "network:floatingip";
@@ -55,11 +59,12 @@ pub struct FloatingIpUpdate {
     pub target: Option<Option<FloatingIpTarget>>,
 }
 
-/// A floating IP with the port it stands for.
+/// A floating IP with the port it stands for, or those of its ports that stand for others.
 #[derive(Clone, Debug)]
 pub struct FloatingIpView {
     pub floating_ip: row::FloatingIp,
-    pub port: Option<row::Port>,
+    pub port: Option<ShownPort>,
+    pub forwardings: Vec<row::PortForwarding>,
 }
 
 impl Cloud {
@@ -128,11 +133,17 @@ impl Cloud {
     }
 
     /// Removes a floating IP; its address is free again.
+    ///
+    /// # Errors
+    /// `Conflict` while it has port forwardings.
     pub fn delete_floating_ip(&self, caller: &Caller, id: &FloatingIpId) -> Result<()> {
         caller.require_member()?;
         self.store().write(|tx| {
             let gone = visible(tx, caller, id)?;
             caller.check_revision(gone.revision)?;
+            if forwarding::any(tx, id)? {
+                return Err(forwarding::in_use(id));
+            }
             remove(tx, &gone)
         })
     }
@@ -145,10 +156,10 @@ fn remove(tx: &mut Tx<'_>, gone: &row::FloatingIp) -> Result<()> {
     gone.router_id.map_or(Ok(()), |r| tx.touch(Key::Router(r)))
 }
 
-/// Removes those of an external network that stand for no port.
+/// Removes those of an external network that stand for no port and have no forwardings.
 pub(crate) fn remove_unassociated(tx: &mut Tx<'_>, network: &NetworkId) -> Result<()> {
     let all: Vec<row::FloatingIp> = tx.list(&Query::equal("network_id", network.to_value()))?;
-    let mut idle = all.iter().filter(|floating| floating.port_id.is_none());
+    let mut idle = all.iter().filter(|floating| floating.router_id.is_none());
     idle.try_for_each(|floating| remove(tx, floating))
 }
 
@@ -260,15 +271,24 @@ fn view(tx: &Tx<'_>, floating_ip: row::FloatingIp) -> Result<FloatingIpView> {
         .ok_or_else(|| Error::internal("reading a floating IP", "it vanished"))
 }
 
+/// Joins floating IPs with what belongs to them, in one statement however many there are.
 fn views(tx: &Tx<'_>, found: Vec<row::FloatingIp>) -> Result<Vec<FloatingIpView>> {
-    let ids = found
-        .iter()
-        .filter_map(|f| f.port_id)
-        .map(|id| id.to_value());
-    let ports: Vec<row::Port> = tx.list(&Query::all().one_of("id", ids.collect()))?;
-    let ports: HashMap<PortId, row::Port> = ports.into_iter().map(|p| (p.id, p)).collect();
+    let mut ports: HashMap<FloatingIpId, ShownPort> = HashMap::new();
+    let mut forwardings: HashMap<FloatingIpId, Vec<row::PortForwarding>> = HashMap::new();
+    for part in tx.of_floating_ips(found.iter().map(|f| &f.id))? {
+        match part {
+            OfFloatingIp::Port(id, port) => drop(ports.insert(id, port)),
+            OfFloatingIp::Forwarding(f) => {
+                forwardings.entry(f.floating_ip_id).or_default().push(f);
+            }
+        }
+    }
+    for all in forwardings.values_mut() {
+        all.sort_by_key(|f| (f.external_first, f.protocol.clone()));
+    }
     let join = |floating_ip: row::FloatingIp| FloatingIpView {
-        port: floating_ip.port_id.and_then(|id| ports.get(&id).cloned()),
+        port: ports.remove(&floating_ip.id),
+        forwardings: forwardings.remove(&floating_ip.id).unwrap_or_default(),
         floating_ip,
     };
     Ok(found.into_iter().map(join).collect())

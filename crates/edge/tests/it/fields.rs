@@ -423,6 +423,35 @@ fn samples(world: &World) -> Vec<Sample> {
             &[],
         ),
         one(
+            "POST",
+            &format!("{}/port_forwardings", at(neutron, "floatingips")),
+            json!({"port_forwarding": {
+                "internal_port_id": of("forwarded port"), "internal_port": 80,
+                "external_port": 80, "protocol": "tcp", "description": "d",
+            }}),
+            &[
+                "port_forwarding/internal_port_id",
+                "port_forwarding/internal_port",
+                "port_forwarding/external_port",
+                "port_forwarding/protocol",
+            ],
+            &[TEXTS_TOO],
+        ),
+        one(
+            "PUT",
+            &format!(
+                "{}/port_forwardings/{}",
+                at(neutron, "floatingips"),
+                of("port_forwardings")
+            ),
+            json!({"port_forwarding": {
+                "internal_port_range": "80:81", "external_port_range": "80:81",
+                "protocol": "udp", "description": "d",
+            }}),
+            &[],
+            &[TEXTS_TOO],
+        ),
+        one(
             "PUT",
             &at(neutron, "floatingips"),
             json!({"floatingip": {"description": "d"}}),

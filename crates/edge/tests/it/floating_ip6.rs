@@ -7,7 +7,7 @@ use crate::shape;
 use crate::world::{server_now, subnet};
 
 /// As [`scene`], with IPv6 on both sides; and the subnets of IPv6 outside and inside.
-async fn dual() -> (Scene, String, String) {
+pub(crate) async fn dual() -> (Scene, String, String) {
     let s = scene().await;
     let outer = subnet(&s.admin, &s.ext, json!({"cidr": "2001:db8:e::/64"})).await;
     let slaac =

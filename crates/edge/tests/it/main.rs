@@ -13,6 +13,7 @@ mod fields;
 mod floating_ip;
 mod floating_ip6;
 mod forget;
+mod forwarding;
 mod golden;
 mod host;
 mod image;

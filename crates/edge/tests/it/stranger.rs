@@ -125,6 +125,9 @@ async fn a_strangers_requests_cannot_name_what_is_not_its_own() {
         )
         .await;
     let group = crate::world::id(&group.expect(201));
+    let floating = json!({"floatingip": {"floating_network_id": world.external.0}});
+    let floating = stranger.post("/network/v2.0/floatingips", floating).await;
+    let floating = crate::world::id(&floating.expect(201));
     let before = world.cloud.dump();
     let port = |more: Value| {
         let mut port = json!({"network_id": own});
@@ -216,6 +219,17 @@ async fn a_strangers_requests_cannot_name_what_is_not_its_own() {
                 json!({"security_group_rule": {
                     "security_group_id": group, "direction": "ingress",
                     "remote_address_group_id": ids("address-groups"),
+                }}),
+            ),
+            404,
+        ),
+        (
+            (
+                "POST",
+                format!("/network/v2.0/floatingips/{floating}/port_forwardings"),
+                json!({"port_forwarding": {
+                    "internal_port_id": ids("forwarded port"), "internal_port": 22,
+                    "external_port": 22, "protocol": "tcp",
                 }}),
             ),
             404,

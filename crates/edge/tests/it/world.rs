@@ -193,6 +193,20 @@ impl World {
         let outside = self::subnet(&admin, &external, outside).await;
         let floating = json!({"floatingip": {"floating_network_id": external}});
         let floating = post(&member, &format!("{net}/floatingips"), floating).await;
+        let (behind, inside) = self::network(&member, "behind", "192.0.2.0/24").await;
+        let gateway = json!({"router": {"external_gateway_info": {"network_id": external}}});
+        let gateway = post(&member, &format!("{net}/routers"), gateway).await;
+        let leg = format!("{net}/routers/{gateway}/add_router_interface");
+        let body = json!({"subnet_id": inside});
+        member.put(&leg, body).await.expect(200);
+        let forwarded = json!({"port": {"network_id": behind}});
+        let forwarded = post(&member, &format!("{net}/ports"), forwarded).await;
+        let forwarding = json!({"port_forwarding": {
+            "internal_port_id": forwarded, "internal_port": 22, "external_port": 2022,
+            "protocol": "tcp",
+        }});
+        let path = format!("{net}/floatingips/{floating}/port_forwardings");
+        let forwarding = post(&member, &path, forwarding).await;
         let pool = json!({"subnetpool": {"name": "pool", "prefixes": ["2001:db8:f00::/40"]}});
         let pool = post(&member, &format!("{net}/subnetpools"), pool).await;
         let addresses = json!({"address_group": {"addresses": ["2001:db8:7::/48"]}});
@@ -236,6 +250,8 @@ impl World {
             ("ports", port),
             ("routers", router),
             ("floatingips", floating),
+            ("forwarded port", forwarded),
+            ("port_forwardings", forwarding),
             ("subnetpools", pool),
             ("rbac-policies", policy),
             ("address-groups", addresses),
@@ -402,6 +418,15 @@ pub(crate) fn body_for(route: &Route, world: &World) -> Option<Value> {
         }
         ("PUT", "/network/v2.0/address-groups/{id}/remove_addresses") => {
             json!({"addresses": ["2001:db8:7::/48"]})
+        }
+        ("POST", "/network/v2.0/floatingips/{id}/port_forwardings") => {
+            json!({"port_forwarding": {
+                "internal_port_id": world.id("forwarded port"), "internal_port": 80,
+                "external_port": 80, "protocol": "tcp",
+            }})
+        }
+        ("PUT", "/network/v2.0/floatingips/{id}/port_forwardings/{forwarding}") => {
+            json!({"port_forwarding": {"internal_port": 23}})
         }
         ("PUT", "/network/v2.0/floatingips/{id}") => json!({"floatingip": {"description": "x"}}),
         ("PUT", path) if path.ends_with("/{id}/tags") => json!({"tags": ["x"]}),

@@ -58,6 +58,7 @@ def show(line):
 def words():
     address_groups()
     stateless_groups()
+    forwardings()
 
 
 def address_groups():
@@ -89,6 +90,38 @@ def stateless_groups():
     say("security group set --stateful bare")
     assert show("security group show bare")["stateful"] is True
     say("security group delete bare")
+
+
+def forwardings():
+    say("network create --external outside")
+    say("subnet create --network outside --no-dhcp --subnet-range 203.0.113.0/24 outside4")
+    say("subnet create --network net --subnet-range 192.0.2.0/24 inside4")
+    say("router create --external-gateway outside router")
+    say("router add subnet router inside4")
+    port = show("port create --network net web")
+    held = next(f["ip_address"] for f in port["fixed_ips"] if "." in f["ip_address"])
+    address = show("floating ip create outside")["floating_ip_address"]
+    what = f"--internal-ip-address {held} --port web --protocol tcp"
+    create = f"floating ip port forwarding create {what}"
+    one = show(f"{create} --internal-protocol-port 80 --external-protocol-port 8080 {address}")
+    assert (one["internal_port"], one["external_port"]) == (80, 8080), one
+    ranged = "--internal-protocol-port 90:91 --external-protocol-port 9090:9091"
+    two = show(f"{create} --description ranged {ranged} {address}")
+    assert two["external_port_range"] == "9090:9091", two
+    say(f"floating ip port forwarding set --internal-protocol-port 81 {address} {one['id']}")
+    shown = show(f"floating ip port forwarding show {address} {one['id']}")
+    assert shown["internal_port"] == 81, shown
+    listed = show(f"floating ip port forwarding list {address}")
+    assert {f["ID"] for f in listed} == {one["id"], two["id"]}, listed
+    listed = show(f"floating ip port forwarding list --external-protocol-port 8080 {address}")
+    assert [f["ID"] for f in listed] == [one["id"]], listed
+    say(f"floating ip port forwarding delete {address} {one['id']} {two['id']}")
+    say(f"floating ip delete {address}")
+    say("port delete web")
+    say("router remove subnet router inside4")
+    say("router delete router")
+    say("subnet delete inside4")
+    say("network delete outside")
 
 
 def again():

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   from outside, to FLOATING          prerouting:  to FIXED
+//!   from outside, to FLOATING's port   prerouting:  to FIXED's port, where it is forwarded
 //!   out by the external leg            postrouting: FIXED's FLOATING, else, of IPv4, the leg's own address
 //!   from inside to FLOATING (hairpin)  both: so that the answer comes back by the router
 //! ```
@@ -9,7 +10,7 @@
 use std::net::IpAddr;
 
 use linux::conntrack::Tuple;
-use model::{Router, RouterPort};
+use model::{Forwarding, Router, RouterPort};
 
 use super::table::Table;
 use crate::links::names;
@@ -48,7 +49,11 @@ fn table(router: &Router, family: Family) -> Table {
     let Some((leg, own)) = outer(router, family) else {
         return table;
     };
-    if floating.is_empty() && family == Family::Ipv6 {
+    let forwardings = router.forwardings.iter();
+    let forwardings: Vec<_> = forwardings
+        .filter(|f| Family::of(f.floating) == family)
+        .collect();
+    if floating.is_empty() && forwardings.is_empty() && family == Family::Ipv6 {
         return table;
     }
     table.map("inward", addresses);
@@ -72,10 +77,11 @@ fn table(router: &Router, family: Family) -> Table {
     if router.snat && family == Family::Ipv4 {
         postrouting.push(format!("oifname {link} snat to {own}"));
     }
+    let inward = inward(&mut table, family, &forwardings);
     table.base(
         "prerouting",
         "type nat hook prerouting priority -100; policy accept;",
-        &[format!("dnat to {ip} daddr map @inward")],
+        &inward,
     );
     table.base(
         "postrouting",
@@ -85,22 +91,71 @@ fn table(router: &Router, family: Family) -> Table {
     table
 }
 
+/// Rules for what comes to floating addresses, and the maps that those of forwardings look into:
+/// ranges that keep their ports stand as such, of all others each port by itself.
+fn inward(table: &mut Table, family: Family, forwardings: &[&Forwarding]) -> Vec<String> {
+    let (ip, ports, kept) = match family {
+        Family::Ipv4 => ("ip", PORTS4, KEPT4),
+        Family::Ipv6 => ("ip6", PORTS6, KEPT6),
+    };
+    let mut rules = vec![format!("dnat to {ip} daddr map @inward")];
+    if forwardings.is_empty() {
+        return rules;
+    }
+    table.map("ports", ports);
+    table.map("kept", kept);
+    for f in forwardings {
+        let (first, last) = f.external;
+        let to = format!("{} . {}", f.floating, f.protocol);
+        if f.keeps_ports() && first != last {
+            let range = format!("{to} . {first}-{last}");
+            table.element("kept", range, f.fixed.to_string());
+            continue;
+        }
+        for port in first..=last {
+            if let Some(inward) = f.inward(port) {
+                let fixed = format!("{} . {inward}", f.fixed);
+                table.element("ports", format!("{to} . {port}"), fixed);
+            }
+        }
+    }
+    let key = format!("{ip} daddr . meta l4proto . th dport");
+    rules.push(format!("dnat {ip} to {key} map @ports"));
+    rules.push(format!("dnat to {key} map @kept"));
+    rules
+}
+
+const PORTS4: &str = "type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service";
+const PORTS6: &str = "type ipv6_addr . inet_proto . inet_service : ipv6_addr . inet_service";
+const KEPT4: &str = "type ipv4_addr . inet_proto . inet_service : ipv4_addr; flags interval";
+const KEPT6: &str = "type ipv6_addr . inet_proto . inet_service : ipv6_addr; flags interval";
+
 /// Whether a connection was translated as the router would not do it now: a floating address that
 /// moved, went or came, or a leg that has another address.
 pub(super) fn stale(router: &Router, original: &Tuple, reply: &Tuple) -> bool {
     let (from, to) = (original.source, original.destination);
     let (at, seen_as) = (reply.source, reply.destination);
-    let fixed = router.floating_ips.iter().find(|ip| ip.floating == to);
-    let wrong_inward = match fixed {
-        Some(ip) => at != ip.fixed,
-        None => at != to,
-    };
+    let wrong_inward = (at, reply.source_port) != destination(router, original);
     let floats_as = |ip: &model::FloatingIp| ip.fixed == from && ip.floating == seen_as;
     let snat = router.snat && from.is_ipv4();
     let outer = outer(router, Family::of(from));
     let own = outer.is_some_and(|(_, own)| own == seen_as && (snat || at != to));
     let right_outward = seen_as == from || own || router.floating_ips.iter().any(floats_as);
     wrong_inward || !right_outward
+}
+
+/// Where what is sent so ends up: at an address, and a port there.
+fn destination(router: &Router, sent: &Tuple) -> (IpAddr, u16) {
+    let (to, port) = (sent.destination, sent.destination_port);
+    if let Some(ip) = router.floating_ips.iter().find(|ip| ip.floating == to) {
+        return (ip.fixed, port);
+    }
+    let forwarded = |f: &Forwarding| {
+        let meant = f.floating == to && f.protocol == sent.protocol;
+        Some((f.fixed, f.inward(port).filter(|_| meant)?))
+    };
+    let found = router.forwardings.iter().find_map(forwarded);
+    found.unwrap_or((to, port))
 }
 
 /// The leg in the external network that has an address of a family, and that address.
@@ -147,16 +202,24 @@ mod tests {
             default_nexthops: Vec::new(),
             snat: true,
             floating_ips: vec![floating],
+            forwardings: Vec::new(),
             nd_proxy: false,
         }
     }
 
     /// `FROM > TO` of the first packet, and of the answer.
     fn is_stale(router: &Router, [from, to]: [&str; 2], [at, seen_as]: [&str; 2]) -> bool {
+        // `ADDRESS PORT`; without a port, of one that is the same all the way.
+        let end = |text: &str| {
+            let (address, port) = text.split_once(' ').unwrap_or((text, "9"));
+            (address.parse().unwrap(), port.parse().unwrap())
+        };
         let tuple = |source: &str, destination: &str| Tuple {
-            source: source.parse().unwrap(),
-            destination: destination.parse().unwrap(),
+            source: end(source).0,
+            destination: end(destination).0,
             protocol: 6,
+            source_port: end(source).1,
+            destination_port: end(destination).1,
         };
         stale(router, &tuple(from, to), &tuple(at, seen_as))
     }
@@ -181,6 +244,36 @@ mod tests {
                 "{original:?} {reply:?}"
             );
         }
+    }
+
+    #[test]
+    fn what_is_forwarded_otherwise_ends() {
+        let mut router = router();
+        router.floating_ips.clear();
+        router.forwardings.push(Forwarding {
+            floating: FLOATING.parse().unwrap(),
+            protocol: 6,
+            external: (80, 81),
+            fixed: FIXED.parse().unwrap(),
+            internal: (8080, 8081),
+        });
+        let (outside, guest) = (format!("{FLOATING} 81"), format!("{FIXED} 8081"));
+        let there = |router: &Router| is_stale(router, [FAR, &outside], [&guest, FAR]);
+        assert!(!there(&router));
+        let own = format!("{OWN} 1029");
+        let inside = ["192.0.2.6 1028", &outside];
+        assert!(!is_stale(&router, inside, [&guest, &own]), "from inside");
+        assert!(!is_stale(&router, [FIXED, FAR], [FAR, OWN]));
+        let other = format!("{FLOATING} 82");
+        assert!(is_stale(&router, [FAR, &other], [&guest, FAR]));
+        router.forwardings[0].internal = (8090, 8091);
+        assert!(there(&router), "another port");
+        router.forwardings[0].internal = (8081, 8081);
+        assert!(!there(&router), "one for all");
+        router.forwardings[0].protocol = 17;
+        assert!(there(&router), "of another protocol");
+        router.forwardings.clear();
+        assert!(there(&router), "gone");
     }
 
     #[test]

@@ -256,6 +256,7 @@ mod tests {
             default_nexthops: Vec::new(),
             snat: true,
             floating_ips: Vec::new(),
+            forwardings: Vec::new(),
             nd_proxy: false,
         };
         let port = model::Port {

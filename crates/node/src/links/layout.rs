@@ -241,8 +241,10 @@ impl Draft<'_> {
         // The kernel keeps addresses of a link that goes down, but for the link-local one.
         let link_local = router.enabled.then(|| on_link(leg.mac.link_local()));
         // The leg answers for floating addresses too; what becomes of their packets says `nat`.
-        let floating = router.floating_ips.iter().filter(|_| leg.external);
-        let floating = floating.map(|ip| IpNet::from(ip.floating));
+        let floating = router.floating_ips.iter().map(|ip| ip.floating);
+        let forwarded = router.forwardings.iter().map(|f| f.floating);
+        let floating = floating.chain(forwarded).filter(|_| leg.external);
+        let floating = floating.map(IpNet::from);
         let addresses = leg.addresses.iter().copied().chain(link_local);
         let outer = Link {
             mac: Some(leg.mac),

@@ -44,6 +44,7 @@ pub(crate) fn sample() -> Wanted {
         default_nexthops: vec!["2001:db8:ffff::1".parse().unwrap()],
         snat: true,
         floating_ips: Vec::new(),
+        forwardings: Vec::new(),
         nd_proxy: false,
     };
     wanted.ports.insert(port.id, port);

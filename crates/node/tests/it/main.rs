@@ -7,6 +7,7 @@ mod client;
 mod clients;
 mod dns;
 mod filter;
+mod forwarding;
 mod frames;
 mod golden;
 mod guest;

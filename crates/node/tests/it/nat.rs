@@ -1,7 +1,8 @@
 //! Address translation in routers' namespaces: as text, and with packets between namespaces.
 
 use model::{
-    Direction, FloatingIp, FloatingIpId, Network, NetworkId, PortId, Router, RouterId, RouterPort,
+    Direction, FloatingIp, FloatingIpId, Forwarding, Network, NetworkId, PortId, Router, RouterId,
+    RouterPort,
 };
 use node::filter::Tables;
 
@@ -15,6 +16,22 @@ pub(crate) fn floating(floating: &str, fixed: &str) -> FloatingIp {
         id: FloatingIpId::random(),
         floating: floating.parse().unwrap(),
         fixed: fixed.parse().unwrap(),
+    }
+}
+
+/// Of TCP.
+pub(crate) fn forwarding(
+    floating: &str,
+    external: (u16, u16),
+    fixed: &str,
+    internal: (u16, u16),
+) -> Forwarding {
+    Forwarding {
+        floating: floating.parse().unwrap(),
+        protocol: 6,
+        external,
+        fixed: fixed.parse().unwrap(),
+        internal,
     }
 }
 
@@ -41,6 +58,12 @@ fn as_text() {
         floating_ips: vec![
             floating(FLOATING, "192.0.2.10"),
             floating("2001:db8:ffff::9", "2001:db8:1::a"),
+        ],
+        forwardings: vec![
+            forwarding("198.51.100.10", (80, 80), "192.0.2.10", (8080, 8080)),
+            forwarding("198.51.100.10", (1000, 2000), "192.0.2.11", (1000, 2000)),
+            forwarding("2001:db8:ffff::10", (2000, 2002), "2001:db8:1::b", (80, 82)),
+            forwarding("2001:db8:ffff::10", (90, 91), "2001:db8:1::b", (22, 22)),
         ],
         nd_proxy: false,
     };

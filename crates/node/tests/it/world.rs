@@ -115,6 +115,7 @@ impl World {
             default_nexthops: Vec::new(),
             snat: true,
             floating_ips: Vec::new(),
+            forwardings: Vec::new(),
             nd_proxy: false,
         };
         self.wanted.routers.insert(id, router);

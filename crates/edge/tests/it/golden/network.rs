@@ -177,6 +177,22 @@ async fn floating_ips() {
         let body = json!({"floatingip": {"port_id": target}});
         s.talk.say("PUT", &one, Some(body)).await;
     }
+    let all = format!("{one}/port_forwardings");
+    let body = json!({"port_forwarding": {
+        "internal_port_id": port, "internal_port": 22, "external_port": 2022, "protocol": "tcp",
+        "description": "shell",
+    }});
+    let made = id(&s.talk.say("POST", &all, Some(body)).await);
+    let forwarding = format!("{all}/{made}");
+    let body = json!({"port_forwarding": {
+        "external_port_range": "2022:2024", "internal_port_range": "22:24",
+    }});
+    s.talk.say("PUT", &forwarding, Some(body)).await;
+    s.talk.say("GET", &forwarding, None).await;
+    s.talk.say("GET", &all, None).await;
+    s.talk.say("GET", &one, None).await;
+    s.talk.say("DELETE", &one, None).await;
+    s.talk.say("DELETE", &forwarding, None).await;
     s.talk.say("DELETE", &one, None).await;
     s.done("floating_ip");
 }
