@@ -9,6 +9,14 @@ use crate::release::Releases;
 use crate::show::without_secrets;
 use crate::tree::{File, Tree};
 
+/// Kinds whose edits open a socket on `::`.
+const SOCKETS: [&str; 4] = [
+    "bind-ipv4-any",
+    "default-ipv4",
+    "uwsgi-socket-ipv4",
+    "haproxy-bind-ipv4",
+];
+
 /// A look under way.
 pub(crate) struct Exam<'a> {
     pub(crate) tree: &'a Tree,
@@ -16,6 +24,8 @@ pub(crate) struct Exam<'a> {
     pub(crate) names: &'a dyn Names,
     /// Seconds since 1970: certificates end.
     pub(crate) now_s: i64,
+    /// Whether a socket on `::` takes clients of both families.
+    pub(crate) takes_both: bool,
     findings: Vec<Finding>,
     seen: BTreeSet<(&'static str, Place)>,
     pub(crate) certificates: BTreeSet<(String, Place)>,
@@ -35,6 +45,7 @@ impl<'a> Exam<'a> {
             releases,
             names,
             now_s,
+            takes_both: true,
             findings: Vec::new(),
             seen: BTreeSet::new(),
             certificates: BTreeSet::new(),
@@ -46,9 +57,9 @@ impl<'a> Exam<'a> {
     /// Takes a finding, unless it is known: several daemons read the same file.
     pub(crate) fn take(&mut self, mut finding: Finding) {
         // A patch is for /etc: what packages bring is overridden there, not changed.
-        finding.edit = finding
-            .edit
-            .filter(|_| finding.place.file.starts_with("/etc/"));
+        let ours = finding.place.file.starts_with("/etc/");
+        let safe = self.takes_both || !SOCKETS.contains(&finding.kind.id);
+        finding.edit = finding.edit.filter(|_| ours && safe);
         let place = &finding.place;
         // The text is part of what makes it another: a line may name two hosts.
         let key = Place {

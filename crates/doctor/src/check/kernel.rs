@@ -50,6 +50,14 @@ impl Sysctl {
     }
 }
 
+/// Whether a socket on `::` takes clients of both families on this host. Where it does not, no
+/// socket is changed unasked.
+pub(super) fn takes_both(exam: &Exam) -> bool {
+    let v6only = Sysctl::read(exam).is("net.ipv6.bindv6only", "1");
+    let grub = exam.tree.file("/etc/default/grub");
+    !v6only && !grub.is_some_and(|file| file.text.contains("ipv6.disable=1"))
+}
+
 pub(super) fn check(exam: &mut Exam) {
     let sysctl = Sysctl::read(exam);
     for (key, (file, setting)) in &sysctl.0 {
@@ -65,7 +73,8 @@ pub(super) fn check(exam: &mut Exam) {
             {
                 let what = format!("{} is 1", setting.key);
                 let finding = found(&table::SYSCTL_DISABLE_IPV6, file, setting, what, zero);
-                exam.take(finding.mended(file, setting, "1", "0"));
+                // Not mended: who switched it off may have no filter for it.
+                exam.take(finding);
             }
             ("accept_ra", "1") if sysctl.forwards(&interface) => {
                 let what = format!("{} is 1 where forwarding is 1", setting.key);

@@ -35,7 +35,8 @@ pub(super) fn check(exam: &mut Exam) {
                 file: &file,
                 setting,
                 text: text.to_owned(),
-                any: "::".to_owned(),
+                // It makes its IPv6 sockets IPv6 alone.
+                any: "0.0.0.0,::".to_owned(),
                 loopback: "::1".to_owned(),
             })
             .collect();

@@ -22,6 +22,7 @@ use crate::exam::Exam;
 
 /// Everything. Names and certificates come last: the others say which there are.
 pub(crate) fn all(exam: &mut Exam) {
+    exam.takes_both = kernel::takes_both(exam);
     let checks = [
         oslo::check,
         debian::check,

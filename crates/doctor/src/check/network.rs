@@ -29,7 +29,8 @@ fn dnsmasq(exam: &mut Exam) {
     let mut binds = Vec::new();
     for (file, setting) in all().filter(|(_, s)| s.key == "listen-address") {
         for text in setting.value.split(',').map(str::trim) {
-            let (any, loopback) = ("::".to_owned(), "::1".to_owned());
+            // It makes its IPv6 sockets IPv6 alone.
+            let (any, loopback) = ("0.0.0.0,::".to_owned(), "::1".to_owned());
             binds.push(Bind {
                 file,
                 setting,
@@ -72,25 +73,14 @@ fn chrony(exam: &mut Exam) {
             .iter()
             .flat_map(|(file, list)| list.iter().map(move |s| (*file, s)))
     };
-    let mut binds = Vec::new();
     for (file, setting) in all() {
         let text = setting.words().next().unwrap_or_default().to_owned();
         match setting.key.as_str() {
+            // `bindaddress` says where to listen of its own family only; the other is left as it is.
             "server" | "pool" | "peer" => peer(exam, file, setting, &text),
-            // `bindcmdaddress` has 127.0.0.1 and ::1 beside each other by default.
-            "bindaddress" => {
-                binds.push(Bind {
-                    file,
-                    setting,
-                    text,
-                    any: "::".to_owned(),
-                    loopback: "::1".to_owned(),
-                });
-            }
             _ => {}
         }
     }
-    judge(exam, &binds);
     // `allow` alone is both families, `allow all` too.
     let allows: Vec<_> = all().filter(|(_, s)| s.key == "allow").collect();
     let ipv4 = |s: &Setting| {

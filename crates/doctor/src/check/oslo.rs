@@ -118,12 +118,15 @@ fn renamed(exam: &mut Exam, told: &Told, file: &File, setting: &Setting) -> bool
         let fix = format!("{} = {}", row.new.1, setting.value);
         let mut finding =
             found(&table::OPTION_RENAMED, file, setting, what, fix).citing(row.source);
-        finding.edit = Some(crate::finding::Edit::Replace {
-            line: setting.line,
-            start: 0,
-            from: setting.key.clone(),
-            to: row.new.1.to_owned(),
-        });
+        // What an IPv4 address would do once it is read again is not ours to say.
+        if !matches!(Host::parse(&setting.value), Host::V4(_)) {
+            finding.edit = Some(crate::finding::Edit::Replace {
+                line: setting.line,
+                start: 0,
+                from: setting.key.clone(),
+                to: row.new.1.to_owned(),
+            });
+        }
         exam.take(finding);
     }
     true

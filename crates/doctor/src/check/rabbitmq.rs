@@ -54,7 +54,8 @@ fn socket<'a>(file: &'a File, setting: &'a Setting) -> Option<Bind<'a>> {
         file,
         setting,
         text: setting.value.clone(),
-        any: format!(":::{port}"),
+        // A port alone is all addresses of both families.
+        any: port.to_owned(),
         loopback: format!("::1:{port}"),
     })
 }

@@ -76,7 +76,7 @@ fn use_ipv6(exam: &mut Exam, told: &Told) {
     let fix = "use_ipv6 = true in [DEFAULT]".to_owned();
     if let Some((setting, file)) = set.and_then(|(s, path)| Some((s, told.files.get(path)?))) {
         let finding = found(&table::USE_IPV6_OFF, file, setting, what, fix);
-        exam.take(finding.mended(file, setting, &setting.value, "true"));
+        exam.take(finding);
     } else if let Some((setting, file)) =
         told.config.setting("DEFAULT", "use_neutron").and_then(|s| {
             Some((
@@ -85,12 +85,7 @@ fn use_ipv6(exam: &mut Exam, told: &Told) {
             ))
         })
     {
-        let mut finding = found(&table::USE_IPV6_OFF, file, setting, what, fix);
-        finding.edit = Some(Edit::Insert {
-            after: setting.last,
-            text: "use_ipv6 = true".to_owned(),
-        });
-        exam.take(finding);
+        exam.take(found(&table::USE_IPV6_OFF, file, setting, what, fix));
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::address::{Host, Mention, bracketed, host_port, mentions};
 use crate::exam::{Exam, found, place};
+use crate::finding::Kind;
 use crate::options::{Opt, Role};
 use crate::parse::Setting;
 use crate::table;
@@ -83,59 +84,58 @@ fn inner(raw: &str) -> &str {
 
 /// Judges servers of memcached as python-memcached reads them, or pymemcache.
 pub(crate) fn memcached(exam: &mut Exam, file: &File, setting: &Setting, pymemcache: bool) {
-    for server in setting
-        .value
-        .split([',', '\n'])
-        .map(str::trim)
-        .filter(|s| !s.is_empty())
-    {
-        let tagged = server.strip_prefix("inet6:");
-        let mention = host_port(tagged.unwrap_or(server).trim_start_matches("inet:"), None);
-        let (kind, to) = match (&mention.host, tagged) {
-            (Host::V4(_), _) => (&table::PEER_IPV4, None),
-            (Host::Bracketed(_), Some(text)) if pymemcache => {
-                (&table::MEMCACHED_SERVERS_PYMEMCACHE, Some(text.to_owned()))
-            }
-            (Host::Bracketed(_), None) if !pymemcache => (
-                &table::MEMCACHED_SERVERS_INET6,
-                Some(format!("inet6:{server}")),
-            ),
-            (Host::V6(_), _) => (
-                &table::UNBRACKETED_IPV6,
-                bracketed(&mention.text).map(|t| tag(&t, pymemcache)),
-            ),
-            (Host::Name(name), None) if !pymemcache && plain(name) => {
-                let port = mention
-                    .text
-                    .rsplit_once(':')
-                    .map_or("11211", |(_, port)| port);
-                let name = name.clone();
-                exam.hosts.insert((name.clone(), place(file, setting)));
-                (
-                    &table::MEMCACHED_SERVERS_INET6,
-                    Some(format!("inet6:[{name}]:{port}")),
-                )
-            }
-            _ => continue,
+    let servers = setting.value.split([',', '\n']).map(str::trim);
+    for server in servers.filter(|server| !server.is_empty()) {
+        let Some((kind, to, safe)) = memcached_server(server, pymemcache) else {
+            continue;
         };
         let key = &setting.key;
-        let fix = match &to {
-            Some(to) => format!("{key} = ...{to}..."),
-            None if pymemcache => format!("{key} = [ADDRESS]:11211"),
-            None => format!("{key} = inet6:[ADDRESS]:11211"),
-        };
-        let finding = found(
-            kind,
-            file,
-            setting,
-            format!("{key} names {server}"),
-            fix.replace("...", ""),
-        );
-        exam.take(match to {
-            Some(to) => finding.mended(file, setting, server, &to),
-            None => finding,
+        let fix = format!("{key} = {}", setting.value.replacen(server, &to, 1));
+        let finding = found(kind, file, setting, format!("{key} names {server}"), fix);
+        exam.take(if safe {
+            finding.mended(file, setting, server, &to)
+        } else {
+            finding
         });
     }
+}
+
+/// What is wrong with one server, how to write it, and whether that can be done unasked.
+fn memcached_server(server: &str, pymemcache: bool) -> Option<(&'static Kind, String, bool)> {
+    let tagged = server.strip_prefix("inet6:");
+    let mention = host_port(tagged.unwrap_or(server).trim_start_matches("inet:"), None);
+    let port = mention
+        .text
+        .rsplit_once(':')
+        .map_or("11211", |(_, port)| port);
+    Some(match (&mention.host, tagged) {
+        (Host::V4(_), _) => (
+            &table::PEER_IPV4,
+            tag(&format!("[ADDRESS]:{port}"), pymemcache),
+            false,
+        ),
+        (Host::Bracketed(_), Some(text)) if pymemcache => {
+            (&table::MEMCACHED_SERVERS_PYMEMCACHE, text.to_owned(), true)
+        }
+        (Host::Bracketed(_), None) if !pymemcache => {
+            (&table::MEMCACHED_SERVERS_INET6, tag(server, false), true)
+        }
+        (Host::V6(_), _) => match bracketed(&mention.text) {
+            Some(text) => (&table::UNBRACKETED_IPV6, tag(&text, pymemcache), true),
+            None => (
+                &table::UNBRACKETED_IPV6,
+                tag("[ADDRESS]:PORT", pymemcache),
+                false,
+            ),
+        },
+        // A name that has no AAAA record yet would be lost with `inet6`.
+        (Host::Name(name), None) if !pymemcache && plain(name) => (
+            &table::MEMCACHED_SERVERS_INET6,
+            format!("inet6:[{name}]:{port}"),
+            false,
+        ),
+        _ => return None,
+    })
 }
 
 fn tag(text: &str, pymemcache: bool) -> String {

@@ -10,10 +10,10 @@ kinds! {
         ["openstack/oslo.config oslo_config/iniparser.py"];
 
     MEMCACHED_SERVERS_INET6 = "memcached-servers-inet6", Error,
-        "An IPv6 address of memcached is not written as python-memcached wants it.",
-        "python-memcached takes an IPv6 address only as `inet6:[ADDRESS]:PORT`; anything else is read as a name or as IPv4. There is no error, only no cache: each token is validated anew.",
+        "A server of memcached is not written as python-memcached wants it for IPv6.",
+        "python-memcached uses IPv6 only for what is written `inet6:[ADDRESS]:PORT` or `inet6:[NAME]:PORT`; a name without it is looked up for IPv4 alone. There is no error, only no cache: each token is validated anew.",
         "Write `inet6:[2001:db8::1]:11211`.",
-        ["openstack/oslo.cache oslo_cache/_opts.py, help of memcache_servers"];
+        ["openstack/oslo.cache oslo_cache/_opts.py, help of memcache_servers", "python-memcached 1.62 memcache.py: _Host.__init__()"];
 
     MEMCACHED_SERVERS_PYMEMCACHE = "memcached-servers-pymemcache", Error,
         "`inet6:` is given to pymemcache.",
