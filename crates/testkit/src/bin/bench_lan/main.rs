@@ -176,7 +176,7 @@ fn memory(args: &Args) -> Result<(), Failure> {
 fn packets(args: &Args) -> Result<(), Failure> {
     let pair = Pair::new()?;
     println!(
-        "Packets per second of new connections between two guests, median of {} rounds of {}",
+        "Packets of new connections between two guests per second of a processor, median of {} rounds of {}",
         args.rounds, args.packets
     );
     let load = |layout, rules, ports| Load {
