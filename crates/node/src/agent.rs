@@ -177,6 +177,7 @@ impl Agent {
         let metrics = Metrics {
             lan: lan.clone(),
             short: settings.short(),
+            foreign: Default::default(),
         };
         let for_links = lan.clone();
         let make_links = move || Links::new(link_settings.clone(), for_links.clone());
@@ -225,7 +226,7 @@ impl Agent {
             inner: Arc::new(inner),
         };
         agent.inner.wake.notify_one();
-        tokio::spawn(agent.clone().observe(lan.clone()));
+        tokio::spawn(agent.clone().observe());
         tokio::spawn(agent.clone().reconcile(lan, make_links));
         tokio::spawn(agent.clone().forward(reports));
         Ok(agent)

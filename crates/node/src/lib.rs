@@ -7,6 +7,7 @@ mod facts;
 pub mod fake;
 mod fault;
 pub mod filter;
+mod foreign;
 pub mod guest;
 pub mod host;
 pub mod image;

@@ -7,6 +7,7 @@ use linux::netns::Netns;
 use linux::nft;
 
 use crate::filter;
+use crate::foreign::Foreign;
 use crate::links::names::{Space, networks_prefix};
 
 /// Reads them. Clones are the same.
@@ -14,12 +15,15 @@ use crate::links::names::{Space, networks_prefix};
 pub struct Metrics {
     pub(crate) lan: Lan,
     pub(crate) short: String,
+    /// Filled by the [`crate::Observer`] that has a clone of this.
+    pub(crate) foreign: Foreign,
 }
 
 impl Metrics {
     /// All counters. Blocks: it asks the kernel for each network's own.
     pub fn samples(&self) -> Vec<Sample> {
         let mut samples = self.lan.samples();
+        samples.extend(self.foreign.samples());
         for name in Netns::list(&networks_prefix(&self.short)).unwrap_or_default() {
             let Some(Space::Network(network)) = Space::parse(&self.short, &name) else {
                 continue;

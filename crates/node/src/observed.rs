@@ -5,17 +5,18 @@
 //! one question a network and nothing a packet. What a guest can make news of is bounded: an address
 //! that comes or goes is news at the next look, a question at most once a minute, and that
 //! something is used still is said for all ports at the same moment, every ten minutes.
+//!
+//! The same look counts the Router Advertisements of others on provider networks (`foreign`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use lan::Lan;
 use linux::netns::Netns;
 use model::{AddressHeard, NetworkId, Port, PortHeard, PortId};
 
-use crate::Wanted;
 use crate::filter::Noted;
 use crate::links::names::Space;
+use crate::{Metrics, Wanted};
 
 /// A guest's question is news so often.
 const ASKED_EVERY_MS: i64 = 60_000;
@@ -24,19 +25,16 @@ const SAID_EVERY_MS: i64 = 600_000;
 
 /// Looks at what guests do on a node.
 pub struct Observer {
-    lan: Lan,
-    /// The node's short id.
-    short: String,
+    metrics: Metrics,
     /// When each port was first looked at: an advertisement to all of before was not to it.
     since_ms: BTreeMap<PortId, i64>,
 }
 
 impl Observer {
-    /// Has seen nothing yet.
-    pub fn new(lan: Lan, short: &str) -> Observer {
+    /// Has seen nothing yet. What it counts is seen in these metrics.
+    pub fn new(metrics: Metrics) -> Observer {
         Observer {
-            lan,
-            short: short.to_owned(),
+            metrics,
             since_ms: BTreeMap::new(),
         }
     }
@@ -50,14 +48,24 @@ impl Observer {
             self.since_ms.entry(port.id).or_insert(now_ms);
         }
         self.since_ms.retain(|id, _| wanted.ports.contains_key(id));
+        for network in wanted.networks.values() {
+            if network.physical_network.is_some() {
+                by_network.entry(network.id).or_default();
+            }
+        }
+        self.metrics.foreign.retain(wanted);
         let mut heard = BTreeMap::new();
         for (network, ports) in by_network {
-            let name = Space::Network(network).name(&self.short);
+            let name = Space::Network(network).name(&self.metrics.short);
             let noted = Netns::open(&name.unwrap_or_default());
             // One that is not there yet is looked at the next time.
             let Ok(noted) = noted.and_then(|ns| Noted::read(&ns, now_ms)) else {
                 continue;
             };
+            if let Some(network) = wanted.networks.get(&network) {
+                let adverts = noted.adverts();
+                self.metrics.foreign.take_in(network, wanted, adverts);
+            }
             heard.extend(ports.iter().map(|port| (port.id, self.heard(port, &noted))));
         }
         heard
@@ -65,10 +73,11 @@ impl Observer {
 
     fn heard(&self, port: &Port, noted: &Noted) -> PortHeard {
         let (network, mac) = (port.network, port.mac);
-        let (asked, told) = self.lan.discovery(network, mac);
+        let lan = &self.metrics.lan;
+        let (asked, told) = lan.discovery(network, mac);
         let since = self.since_ms.get(&port.id);
         let told = told.filter(|told| since.is_some_and(|since| told >= since));
-        let dhcp6 = self.lan.dhcp6_heard(&network, mac);
+        let dhcp6 = lan.dhcp6_heard(&network, mac);
         PortHeard {
             addresses: noted.used(port.id),
             dad_failures: noted.met(port.id),
@@ -76,7 +85,7 @@ impl Observer {
             last_ra_ms: asked.max(told),
             last_dhcp_ms: dhcp6
                 .map(|heard| heard.last_ms)
-                .max(self.lan.dhcp4_heard_ms(&network, mac)),
+                .max(lan.dhcp4_heard_ms(&network, mac)),
         }
     }
 }

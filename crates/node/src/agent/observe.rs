@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use lan::Lan;
 use model::Seen;
 
 use super::{Agent, lock, told};
@@ -17,8 +16,8 @@ const PORTS_AT_ONCE: usize = 256;
 
 impl Agent {
     /// Looks and tells, for as long as the process lives.
-    pub(super) async fn observe(self, lan: Lan) {
-        let mut observer = Observer::new(lan, &self.inner.settings.short());
+    pub(super) async fn observe(self) {
+        let mut observer = Observer::new(self.inner.metrics.clone());
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
             let wanted = lock(&self.inner.state).memory.wanted().clone();

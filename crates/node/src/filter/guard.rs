@@ -17,7 +17,8 @@
 //! For an operator to see (`noted`) is what a port uses of its own, `used_PORT` and of IPv4
 //! `used4_PORT`: noted from Neighbour Discovery and ARP, so that other packets cost nothing more.
 //! `probed` holds what was just asked for by Duplicate Address Detection, `met` what was then
-//! answered: an answer to everyone, because who asks from `::` has no address.
+//! answered: an answer to everyone, because who asks from `::` has no address. On a provider network
+//! `routers` counts the Router Advertisements that come from outside, by who sent them.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -48,6 +49,8 @@ const USED_IPV4: &str = "type ipv4_addr; size 32; flags dynamic,timeout; timeout
 /// A probe is given up on after a second (RFC 4862, section 5.4).
 const PROBED: &str = "typeof iifname . @nh,64,128; size 4096; flags dynamic,timeout; timeout 3s";
 const MET: &str = "typeof oifname . @nh,64,128; size 4096; flags dynamic,timeout; timeout 1h";
+/// A router says so at least every half hour (RFC 4861, section 6.2.1).
+const ROUTERS: &str = "typeof ether saddr . ip6 saddr; size 16; flags dynamic,timeout; timeout 1h";
 const LINK_LOCAL: &str = "0xfe800000000000000000000000000000/10";
 
 const TARGET: &str = "@th,64,128";
@@ -90,6 +93,9 @@ pub(super) fn table(scene: &Scene<'_>) -> Table {
     table.set("taken", ADDRESSES, taken.map(|a| hex(&a)));
     table.set("probed", PROBED, []);
     table.set("met", MET, []);
+    if scene.network.physical_network.is_some() {
+        table.set("routers", ROUTERS, []);
+    }
     table.base(
         "prerouting",
         "type filter hook prerouting priority -300; policy accept;",
@@ -148,6 +154,12 @@ fn prerouting(scene: &Scene<'_>) -> Vec<String> {
     }
     for address in &scene.network.resolver {
         turn(to(*address));
+    }
+    if scene.network.physical_network.is_some() {
+        rules.push(format!(
+            "iifname \"{}\" ip6 hoplimit 255 icmpv6 type nd-router-advert update @routers {{ ether saddr . ip6 saddr counter }}",
+            names::UPLINK
+        ));
     }
     rules
 }

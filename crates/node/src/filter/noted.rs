@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use linux::netns::Netns;
 use linux::nft;
-use model::{AddressHeard, PortHeard, PortId};
+use model::{AddressHeard, Mac, PortHeard, PortId};
 
 use super::learned::address;
 use super::printed::{self, Element};
@@ -25,6 +25,8 @@ type ByTap = BTreeMap<String, BTreeMap<IpAddr, i64>>;
 pub(crate) struct Noted {
     used: ByTap,
     met: ByTap,
+    /// How many Router Advertisements came from outside.
+    adverts: BTreeMap<(Mac, Ipv6Addr), u64>,
 }
 
 impl Noted {
@@ -47,12 +49,31 @@ impl Noted {
         of(&self.met, port)
     }
 
+    /// How many Router Advertisements came from outside, by who sent them. Who is silent for an hour
+    /// is forgotten.
+    pub(crate) fn adverts(&self) -> &BTreeMap<(Mac, Ipv6Addr), u64> {
+        &self.adverts
+    }
+
     fn parse(text: &str, now_ms: i64) -> Noted {
         let mut noted = Noted::default();
         for element in printed::elements(text) {
-            noted.take(&element, now_ms);
+            match element.set {
+                "routers" => noted.advert(&element),
+                _ => noted.take(&element, now_ms),
+            };
         }
         noted
+    }
+
+    fn advert(&mut self, element: &Element<'_>) -> Option<()> {
+        let [mac, ".", source, ..] = element.words[..] else {
+            return None;
+        };
+        let count = element.after("packets")?.parse().ok()?;
+        let source = (mac.parse().ok()?, source.parse().ok()?);
+        self.adverts.insert(source, count);
+        Some(())
     }
 
     /// An element of no interest is passed over.
@@ -106,7 +127,9 @@ mod tests {
             \tset used_t0a1b2c3d000040 {\n\t\telements = { 0x20010db8000000000000000000000005 expires 30m, 0x7 }\n\t}\n\
             \tset used4_t0a1b2c3d000040 {\n\t\telements = { 192.0.2.7 expires 59m, nonsense expires 1s }\n\t}\n\
             \tset met {\n\t\telements = { \"t0a1b2c3d000040\" . 0x20010db8000000000000000000000009 expires 59m50s,\n\
-            \t\t\t\"t2\" . 0x1 expires 1s }\n\t}\n}\n";
+            \t\t\t\"t2\" . 0x1 expires 1s }\n\t}\n\
+            \tset routers {\n\t\telements = { 02:00:00:00:00:09 . fe80::9 counter packets 3 bytes 312 expires 59m,\n\
+            \t\t\tx . fe80::9 counter packets 3 bytes 4 expires 59m, 02:00:00:00:00:0a . fe80::a expires 1s }\n\t}\n}\n";
         let noted = Noted::parse(printed, 10_000_000_500);
         let text = |heard: Vec<AddressHeard>| -> Vec<String> {
             let texts = heard.iter().map(|a| format!("{} {}", a.address, a.last_ms));
@@ -122,5 +145,7 @@ mod tests {
         );
         assert_eq!(text(noted.met(port)), ["2001:db8::9 9999990000"]);
         assert_eq!(noted.used(PortId::random()), []);
+        let router = (Mac([2, 0, 0, 0, 0, 9]), "fe80::9".parse().unwrap());
+        assert_eq!(*noted.adverts(), [(router, 3)].into());
     }
 }

@@ -170,6 +170,7 @@ impl Links {
         Metrics {
             lan: self.heard.lan().clone(),
             short: self.settings.short.clone(),
+            foreign: Default::default(),
         }
     }
 

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use model::{Direction, PortHeard, RaMode};
+use model::{Direction, Network, PortHeard, RaMode};
 use node::Observer;
 
 use crate::client::Client;
-use crate::world::{World, allow, eventually};
+use crate::world::{World, allow, eventually, leg, network};
 
 const EUI64: &str = "2001:db8:1:0:f816:3eff:fe00:1";
 const CHOSEN: &str = "2001:db8:1::77";
@@ -29,7 +29,7 @@ fn what_a_guest_uses_and_asks_is_seen() {
     let other = world.port(network, NEIGHBOURS);
     world.rule(other, allow(Direction::Ingress));
     world.pass();
-    let mut observer = Observer::new(world.lan.clone(), &world.short);
+    let mut observer = Observer::new(world.links.metrics());
     assert_eq!(
         observer.look(&world.wanted)[&port],
         PortHeard::default(),
@@ -78,7 +78,7 @@ fn what_a_guest_uses_and_asks_is_seen() {
     drop(observer);
     world.restart();
     world.pass();
-    let mut observer = Observer::new(world.lan.clone(), &world.short);
+    let mut observer = Observer::new(world.links.metrics());
     let after = observer.look(&world.wanted)[&port].clone();
     for address in &before.addresses {
         let found = after
@@ -109,10 +109,62 @@ fn what_a_guest_can_have_seen_is_bounded() {
     guest.send_each(&format!(
         "[f for i in range(300) for f in ({used}, {asked})]"
     ));
-    let mut observer = Observer::new(world.lan.clone(), &world.short);
+    let mut observer = Observer::new(world.links.metrics());
     eventually("as many as there is room for", || {
         let heard = observer.look(&world.wanted)[&port].addresses.len();
         assert!(heard <= PortHeard::MAX);
         heard == 32 + 64
+    });
+}
+
+#[test]
+fn a_router_from_outside_is_counted() {
+    let mut world = World::new();
+    let mut provider = Network {
+        physical_network: Some("physnet".into()),
+        ..network("2001:db8:1::/64")
+    };
+    provider.subnets[0].ra_mode = Some(RaMode::Slaac);
+    let id = provider.id;
+    world.wanted.networks.insert(id, provider);
+    world.router(vec![leg(id, 1, "2001:db8:1::1/64", false)]);
+    let port = world.port(id, "2001:db8:1::a");
+    world.pass();
+    let (guest, outside) = (world.bare(port), world.outside("2001:db8:1::9"));
+    let metrics = world.links.metrics();
+    let mut observer = Observer::new(metrics.clone());
+    let counted = |observer: &mut Observer| -> Vec<(String, u64)> {
+        observer.look(&world.wanted);
+        let samples = metrics.samples().into_iter();
+        let samples = samples.filter(|sample| sample.name == "foreign_ra");
+        samples
+            .map(|sample| {
+                assert_eq!(sample.labels[0], ("network", id.to_string()));
+                (sample.labels[1].1.clone(), sample.value)
+            })
+            .collect()
+    };
+    let advert = "ether('02:00:00:00:00:99', 0x86dd, icmp6('fe80::99', 'ff02::1', 134, bytes([64,0,7,8]) + bytes(8)))";
+    // A guest's own goes nowhere, our router's does not come from outside.
+    guest.send(&advert.replace("02:00:00:00:00:99", "fa:16:3e:00:00:01"));
+    eventually("a default route", || {
+        guest
+            .shell("ip -6 route show default")
+            .contains("fe80::f816")
+    });
+    assert_eq!(counted(&mut observer), []);
+    outside.send_each(&format!("[{advert}] * 3"));
+    eventually("three of them", || {
+        counted(&mut observer) == [("fe80::99".to_owned(), 3)]
+    });
+    // Guests believe it: that is why an operator must know.
+    eventually("a second default route", || {
+        guest.shell("ip -6 route show default").contains("fe80::99")
+    });
+    // However many speak, no more than these are told of.
+    let many = advert.replace("'fe80::99'", "f'fe80::{i:x}'");
+    outside.send_each(&format!("[{many} for i in range(1, 100)]"));
+    eventually("as many as there is room for", || {
+        counted(&mut observer).len() == 16
     });
 }
