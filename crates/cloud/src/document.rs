@@ -1,11 +1,12 @@
 //! The documents that nodes hear, made of the rows as they are.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 use model::{
-    AddressGroup, AddressGroupId, Attachment, Change, Desired, DhcpOption, Direction, Key, Network,
-    NodeId, Peer, Port, PortId, PortName, Protocol, Result, Router, RouterPort, Rule,
+    AddressGroup, AddressGroupId, Attachment, Change, Desired, DhcpOption, Direction, Key, Mac,
+    Network, NodeId, Peer, Port, PortId, PortName, Protocol, Result, Router, RouterPort, Rule,
     SecurityGroupId, Server, ServerId, Subnet, Volume,
 };
 use store::{Field, Query, Tx, Value, row};
@@ -225,6 +226,8 @@ fn port_document(tx: &Tx<'_>, row: row::Port) -> Result<Port> {
     let row = view.port;
     let network: row::Network = tx.get(&row.network_id)?;
     let pairs = row.allowed_address_pairs.0.iter();
+    let macs = pairs.clone().filter_map(|pair| pair.mac_address);
+    let macs: BTreeSet<Mac> = macs.filter(|mac| *mac != row.mac).collect();
     let groups = security_group::of_ids(tx, &view.security_groups)?;
     let mut names: Vec<String> = groups.iter().map(|group| group.name.clone()).collect();
     names.sort();
@@ -235,6 +238,7 @@ fn port_document(tx: &Tx<'_>, row: row::Port) -> Result<Port> {
         enabled: row.enabled && network.enabled,
         addresses: view.addresses.iter().map(|a| a.address).collect(),
         port_security: row.port_security,
+        allowed_macs: macs.into_iter().collect(),
         allowed_prefixes: pairs.filter_map(|p| parse_prefix(&p.ip_address)).collect(),
         rules: rules(tx, &view.security_groups)?,
         stateless: groups.iter().any(|group| !group.stateful),
@@ -268,7 +272,8 @@ fn dhcp_options(options: &[row::ExtraDhcpOption]) -> Vec<DhcpOption> {
         .collect()
 }
 
-fn parse_prefix(text: &str) -> Option<IpNet> {
+/// A prefix, or a single address.
+pub(crate) fn parse_prefix(text: &str) -> Option<IpNet> {
     text.parse()
         .ok()
         .or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))

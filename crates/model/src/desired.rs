@@ -354,6 +354,9 @@ pub struct Port {
     pub port_security: bool,
     /// Further prefixes it may speak from.
     pub allowed_prefixes: Vec<IpNet>,
+    /// Further MACs it may have: with any of its addresses.
+    #[serde(default)]
+    pub allowed_macs: Vec<Mac>,
     /// Everything not matched is dropped.
     pub rules: Vec<Rule>,
     /// Rules alone say what passes: what answers to something that passed needs one, too.

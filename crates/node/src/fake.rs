@@ -274,6 +274,7 @@ mod tests {
             addresses: Vec::new(),
             port_security: true,
             allowed_prefixes: Vec::new(),
+            allowed_macs: Vec::new(),
             rules: Vec::new(),
             server: None,
             stateless: false,

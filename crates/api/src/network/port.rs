@@ -174,13 +174,12 @@ pub(super) fn create(ctx: &Context) -> Result<Reply> {
 /// `PUT /v2.0/ports/{id}`
 pub(super) fn update(ctx: &Context) -> Result<Reply> {
     let wanted = ctx.json::<Body>()?.port;
-    if wanted.mac_address.is_some() || wanted.network_id.is_some() {
-        return Err(Error::invalid(
-            "a port keeps its network and its mac_address: make another",
-        ));
+    if wanted.network_id.is_some() {
+        return Err(Error::invalid("a port keeps its network: make another"));
     }
     let update = PortUpdate {
         name: wanted.name,
+        mac: mac(wanted.mac_address.as_deref())?,
         description: wanted.description,
         enabled: wanted.admin_state_up,
         fixed_ips: wanted.fixed_ips.map(fixed_ips).transpose()?,
@@ -255,11 +254,7 @@ fn check(wanted: Fields) -> Result<NewPort> {
         name: wanted.name.unwrap_or_default(),
         description: wanted.description.unwrap_or_default(),
         enabled: wanted.admin_state_up,
-        mac: wanted
-            .mac_address
-            .as_deref()
-            .map(|m| parse::<Mac>("mac_address", m))
-            .transpose()?,
+        mac: mac(wanted.mac_address.as_deref())?,
         fixed_ips: wanted.fixed_ips.map(fixed_ips).transpose()?,
         security_groups: wanted.security_groups.map(|g| groups(&g)).transpose()?,
         port_security: wanted.port_security_enabled,
@@ -298,13 +293,13 @@ fn groups(ids: &[String]) -> Result<Vec<SecurityGroupId>> {
         .collect()
 }
 
+fn mac(text: Option<&str>) -> Result<Option<Mac>> {
+    text.map(|m| parse("mac_address", m)).transpose()
+}
+
 fn pairs(pairs: Vec<PairJson>) -> Result<Vec<row::AddressPair>> {
     let one = |pair: PairJson| {
-        let mac_address = pair
-            .mac_address
-            .as_deref()
-            .map(|m| parse::<Mac>("mac_address", m))
-            .transpose()?;
+        let mac_address = mac(pair.mac_address.as_deref())?;
         Ok(row::AddressPair {
             ip_address: pair.ip_address,
             mac_address,

@@ -1,10 +1,13 @@
 //! What a port may be asked to be, and by whom.
 
+use std::collections::BTreeSet;
+
 use model::{Advertising, Caller, Error, Result};
 use store::{Tx, row};
 
-use super::{FixedIp, dhcp_option};
+use super::{FixedIp, dhcp_option, mac};
 use crate::dns::{check_domain, check_name};
+use crate::document::parse_prefix;
 use crate::{list, resolver, router};
 
 /// Pairs of a port: a document must stay small enough for every node.
@@ -121,16 +124,30 @@ pub(super) fn check(tx: &Tx<'_>, port: &row::Port) -> Result<()> {
         )));
     }
     for pair in &port.allowed_address_pairs.0 {
-        if pair.mac_address.is_some_and(|mac| mac != port.mac) {
-            return Err(Error::invalid(
-                "allowed_address_pairs with another mac_address are not available in this cloud yet",
-            ));
-        }
-        let parsed = pair.ip_address.parse::<ipnet::IpNet>().is_ok()
-            || pair.ip_address.parse::<std::net::IpAddr>().is_ok();
-        if !parsed {
+        check_pair(pair)?;
+    }
+    check_twice(port)
+}
+
+fn check_pair(pair: &row::AddressPair) -> Result<()> {
+    pair.mac_address.map_or(Ok(()), mac::check)?;
+    match parse_prefix(&pair.ip_address) {
+        Some(_) => Ok(()),
+        None => Err(Error::invalid(format!(
+            "'{}' is not a valid IP subnet or address",
+            pair.ip_address
+        ))),
+    }
+}
+
+/// The same address with the same MAC means nothing more; neutron refuses it.
+fn check_twice(port: &row::Port) -> Result<()> {
+    let mut seen = BTreeSet::new();
+    for pair in &port.allowed_address_pairs.0 {
+        let mac = pair.mac_address.unwrap_or(port.mac);
+        if !seen.insert((parse_prefix(&pair.ip_address), mac)) {
             return Err(Error::invalid(format!(
-                "'{}' is not a valid IP subnet or address",
+                "Request contains duplicate address pair: mac_address {mac} ip_address {}.",
                 pair.ip_address
             )));
         }

@@ -1,19 +1,16 @@
 //! New ports.
 
-use model::{Caller, Error, Mac, NetworkId, PortId, ProjectId, Result};
-use store::{Field, Json, Query, Tx, row};
+use model::{Caller, Error, PortId, ProjectId, Result};
+use store::{Json, Tx, row};
 
 use super::check::{check, check_host, is_ours, set_by_the_cloud};
 use super::{
-    NewPort, PortView, allocate, check_owner_only, delegated, names_address, set_groups,
+    NewPort, PortView, allocate, check_owner_only, delegated, free_mac, names_address, set_groups,
     subnets_of, touch_row, view,
 };
 use crate::quota::{self, Resource};
 use crate::token::owner_of;
-use crate::{network, now_ms, password, rbac, resolver, security_group};
-
-/// How often a random MAC is drawn before giving up.
-const DRAWS: usize = 32;
+use crate::{network, now_ms, rbac, resolver, security_group};
 
 /// A port that a client asks for.
 pub(super) fn create(tx: &mut Tx<'_>, caller: &Caller, new: &NewPort) -> Result<PortView> {
@@ -129,36 +126,4 @@ pub(crate) fn insert_for(
     set_groups(tx, caller, &port, &groups)?;
     touch_row(tx, &port)?;
     view(tx, port)
-}
-
-/// A MAC that no port of the network has: the wanted one, or one that is drawn.
-pub(crate) fn free_mac(tx: &Tx<'_>, network: &NetworkId, wanted: Option<Mac>) -> Result<Mac> {
-    let taken = |mac: Mac| {
-        tx.exists::<row::Port>(
-            Query::equal("network_id", network.to_value()).and("mac", mac.to_value()),
-        )
-    };
-    if let Some(mac) = wanted {
-        if mac.0[0] & 1 != 0 || mac.0 == [0; 6] {
-            return Err(Error::invalid(format!(
-                "mac_address {mac} is no address of one interface"
-            )));
-        }
-        return match taken(mac)? {
-            true => Err(Error::conflict(format!(
-                "The mac address {mac} is in use on network {network}."
-            ))),
-            false => Ok(mac),
-        };
-    }
-    for _ in 0..DRAWS {
-        let [a, b, c] = password::random::<3>()?;
-        let mac = Mac([0xfa, 0x16, 0x3e, a, b, c]);
-        if !taken(mac)? {
-            return Ok(mac);
-        }
-    }
-    Err(Error::conflict(format!(
-        "No free mac address was found on network {network}."
-    )))
 }

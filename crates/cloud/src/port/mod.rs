@@ -6,6 +6,7 @@ mod create;
 mod delegated;
 mod dhcp_option;
 pub(crate) mod heard;
+mod mac;
 mod view;
 
 use std::collections::BTreeSet;
@@ -23,8 +24,9 @@ use crate::{Cloud, floating_ip, now_ms, resolver, router, security_group};
 
 pub(crate) use address::{allocate, service_address};
 pub(crate) use check::{check_owner_only, names_address};
-pub(crate) use create::{free_mac, insert, insert_for};
+pub(crate) use create::{insert, insert_for};
 pub(crate) use dhcp_option::document as dhcp_option;
+pub(crate) use mac::free_mac;
 use view::with_address_like;
 pub(crate) use view::{groups_of, subnets_of, view, views, visible};
 
@@ -79,6 +81,7 @@ pub struct PortFilter {
 #[derive(Clone, Debug, Default)]
 pub struct PortUpdate {
     pub name: Option<String>,
+    pub mac: Option<Mac>,
     pub description: Option<String>,
     pub enabled: Option<bool>,
     pub fixed_ips: Option<Vec<FixedIp>>,
@@ -223,6 +226,7 @@ impl Cloud {
                 delegated::check(tx, caller, &port, delegated)?;
             }
             change(&mut port, update);
+            let moved = mac::change(tx, &mut port, update.mac)?;
             check_advertising(&port)?;
             port.revision += 1;
             port.updated_ms = now_ms();
@@ -240,10 +244,10 @@ impl Cloud {
                     "Port security must be enabled while a port has security groups: remove them first.",
                 ));
             }
-            if let Some(wanted) = &update.fixed_ips {
+            tx.update(&port)?;
+            if let Some(wanted) = update.fixed_ips.as_ref().or(moved.as_ref()) {
                 set_addresses(tx, &port, wanted)?;
             }
-            tx.update(&port)?;
             touch_row(tx, &port)?;
             for group in before {
                 tx.touch(Key::AddressGroup(AddressGroupId(group.0)))?;
@@ -287,6 +291,7 @@ fn check_update(tx: &Tx<'_>, caller: &Caller, port: &row::Port, update: &PortUpd
             "port_security_enabled",
             security.is_some_and(|p| p != port.port_security),
         ),
+        ("mac_address", update.mac.is_some_and(|m| m != port.mac)),
         (
             "allowed_address_pairs",
             pairs.is_some_and(|p| !p.is_empty()),

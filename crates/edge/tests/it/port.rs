@@ -335,3 +335,88 @@ async fn several_are_made_by_one_request_or_none() {
         .expect(201);
     assert_eq!(made["subnets"].as_array().unwrap().len(), 2);
 }
+
+#[tokio::test]
+async fn a_pair_may_have_a_mac_of_its_own() {
+    let cloud = TestCloud::start().await;
+    let node = cloud.node("n1").await;
+    let member = cloud.member().await;
+    let image = cloud.image(&member, "i").await;
+    let (net, _) = network(&member, "net", "2001:db8:1::/64").await;
+    let server = server(&member, &image, &net).await;
+    let path = format!("/network/v2.0/ports?device_id={server}");
+    let port = member.get(&path).await.expect(200)["ports"][0].clone();
+    let path = format!("/network/v2.0/ports/{}", port["id"].as_str().unwrap());
+    let virtual_mac = "00:00:5e:00:02:01";
+    let own = port["mac_address"].as_str().unwrap();
+    let pairs = json!([
+        {"ip_address": "2001:db8:1::100", "mac_address": virtual_mac},
+        {"ip_address": "2001:db8:1::101", "mac_address": own},
+        {"ip_address": "2001:db8:1::102"},
+        {"ip_address": "2001:db8:1::100"},
+    ]);
+    let body = json!({"port": {"allowed_address_pairs": pairs}});
+    let changed = member.put(&path, body).await.expect(200);
+    let shown = changed["port"]["allowed_address_pairs"].as_array().unwrap();
+    let macs: Vec<_> = shown
+        .iter()
+        .map(|pair| pair["mac_address"].as_str())
+        .collect();
+    assert_eq!(macs, [Some(virtual_mac), Some(own), Some(own), Some(own)]);
+    let wanted = node
+        .wanted_port(port["id"].as_str().unwrap())
+        .await
+        .unwrap();
+    assert_eq!(wanted.allowed_macs, [virtual_mac.parse().unwrap()]);
+    assert_eq!(wanted.allowed_prefixes.len(), 4);
+}
+
+#[tokio::test]
+async fn a_port_that_nobody_has_may_get_another_mac() {
+    let cloud = TestCloud::start().await;
+    let _node = cloud.node("n1").await;
+    let member = cloud.member().await;
+    let image = cloud.image(&member, "i").await;
+    let (net, _) = network(&member, "net", "2001:db8:1::/64").await;
+    let slaac =
+        json!({"cidr": "2001:db8:2::/64", "ipv6_ra_mode": "slaac", "ipv6_address_mode": "slaac"});
+    subnet(&member, &net, slaac).await;
+    let body = json!({"port": {"network_id": net, "mac_address": "fa:16:3e:00:00:01"}});
+    let before = member.post("/network/v2.0/ports", body).await.expect(201);
+    let path = format!("/network/v2.0/ports/{}", id(&before));
+    let put = async |mac: &str| {
+        let body = json!({"port": {"mac_address": mac}});
+        member.put(&path, body).await
+    };
+    let body = json!({"port": {"network_id": net, "mac_address": "fa:16:3e:00:00:05"}});
+    member.post("/network/v2.0/ports", body).await.expect(201);
+    shape::error(&put("fa:16:3e:00:00:05").await, 409, "another's");
+    let after = put("FA:16:3E:00:00:02").await.expect(200);
+    assert_eq!(after["port"]["mac_address"], "fa:16:3e:00:00:02");
+    let address = |port: &serde_json::Value, prefix: &str| {
+        let all = port["port"]["fixed_ips"].as_array().unwrap().iter();
+        let mut all = all.map(|ip| ip["ip_address"].as_str().unwrap().to_owned());
+        all.find(|ip| ip.starts_with(prefix)).unwrap()
+    };
+    // What hosts make of it is another then, what was given stays.
+    assert_eq!(
+        address(&after, "2001:db8:2:"),
+        "2001:db8:2:0:f816:3eff:fe00:2"
+    );
+    assert_eq!(
+        address(&after, "2001:db8:1:"),
+        address(&before, "2001:db8:1:")
+    );
+    assert_eq!(cloud.findings(), [""; 0]);
+
+    let body = json!({"server": {"name": "s", "flavorRef": "42", "imageRef": image,
+        "networks": [{"port": id(&before)}]}});
+    member.post("/compute/v2.1/servers", body).await.expect(202);
+    let dump = cloud.dump();
+    shape::error(&put("fa:16:3e:00:00:03").await, 409, "it is a server's");
+    let admin = cloud.admin().await;
+    let body = json!({"port": {"mac_address": "fa:16:3e:00:00:03"}});
+    shape::error(&admin.put(&path, body).await, 409, "whoever asks");
+    testkit::assert_same(&dump, &cloud.dump(), "refused");
+    put("fa:16:3e:00:00:02").await.expect(200);
+}

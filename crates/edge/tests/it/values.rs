@@ -315,7 +315,16 @@ async fn ports() {
         make(json!({"binding:vnic_type": "direct"}), 400),
         make(json!({"device_owner": "network:dhcp"}), 403),
         make(json!({"device_id": "x".repeat(256)}), 400),
-        change(json!({"mac_address": "fa:16:3e:00:00:09"}), 400),
+        make(
+            json!({"allowed_address_pairs": [{"ip_address": "2001:db8::1", "mac_address": "01:00:5e:00:00:01"}]}),
+            400,
+        ),
+        make(
+            json!({"allowed_address_pairs": [{"ip_address": "2001:db8::1"}, {"ip_address": "2001:db8::1/128"}]}),
+            400,
+        ),
+        change(json!({"mac_address": "fa:16:3e"}), 400),
+        change(json!({"mac_address": "01:00:5e:00:00:01"}), 400),
         change(json!({"network_id": network}), 400),
         change(json!({"device_owner": "network:router_interface"}), 403),
         change(fixed(json!({"ip_address": "2001:db8:b::1"})), 400),

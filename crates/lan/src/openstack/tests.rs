@@ -31,6 +31,7 @@ pub(crate) fn sample() -> Instance {
         addresses: addresses.map(|a| a.parse().unwrap()).to_vec(),
         port_security: true,
         allowed_prefixes: Vec::new(),
+        allowed_macs: Vec::new(),
         rules: Vec::new(),
         server: Some(server().id),
         stateless: false,

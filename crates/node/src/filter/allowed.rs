@@ -28,7 +28,7 @@ pub(super) struct Allowed(BTreeMap<String, BTreeSet<String>>);
 pub(super) struct Lost {
     /// Ports whose chains lost a rule, by their taps.
     pub taps: BTreeSet<String>,
-    /// Their assigned addresses, and what left a group.
+    /// Their assigned addresses, single ones of allowed pairs, and what left a group.
     pub prefixes: BTreeSet<IpNet>,
 }
 
@@ -74,6 +74,10 @@ impl Allowed {
             if lost_rule(format!("from_{tap}")) || lost_rule(format!("to_{tap}")) {
                 let own = port.addresses.iter().copied();
                 lost.prefixes.extend(own.map(IpNet::from));
+                // Not of a whole subnet: that would end the connections of others.
+                let pairs = port.allowed_prefixes.iter();
+                let single = pairs.filter(|net| net.prefix_len() == net.max_prefix_len());
+                lost.prefixes.extend(single);
                 lost.taps.insert(tap);
             }
         }

@@ -1,7 +1,7 @@
 //! The bridge table: what a port may say, and which port said it.
 //!
 //! prerouting puts the sender's mark on each frame from a tap, and sends the frame through the
-//! port's chain; forward replaces the mark by the receiver's, for the inet table to find its rules
+//! port's chain; forward adds the receiver's above it, for the inet table to find its rules
 //! by. Addresses stand in hex, because nft compares a packet's source (`@nh,64,128`) and the target
 //! inside Neighbour Discovery (`@th,64,128`) with one set only when both are plain bits.
 //!
@@ -20,13 +20,14 @@
 //! answered: an answer to everyone, because who asks from `::` has no address. On a provider network
 //! `routers` counts the Router Advertisements that come from outside, by who sent them.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv6Net};
-use model::Port;
+use model::{Mac, Port};
 
 use super::table::Table;
-use super::{Scene, mark_text};
+use super::{Scene, mark_text, receiver_text};
 use crate::links::names;
 
 /// Where every network's services answer; the same on every node.
@@ -85,11 +86,12 @@ pub(super) fn table(scene: &Scene<'_>) -> Table {
     table.counters = COUNTERS.into();
     table.map("mark_of", "type ifname : mark");
     table.map("guard", "type ifname : verdict");
+    table.map("into", "type ifname : verdict");
     table.set("local", PREFIXES, local(scene));
     table.set("service", ADDRESSES, services(scene).iter().map(hex));
     table.set("seen", SEEN, []);
     table.set("askers", ASKERS, []);
-    let taken = scene.ports.iter().flat_map(|(port, _)| assigned(port));
+    let taken = scene.ports.iter().flat_map(|(port, _)| reserved(port));
     table.set("taken", ADDRESSES, taken.map(|a| hex(&a)));
     table.set("probed", PROBED, []);
     table.set("met", MET, []);
@@ -175,9 +177,9 @@ pub(super) fn to(address: IpAddr) -> String {
 /// br_netfilter calls the inet hook at priority 0, so this comes before it.
 const FORWARD: &[&str] = &[
     ANSWERED,
-    "meta mark set 0",
-    "meta mark set oifname map @mark_of",
-    "oifname \"t*\" meta mark 0 counter name unknown_tap drop",
+    "meta mark set meta mark & 0x0000ffff",
+    "oifname vmap @into",
+    "oifname \"t*\" meta mark & 0xffff0000 == 0 counter name unknown_tap drop",
 ];
 
 /// More than a guest asks at any boot, whatever runs in it; and as much as a socket holds of several.
@@ -211,6 +213,9 @@ const FRAGMENT: &[&str] = &[
 fn add_port(table: &mut Table, scene: &Scene<'_>, port: &Port, mark: u32) {
     let tap = names::tap(port.id);
     table.element("mark_of", format!("\"{tap}\""), mark_text(mark));
+    table.element("into", format!("\"{tap}\""), format!("jump into_{tap}"));
+    let add = format!("meta mark set meta mark | {}", receiver_text(mark));
+    table.chain(&format!("into_{tap}"), vec![add]);
     if !port.port_security {
         table.element("guard", format!("\"{tap}\""), "accept".into());
         return;
@@ -235,7 +240,7 @@ fn add_port(table: &mut Table, scene: &Scene<'_>, port: &Port, mark: u32) {
 fn guard(port: &Port, tap: &str, own: &str) -> Vec<String> {
     let mut rules = vec![format!(
         "ether saddr != {} counter name spoofed_mac drop",
-        port.mac
+        mac_text(port)
     )];
     if !own_ipv4(port).is_empty() {
         rules.push(format!("ether type arp goto arp_{tap}"));
@@ -298,7 +303,7 @@ fn arp(port: &Port, tap: &str, own: &str, services: &str) -> Vec<String> {
     vec![
         format!(
             "arp saddr ether != {} counter name spoofed_mac drop",
-            port.mac
+            mac_text(port)
         ),
         // What a port may say beside its own, by allowed address pairs, may be a whole subnet.
         format!("arp saddr ip {{ {services} }} counter name spoofed_source drop"),
@@ -368,6 +373,33 @@ fn services_ipv4(scene: &Scene<'_>) -> String {
     texts.join(", ")
 }
 
+/// The MACs that a port may send from: its own, and those of its allowed address pairs.
+pub(super) fn macs(port: &Port) -> impl Iterator<Item = Mac> {
+    [port.mac]
+        .into_iter()
+        .chain(port.allowed_macs.iter().copied())
+}
+
+fn mac_text(port: &Port) -> String {
+    match port.allowed_macs.is_empty() {
+        true => port.mac.to_string(),
+        false => {
+            let texts: BTreeSet<_> = macs(port).map(|mac| mac.to_string()).collect();
+            format!("{{ {} }}", texts.into_iter().collect::<Vec<_>>().join(", "))
+        }
+    }
+}
+
+/// The addresses that no other port may take: what is a port's by decree, and each single address
+/// that it may speak from.
+fn reserved(port: &Port) -> Vec<Ipv6Addr> {
+    let single = port.allowed_prefixes.iter().filter_map(|net| match net {
+        IpNet::V6(net) if net.prefix_len() == 128 => Some(net.addr()),
+        _ => None,
+    });
+    assigned(port).into_iter().chain(single).collect()
+}
+
 /// The addresses that are a port's by decree.
 fn assigned(port: &Port) -> Vec<Ipv6Addr> {
     let given = port.addresses.iter().filter_map(|a| ipv6(*a));
@@ -377,6 +409,9 @@ fn assigned(port: &Port) -> Vec<Ipv6Addr> {
 /// Its addresses and prefixes without overlaps, which nft refuses.
 fn own_ipv6(port: &Port) -> String {
     let mut nets: Vec<Ipv6Net> = assigned(port).into_iter().map(Ipv6Net::from).collect();
+    // A card with such a MAC makes itself a link-local address of it.
+    let links = port.allowed_macs.iter().map(|mac| mac.link_local());
+    nets.extend(links.map(Ipv6Net::from));
     nets.extend(port.allowed_prefixes.iter().filter_map(|net| match net {
         IpNet::V6(net) => Some(net.trunc()),
         IpNet::V4(_) => None,

@@ -39,7 +39,7 @@ pub(crate) use noted::Noted;
 /// What a network's tables are made of.
 pub struct Scene<'a> {
     pub network: &'a Network,
-    /// Guests' ports on this node, each with its mark.
+    /// Guests' ports on this node, each with its mark, of 16 bits.
     pub ports: Vec<(&'a Port, u32)>,
     /// Routers' ports in this network.
     pub legs: Vec<&'a RouterPort>,
@@ -254,4 +254,9 @@ fn replace(ns: &Netns, tables: &Tables) -> io::Result<()> {
 
 fn mark_text(mark: u32) -> String {
     format!("{mark:#010x}")
+}
+
+/// A port's mark where it stands for a packet's receiver; its sender's stands below.
+fn receiver_text(mark: u32) -> String {
+    mark_text(mark << 16)
 }

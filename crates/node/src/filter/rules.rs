@@ -1,8 +1,7 @@
 //! The inet table: security groups' rules, and what reaches the host.
 //!
-//! A packet between guests passes two chains: its sender's, found by the source MAC that the guard
-//! has proved, and its receiver's, found by the mark that the bridge table set. A rule that matches
-//! returns, so that the second chain is asked as well; at a chain's end everything is dropped.
+//! A packet between guests passes two chains: its sender's and its receiver's, found by the marks that
+//! the bridge table set, because a MAC may be that of several ports. A rule that matches returns, so that the second chain is asked as well; at a chain's end everything is dropped.
 //!
 //! Connection tracking spares what answers both chains, but for a stateless port's: its chains are
 //! asked of every packet. What it exchanges with others is not even tracked, unless the other is a
@@ -12,18 +11,18 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use model::{AddressGroupId, Direction, Peer, Port, Protocol, Rule};
+use model::{AddressGroupId, Direction, Mac, Peer, Port, Protocol, Rule};
 
-use super::guard::to;
+use super::guard::{macs, to};
 use super::table::Table;
-use super::{SERVICE, SERVICE_IPV4, SERVICE_ULA, Scene, mark_text};
+use super::{SERVICE, SERVICE_IPV4, SERVICE_ULA, Scene, mark_text, receiver_text};
 use crate::links::names;
 
 /// Renders the inet table of a network.
 pub(super) fn table(scene: &Scene<'_>) -> Table {
     let mut table = Table::new("inet");
     table.counters = ["filtered_egress", "filtered_ingress", "filtered_input"].into();
-    table.map("from", "type ether_addr : verdict");
+    table.map("from", "type mark : verdict");
     table.map("to", "type mark : verdict");
     forward(&mut table, scene);
     table.base(
@@ -40,8 +39,8 @@ pub(super) fn table(scene: &Scene<'_>) -> Table {
     }
     for (port, mark) in guarded(scene) {
         let tap = names::tap(port.id);
-        table.element("from", port.mac.to_string(), format!("jump from_{tap}"));
-        table.element("to", mark_text(*mark), format!("jump to_{tap}"));
+        table.element("from", mark_text(*mark), format!("jump from_{tap}"));
+        table.element("to", receiver_text(*mark), format!("jump to_{tap}"));
         table.chain(&format!("from_{tap}"), chain(port, Direction::Egress));
         table.chain(&format!("to_{tap}"), chain(port, Direction::Ingress));
     }
@@ -65,8 +64,8 @@ fn forward(table: &mut Table, scene: &Scene<'_>) {
     let rules = [
         established,
         LINK,
-        "ether saddr vmap @from",
-        "meta mark vmap @to",
+        "meta mark & 0x0000ffff vmap @from",
+        "meta mark & 0xffff0000 vmap @to",
     ];
     let hook = "type filter hook forward priority 0; policy accept;";
     table.base("forward", hook, &rules);
@@ -77,28 +76,34 @@ fn forward(table: &mut Table, scene: &Scene<'_>) {
 
 /// What stateless ports add: no tracking, and their chains for what was tracked for another's sake.
 fn spare_none(table: &mut Table, scene: &Scene<'_>) {
-    table.map("stateless_from", "type ether_addr : verdict");
+    table.map("stateless_from", "type mark : verdict");
     table.map("stateless_to", "type mark : verdict");
     for (port, mark) in guarded(scene).filter(|(port, _)| port.stateless) {
         let tap = names::tap(port.id);
-        let mac = port.mac.to_string();
-        table.element("stateless_from", mac, format!("jump from_{tap}"));
-        let mark = mark_text(*mark);
-        table.element("stateless_to", mark, format!("jump to_{tap}"));
+        let (from, to) = (mark_text(*mark), receiver_text(*mark));
+        table.element("stateless_from", from, format!("jump from_{tap}"));
+        table.element("stateless_to", to, format!("jump to_{tap}"));
     }
     let asked = [
         LINK,
-        "ether saddr vmap @stateless_from",
-        "meta mark vmap @stateless_to",
+        "meta mark & 0x0000ffff vmap @stateless_from",
+        "meta mark & 0xffff0000 vmap @stateless_to",
         "accept",
     ];
     table.chain("established", asked.map(str::to_owned).into());
-    let macs = |stateless: bool| {
-        let ports = guarded(scene).filter(move |(port, _)| port.stateless == stateless);
-        ports.map(|(port, _)| port.mac.to_string())
-    };
-    table.set("stateless", "type ether_addr", macs(true));
-    table.set("stateful", "type ether_addr", macs(false));
+    // Here the receiver is known by its MAC alone. One that any stateful port may have is its.
+    let (stateless, stateful): (Vec<_>, Vec<_>) = guarded(scene).partition(|(p, _)| p.stateless);
+    let stateful = stateful.iter().flat_map(|(port, _)| macs(port));
+    let stateful: BTreeSet<Mac> = stateful.collect();
+    let stateless = stateless.iter().map(|(port, _)| port.mac);
+    let stateless = stateless.filter(|mac| !stateful.contains(mac));
+    let texts = |mac: Mac| mac.to_string();
+    table.set("stateless", "type ether_addr", stateless.map(texts));
+    table.set(
+        "stateful",
+        "type ether_addr",
+        stateful.iter().copied().map(texts),
+    );
     // Connection tracking comes at -200.
     table.base(
         "prerouting",

@@ -108,6 +108,7 @@ mod tests {
                 .into(),
             port_security: true,
             allowed_prefixes: Vec::new(),
+            allowed_macs: Vec::new(),
             rules: Vec::new(),
             server: None,
             stateless: false,

@@ -62,7 +62,10 @@ impl Sample {
         leg.id = PortId(id(0xc));
         let mut first = port(network.id, 5, "2001:db8:1::5");
         first.id = PortId(id(1));
-        first.allowed_prefixes = vec!["2001:db8:5::/64".parse().unwrap()];
+        first.allowed_prefixes = ["2001:db8:5::/64", "2001:db8:1::100/128"]
+            .map(|net| net.parse().unwrap())
+            .into();
+        first.allowed_macs = vec!["00:00:5e:00:02:01".parse().unwrap()];
         first.rules.extend([
             echo(),
             ingress(

@@ -21,4 +21,5 @@ mod nd_proxy;
 mod observed;
 mod routers;
 mod volumes;
+mod vrrp;
 mod world;

@@ -412,6 +412,7 @@ pub(crate) fn port(network: NetworkId, number: u8, address: &str) -> Port {
         addresses: vec![address.parse().unwrap()],
         port_security: true,
         allowed_prefixes: Vec::new(),
+        allowed_macs: Vec::new(),
         rules: vec![allow(Direction::Egress)],
         server: None,
         stateless: false,

@@ -363,6 +363,7 @@ pub(crate) fn port(server: ServerId) -> Port {
         addresses: Vec::new(),
         port_security: true,
         allowed_prefixes: Vec::new(),
+        allowed_macs: Vec::new(),
         rules: Vec::new(),
         server: Some(server),
         stateless: false,

@@ -198,13 +198,18 @@ impl Drop for Pair {
 /// for each rule.
 fn linear(text: &str, ports: &[Port]) -> Result<String, Failure> {
     let (mut from, mut to) = (String::new(), String::new());
-    for (port, mark) in ports.iter().zip(1..) {
+    const SENDER: &str = "meta mark & 0x0000ffff";
+    const RECEIVER: &str = "meta mark & 0xffff0000";
+    for (port, mark) in ports.iter().zip(1_u32..) {
         let tap = names::tap(port.id);
-        writeln!(from, "\t\tether saddr {} jump from_{tap}", port.mac)?;
-        writeln!(to, "\t\tmeta mark {mark} jump to_{tap}")?;
+        writeln!(from, "\t\t{SENDER} == {mark} jump from_{tap}")?;
+        writeln!(to, "\t\t{RECEIVER} == {} jump to_{tap}", mark << 16)?;
     }
     let mut text = text.to_owned();
-    for (map, rules) in [("ether saddr vmap @from", from), ("meta mark vmap @to", to)] {
+    for (map, rules) in [
+        (format!("{SENDER} vmap @from"), from),
+        (format!("{RECEIVER} vmap @to"), to),
+    ] {
         let line = format!("\t\t{map}\n");
         if text.matches(&line).count() != 1 {
             return Err(format!("the tables have no single line '{map}'").into());
@@ -257,6 +262,7 @@ fn port(network: &Network, number: u16, id: PortId, rules: Vec<Rule>) -> Port {
         addresses: vec![IpAddr::V6(address(number))],
         port_security: true,
         allowed_prefixes: Vec::new(),
+        allowed_macs: Vec::new(),
         rules,
         stateless: false,
         server: None,
