@@ -31,7 +31,7 @@ impl Config {
     /// The value with its substitutions, or nothing when no file sets it.
     pub fn get(&self, section: &str, name: &str) -> Option<String> {
         let setting = self.setting(section, name)?;
-        Some(self.substituted(&setting.value, section, 0))
+        Some(self.substituted(&setting.value, section))
     }
 
     /// The setting as it stands.

@@ -4,11 +4,17 @@ use super::Config;
 
 /// oslo.config goes on until Python's stack ends; a daemon with such a loop does not start.
 const DEEPEST: usize = 16;
+/// A value that names others many times over would grow without end.
+const MOST: usize = 1000;
 
 impl Config {
     /// The value with what `$` names put in. What is not set in any file stays as it stands: its
     /// default is the daemon's to know.
-    pub(super) fn substituted(&self, value: &str, section: &str, depth: usize) -> String {
+    pub(super) fn substituted(&self, value: &str, section: &str) -> String {
+        self.expanded(value, section, DEEPEST, &mut { MOST })
+    }
+
+    fn expanded(&self, value: &str, section: &str, depth: usize, left: &mut usize) -> String {
         // A backslash before `$` is the same as a second `$`.
         let value = value.replace("\\$", "$$");
         let mut out = String::new();
@@ -26,8 +32,14 @@ impl Config {
                 rest = tail;
                 continue;
             };
-            match self.lookup(section, name).filter(|_| depth < DEEPEST) {
-                Some((found_in, raw)) => out.push_str(&self.substituted(raw, found_in, depth + 1)),
+            match self
+                .lookup(section, name)
+                .filter(|_| depth > 0 && *left > 0)
+            {
+                Some((found_in, raw)) => {
+                    *left -= 1;
+                    out.push_str(&self.expanded(raw, found_in, depth - 1, left));
+                }
                 None => out.push_str(&rest[at..at + 1 + length]),
             }
             rest = &tail[length..];
@@ -68,6 +80,14 @@ mod tests {
         check("s", "x", "http://fd00::1:h/$5/$6");
         check("s", "y", "h-$S.nothing-$ -$1");
         check("T", "z", "h$other.my_ip");
+        // Loops end, wide ones too.
         assert!(config.get("DEFAULT", "a").is_some());
+        let wide = format!("[DEFAULT]\na = {}\n", "$a".repeat(1000));
+        config.add("g", &oslo(&wide).unwrap());
+        assert!(
+            config
+                .get("DEFAULT", "a")
+                .is_some_and(|value| value.len() < 10_000_000)
+        );
     }
 }
