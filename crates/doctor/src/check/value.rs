@@ -175,7 +175,7 @@ pub(crate) fn general(
                 } else {
                     &table::IPV4_LITERAL
                 };
-                let fix = instead(setting, &mention);
+                let fix = instead(file, setting, &mention);
                 exam.take(found(
                     kind,
                     file,
@@ -195,19 +195,23 @@ pub(crate) fn general(
     }
 }
 
+/// The line to write: the one that stands there, with one thing put in another's place.
+fn rewritten(file: &File, setting: &Setting, from: &str, to: &str) -> String {
+    let mut lines = (setting.line..=setting.last).map(|line| file.line(line));
+    match lines.find(|line| line.contains(from)) {
+        Some(line) => line.trim().replacen(from, to, 1),
+        None => format!("{} = {}", setting.key, setting.value.replacen(from, to, 1)),
+    }
+}
+
 /// The line with a better host, its port kept.
-fn instead(setting: &Setting, mention: &Mention) -> String {
+fn instead(file: &File, setting: &Setting, mention: &Mention) -> String {
     let port = mention
         .text
         .rsplit_once(':')
         .map_or(String::new(), |(_, port)| format!(":{port}"));
-    let line = setting
-        .value
-        .replacen(&mention.text, &format!("NAME{port}"), 1);
-    format!(
-        "{} = {line} (NAME with an AAAA record, or [ADDRESS])",
-        setting.key
-    )
+    let line = rewritten(file, setting, &mention.text, &format!("NAME{port}"));
+    format!("{line} (NAME with an AAAA record, or [ADDRESS])")
 }
 
 fn unbracketed(exam: &mut Exam, file: &File, setting: &Setting, value: &str, mention: &Mention) {
@@ -266,12 +270,11 @@ fn plain_http(exam: &mut Exam, file: &File, setting: &Setting, mention: &Mention
         return;
     }
     let what = format!("{} goes to {} by plain HTTP", setting.key, mention.text);
-    let scheme = if mention.scheme.as_deref() == Some("ws") {
-        "wss"
-    } else {
-        "https"
+    let (from, to) = match mention.scheme.as_deref() {
+        Some("ws") => ("ws://", "wss://"),
+        _ => ("http://", "https://"),
     };
-    let fix = format!("{} = {scheme}://{}", setting.key, mention.text);
+    let fix = rewritten(file, setting, from, to);
     exam.take(found(&table::ENDPOINT_HTTP, file, setting, what, fix));
 }
 

@@ -101,3 +101,23 @@ fn no_beginning_of_a_file_breaks_a_parser() {
         }
     }
 }
+
+#[test]
+fn a_fix_is_the_line_to_write() {
+    let dir = Dir::new();
+    dir.write(
+        "etc/nova/nova.conf",
+        "[vnc]\nnovncproxy_base_url = http://a.example:6080/vnc_auto.html\n[glance]\nendpoint_override=https://192.0.2.1:9292/\n",
+    );
+    dir.write("etc/mysql/my.cnf", "[mysqld]\nbind-address  = 0.0.0.0\n");
+    let report = doctor::openstack(&dir.etc(), None, &HostsFile::default(), 0).unwrap();
+    let fixes: Vec<&str> = report.findings.iter().map(|f| f.fix.as_str()).collect();
+    assert_eq!(
+        fixes,
+        [
+            "bind-address  = ::",
+            "novncproxy_base_url = https://a.example:6080/vnc_auto.html",
+            "endpoint_override=https://NAME:9292/ (NAME with an AAAA record, or [ADDRESS])",
+        ]
+    );
+}
