@@ -95,12 +95,6 @@ pub(crate) fn all_keys(tx: &Tx<'_>, node: NodeId) -> Result<Vec<Key>> {
             .iter()
             .map(|r| Key::Router(r.id)),
     );
-    let groups = tx.list::<row::SecurityGroup>(&Query::all())?;
-    keys.extend(
-        groups
-            .iter()
-            .map(|g| Key::AddressGroup(AddressGroupId(g.id.0))),
-    );
     let groups = tx.list::<row::AddressGroup>(&Query::all())?;
     keys.extend(groups.iter().map(|g| Key::AddressGroup(g.id)));
     let here = Query::equal("node_id", node.to_value());
@@ -193,32 +187,14 @@ fn router_document(tx: &Tx<'_>, router: row::Router) -> Result<Router> {
     })
 }
 
-/// The prefixes of an address group, or the addresses of a security group's ports; `None` when no
-/// rule names the group.
+/// An address group; `None` when no rule names it.
 fn group_document(tx: &Tx<'_>, id: AddressGroupId) -> Result<Option<AddressGroup>> {
-    if tx.exists::<row::Rule>(Query::equal("remote_address_group_id", id.to_value()))? {
-        let group: row::AddressGroup = tx.get(&id)?;
-        return Ok(Some(AddressGroup {
-            id,
-            addresses: Vec::new(),
-            prefixes: IpNet::aggregate(&group.addresses.0),
-        }));
-    }
-    if !tx.exists::<row::Rule>(Query::equal("remote_group_id", id.to_value()))? {
+    if !tx.exists::<row::Rule>(Query::equal("remote_address_group_id", id.to_value()))? {
         return Ok(None);
     }
-    let condition =
-        "t.port_id IN (SELECT m.port_id FROM membership m WHERE m.security_group_id = ?)";
-    let held: Vec<row::Allocation> =
-        tx.list(&Query::all().matching(condition, vec![id.to_value()]))?;
-    let mut addresses: Vec<IpAddr> = held.into_iter().map(|a| a.address).collect();
-    addresses.sort();
-    addresses.dedup();
-    Ok(Some(AddressGroup {
-        id,
-        addresses,
-        prefixes: Vec::new(),
-    }))
+    let group: row::AddressGroup = tx.get(&id)?;
+    let prefixes = IpNet::aggregate(&group.addresses.0);
+    Ok(Some(AddressGroup { id, prefixes }))
 }
 
 fn port_document(tx: &Tx<'_>, row: row::Port) -> Result<Port> {
@@ -261,6 +237,7 @@ fn name_document(tx: &Tx<'_>, row: row::Port) -> Result<PortName> {
         dns_name: row.dns_name,
         dns_domain: row.dns_domain,
         addresses: held.iter().map(|held| held.address).collect(),
+        groups: port::groups_of(tx, &row.id)?,
     })
 }
 
@@ -296,7 +273,7 @@ fn rule_document(rule: row::Rule) -> Option<Rule> {
     let prefix = rule.remote_ip_prefix.as_deref();
     let peer = match (prefix, rule.remote_group_id, rule.remote_address_group_id) {
         (Some(prefix), _, _) => Some(Peer::Prefix(parse_prefix(prefix)?.trunc())),
-        (None, Some(group), _) => Some(Peer::Group(AddressGroupId(group.0))),
+        (None, Some(group), _) => Some(Peer::Group(group)),
         (None, None, Some(group)) => Some(Peer::Addresses(group)),
         (None, None, None) => None,
     };

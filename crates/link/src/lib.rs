@@ -169,13 +169,12 @@ mod tests {
 
     #[tokio::test]
     async fn changes_are_split_by_their_size() {
-        let addresses = vec![std::net::Ipv6Addr::LOCALHOST.into(); 20_000];
+        let prefixes = vec!["::1/128".parse().unwrap(); 20_000];
         let change = || {
             let id = model::AddressGroupId::random();
             let group = model::AddressGroup {
                 id,
-                addresses: addresses.clone(),
-                prefixes: Vec::new(),
+                prefixes: prefixes.clone(),
             };
             Change {
                 key: model::Key::AddressGroup(id),

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::dns::DEFAULT_DOMAIN;
 use crate::{
     AddressGroupId, AttachmentId, FloatingIpId, ImageId, Mac, NetworkId, Password, PortId,
-    ProjectId, RouterId, ServerId, SubnetId, UserData, VolumeId,
+    ProjectId, RouterId, SecurityGroupId, ServerId, SubnetId, UserData, VolumeId,
 };
 
 /// Names one document.
@@ -375,7 +375,8 @@ pub struct Port {
     pub dhcp_options: Vec<DhcpOption>,
 }
 
-/// What a port is called in its network, wherever it is.
+/// What every node hears of a port, wherever it is: what it is called in its network, and whose rules
+/// mean it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PortName {
     pub id: PortId,
@@ -385,6 +386,9 @@ pub struct PortName {
     /// The domain of its name; empty: its network's.
     pub dns_domain: String,
     pub addresses: Vec<IpAddr>,
+    /// Its security groups: a rule that names one of them means its addresses.
+    #[serde(default)]
+    pub groups: Vec<SecurityGroupId>,
 }
 
 /// An option of DHCP as a user gave it (`extra_dhcp_opts`), checked.
@@ -436,17 +440,15 @@ pub enum Protocol {
 pub enum Peer {
     Prefix(IpNet),
     /// The members of a security group.
-    Group(AddressGroupId),
+    Group(SecurityGroupId),
     /// An address group.
     Addresses(AddressGroupId),
 }
 
-/// The addresses of a security group's members, with the security group's id; or the prefixes of an
-/// address group.
+/// Prefixes that rules name together.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AddressGroup {
     pub id: AddressGroupId,
-    pub addresses: Vec<IpAddr>,
     /// Without overlaps.
     #[serde(default)]
     pub prefixes: Vec<IpNet>,

@@ -60,7 +60,7 @@ uuid_id! {
     SecurityGroupId
     /// A rule of a security group.
     RuleId
-    /// A set of addresses that rules name: an address group, or the members of a security group.
+    /// Prefixes that rules name together.
     AddressGroupId
     /// A server of the compute API.
     ServerId

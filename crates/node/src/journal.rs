@@ -123,6 +123,7 @@ fn documents(wanted: &Wanted) -> impl Iterator<Item = Desired> {
     let routers = wanted.routers.values().cloned().map(Desired::Router);
     let groups = wanted.groups.values().cloned().map(Desired::AddressGroup);
     let ports = wanted.ports.values().cloned().map(Desired::Port);
+    let names = wanted.names.values().cloned().map(Desired::PortName);
     let volumes = wanted.volumes.values().cloned().map(Desired::Volume);
     let servers = wanted
         .servers
@@ -133,6 +134,7 @@ fn documents(wanted: &Wanted) -> impl Iterator<Item = Desired> {
         .chain(routers)
         .chain(groups)
         .chain(ports)
+        .chain(names)
         .chain(volumes)
         .chain(servers)
 }
@@ -160,13 +162,38 @@ mod tests {
     fn group() -> Change {
         let document = Desired::AddressGroup(AddressGroup {
             id: AddressGroupId::random(),
-            addresses: Vec::new(),
             prefixes: Vec::new(),
         });
         Change {
             key: document.key(),
             document: Some(document),
         }
+    }
+
+    #[test]
+    fn names_are_kept_when_it_is_written_anew() {
+        let dir = std::env::temp_dir().join(format!("hextet-names-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        let path = dir.join("documents.jsonl");
+        let name = Desired::PortName(model::PortName {
+            id: model::PortId::random(),
+            network: model::NetworkId::random(),
+            dns_name: "web".into(),
+            dns_domain: String::new(),
+            addresses: Vec::new(),
+            groups: vec![model::SecurityGroupId::random()],
+        });
+        let change = Change {
+            key: name.key(),
+            document: Some(name),
+        };
+        let (mut journal, ..) = Journal::open(&path).unwrap();
+        journal.append(&[change], Some(7)).unwrap();
+        // Each opening writes it anew.
+        let (_, first, _) = Journal::open(&path).unwrap();
+        let (_, again, _) = Journal::open(&path).unwrap();
+        assert_eq!((first.names.len(), again), (1, first));
+        fs::remove_dir_all(&dir).unwrap();
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! Everything this node was told, by kind: the desired side of every reconciler here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use model::{
-    AddressGroup, AddressGroupId, Change, Desired, Key, Network, NetworkId, Port, PortId, PortName,
-    Router, RouterId, Server, ServerId, Volume, VolumeId,
+    AddressGroup, AddressGroupId, Change, Desired, Key, Network, NetworkId, Peer, Port, PortId,
+    PortName, Router, RouterId, Server, ServerId, Volume, VolumeId,
 };
+
+use crate::filter::Members;
 
 /// The documents in force.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -35,6 +37,24 @@ impl Wanted {
             Key::Volume(id) => self.volumes.contains_key(&id),
             Key::Server(id) => self.servers.contains_key(&id),
         }
+    }
+
+    /// The addresses of the security groups that rules of ports here name.
+    pub fn members(&self) -> Members {
+        let rules = self.ports.values().flat_map(|port| &port.rules);
+        let named = rules.filter_map(|rule| match rule.peer {
+            Some(Peer::Group(id)) => Some((id, BTreeSet::new())),
+            _ => None,
+        });
+        let mut members: Members = named.collect();
+        for port in self.names.values() {
+            for group in &port.groups {
+                if let Some(addresses) = members.get_mut(group) {
+                    addresses.extend(&port.addresses);
+                }
+            }
+        }
+        members
     }
 
     /// Takes one change in.

@@ -17,6 +17,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/0011.sql"),
     include_str!("schema/0012.sql"),
     include_str!("schema/0013.sql"),
+    include_str!("schema/0014.sql"),
 ];
 
 /// Brings the schema up to date.
@@ -107,7 +108,7 @@ mod tests {
                UPDATE meta SET value = '41' WHERE name = 'generation';"#,
         )
         .unwrap();
-        migrate(&mut old).unwrap();
+        migrate_by(&mut old, &MIGRATIONS[..4]).unwrap();
         let read = |sql: &str| -> String { old.query_row(sql, [], |row| row.get(0)).unwrap() };
         let told = "SELECT kind || id || generation FROM change";
         assert_eq!(read(told), "port_namea42");
@@ -147,6 +148,25 @@ mod tests {
             "subnetpool s access_as_shared * p 36",
         ];
         assert_eq!(policies, expected);
+    }
+
+    #[test]
+    fn nodes_hear_anew_of_ports_of_the_thirteenth_schema() {
+        let mut old = Connection::open_in_memory().unwrap();
+        migrate_by(&mut old, &MIGRATIONS[..13]).unwrap();
+        old.execute_batch(
+            "INSERT INTO change (kind, id, generation)
+                 VALUES ('port_name', 'a', 3), ('address_group', 'b', 4), ('port', 'a', 5);
+             UPDATE meta SET value = '5' WHERE name = 'generation';",
+        )
+        .unwrap();
+        migrate(&mut old).unwrap();
+        let read = |sql: &str| -> String { old.query_row(sql, [], |row| row.get(0)).unwrap() };
+        let told =
+            "SELECT group_concat(kind || generation) FROM (SELECT * FROM change ORDER BY kind)";
+        assert_eq!(read(told), "address_group6,port5,port_name6");
+        let newest = "SELECT value FROM meta WHERE name = 'generation'";
+        assert_eq!(read(newest), "6");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
-use std::net::SocketAddrV6;
+use std::net::{IpAddr, SocketAddrV6};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use link::{Answer, FromNode, Question, ToNode};
 use model::{
     AddressGroup, AddressGroupId, AttachmentId, AttachmentSeen, Change, Desired, GuestSeen, Key,
     Network, NetworkId, NodeFacts, NodeId, PasswordSeen, Port, PortId, PortSeen, PowerSeen, Router,
-    RouterId, Seen, Server, ServerId, Volume, VolumeSeen,
+    RouterId, SecurityGroupId, Seen, Server, ServerId, Volume, VolumeSeen,
 };
 use tokio::io::{AsyncRead, DuplexStream, ReadHalf, WriteHalf};
 use tokio::sync::{Mutex as AsyncMutex, watch};
@@ -33,6 +33,8 @@ pub struct Picture {
     pub tombstones: Vec<Key>,
     /// How often it was told to forget everything.
     pub forgets: usize,
+    /// Octets of all that it was told.
+    pub octets: usize,
 }
 
 /// A node. It outlives its link, as a host outlives its connection.
@@ -222,6 +224,22 @@ impl FakeNode {
             Some(Desired::AddressGroup(group)) => Some(group),
             _ => None,
         }
+    }
+
+    /// The addresses of a security group's ports, as of everything committed now.
+    pub async fn members(&self, id: &str) -> Vec<IpAddr> {
+        self.catch_up().await;
+        let id: SecurityGroupId = id.parse().unwrap();
+        let mut all: Vec<IpAddr> = Vec::new();
+        for document in self.picture().documents.values() {
+            if let Desired::PortName(port) = document
+                && port.groups.contains(&id)
+            {
+                all.extend(&port.addresses);
+            }
+        }
+        all.sort();
+        all
     }
 
     /// Image, disk and ports of a guest are being made.
@@ -426,7 +444,11 @@ async fn hear(
                 changes,
                 generation,
             } => {
-                picture.send_modify(|p| take(p, changes, generation));
+                let told = serde_json::to_vec(&changes).map_or(0, |json| json.len());
+                picture.send_modify(|p| {
+                    p.octets += told;
+                    take(p, changes, generation);
+                });
                 generation.map(|generation| FromNode::Reached { generation })
             }
             ToNode::Ask { number, question } => {

@@ -14,8 +14,8 @@ use std::net::IpAddr;
 
 use ipnet::Ipv6Net;
 use model::{
-    AddressGroupId, Caller, Error, Key, Mac, NetworkId, PortHeard, PortId, Preference, ProjectId,
-    Result, SecurityGroupId, SubnetId, dns,
+    Caller, Error, Key, Mac, NetworkId, PortHeard, PortId, Preference, ProjectId, Result,
+    SecurityGroupId, SubnetId, dns,
 };
 use store::{Field, Query, Tx, Value, row};
 
@@ -221,7 +221,6 @@ impl Cloud {
             let mut port = visible(tx, caller, id)?;
             caller.check_revision(port.revision)?;
             check_update(tx, caller, &port, update)?;
-            let before = groups_of(tx, id)?;
             if let Some(delegated) = &update.delegated {
                 delegated::check(tx, caller, &port, delegated)?;
             }
@@ -249,9 +248,6 @@ impl Cloud {
                 set_addresses(tx, &port, wanted)?;
             }
             touch_row(tx, &port)?;
-            for group in before {
-                tx.touch(Key::AddressGroup(AddressGroupId(group.0)))?;
-            }
             view(tx, port)
         })
     }
@@ -416,9 +412,6 @@ fn touch_row(tx: &mut Tx<'_>, port: &row::Port) -> Result<()> {
         && let Ok(router) = port.device_id.parse()
     {
         tx.touch(Key::Router(router))?;
-    }
-    for group in groups_of(tx, &port.id)? {
-        tx.touch(Key::AddressGroup(AddressGroupId(group.0)))?;
     }
     Ok(())
 }

@@ -5,9 +5,7 @@ mod rule;
 
 use std::collections::{HashMap, HashSet};
 
-use model::{
-    AddressGroupId, Caller, Error, Key, Kind, ProjectId, Result, Scope, SecurityGroupId, ServerId,
-};
+use model::{Caller, Error, Kind, ProjectId, Result, Scope, SecurityGroupId, ServerId};
 use store::{Field, Json, OfGroup, Query, Tx, Value, row};
 
 use crate::list::{self, Page};
@@ -185,7 +183,6 @@ impl Cloud {
             for rule in tx.list::<row::Rule>(&Query::equal("security_group_id", id.to_value()))? {
                 touch_remote(tx, &rule)?;
             }
-            tx.touch(Key::AddressGroup(AddressGroupId(id.0)))?;
             rbac::forget(tx, id)?;
             tx.delete::<row::SecurityGroup>(id).map(drop)
         })

@@ -98,10 +98,9 @@ pub(super) fn touch_members(tx: &mut Tx<'_>, id: &SecurityGroupId) -> Result<()>
     ports.iter().try_for_each(|id| port::touch(tx, id))
 }
 
-/// The group a rule names is told to nodes while a rule names it.
+/// The address group a rule names is told to nodes while a rule names it.
 pub(super) fn touch_remote(tx: &mut Tx<'_>, rule: &row::Rule) -> Result<()> {
-    let group = rule.remote_group_id.map(|id| AddressGroupId(id.0));
-    match group.or(rule.remote_address_group_id) {
+    match rule.remote_address_group_id {
         Some(remote) => tx.touch(Key::AddressGroup(remote)),
         None => Ok(()),
     }

@@ -127,8 +127,6 @@ fn set_groups(
     port: &row::Port,
     groups: &[SecurityGroupId],
 ) -> Result<()> {
-    // Those the port leaves hear of it, and those it joins.
-    port::touch(tx, &port.id)?;
     port::set_groups(tx, caller, port, groups)?;
     port::touch(tx, &port.id)
 }

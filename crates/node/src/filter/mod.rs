@@ -25,7 +25,9 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 use linux::netns::Netns;
 use linux::{conntrack, nft};
-use model::{AddressGroup, AddressGroupId, Network, NetworkId, Port, Router, RouterPort};
+use model::{
+    AddressGroup, AddressGroupId, Network, NetworkId, Port, Router, RouterPort, SecurityGroupId,
+};
 
 pub use guard::{SERVICE, SERVICE_IPV4, SERVICE_ULA};
 pub(crate) use table::NAME as TABLE;
@@ -36,6 +38,9 @@ use allowed::{Allowed, Lost};
 use learned::{Learned, SEEN};
 pub(crate) use noted::Noted;
 
+/// Addresses by the security group that their ports are in.
+pub type Members = BTreeMap<SecurityGroupId, BTreeSet<IpAddr>>;
+
 /// What a network's tables are made of.
 pub struct Scene<'a> {
     pub network: &'a Network,
@@ -44,6 +49,8 @@ pub struct Scene<'a> {
     /// Routers' ports in this network.
     pub legs: Vec<&'a RouterPort>,
     pub groups: &'a BTreeMap<AddressGroupId, AddressGroup>,
+    /// The addresses of security groups' ports, wherever these are.
+    pub members: &'a Members,
 }
 
 impl Scene<'_> {

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use model::{AddressGroupId, Direction, Mac, Peer, Port, Protocol, Rule};
+use model::{AddressGroupId, Direction, Mac, Peer, Port, Protocol, Rule, SecurityGroupId};
 
 use super::guard::{macs, to};
 use super::table::Table;
@@ -256,15 +256,10 @@ fn icmp(name: &str, number: u8, range: Option<(u16, Option<u16>)>) -> String {
 }
 
 /// A group that has not been heard of yet has no members.
-fn add_group(table: &mut Table, scene: &Scene<'_>, id: AddressGroupId) {
-    let members = scene
-        .groups
-        .get(&id)
-        .map(|g| g.addresses.as_slice())
-        .unwrap_or_default();
+fn add_group(table: &mut Table, scene: &Scene<'_>, id: SecurityGroupId) {
     let of = |ipv6: bool| {
+        let members = scene.members.get(&id).into_iter().flatten();
         members
-            .iter()
             .filter(move |a| a.is_ipv6() == ipv6)
             .map(IpAddr::to_string)
     };
@@ -294,7 +289,7 @@ fn add_addresses(table: &mut Table, scene: &Scene<'_>, id: AddressGroupId) {
 }
 
 /// The set of a security group's members.
-fn group(id: AddressGroupId, version: u8) -> String {
+fn group(id: SecurityGroupId, version: u8) -> String {
     format!("group{version}_{}", id.0.simple())
 }
 

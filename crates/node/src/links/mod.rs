@@ -40,7 +40,7 @@ use linux::netns::Netns;
 use linux::tap;
 use model::{Key, NetworkId, PortId};
 
-use crate::filter::{Filters, Scene};
+use crate::filter::{Filters, Members, Scene};
 use crate::{Metrics, Wanted};
 use delegated::Nexthops;
 use heard::Heard;
@@ -216,7 +216,8 @@ impl Links {
         let spaces = &design.layout.spaces;
         self.filters.retain(|space| spaces.contains_key(&space));
         let mut open = BTreeSet::new();
-        for (id, scene) in scenes(wanted, design, &self.marks) {
+        let members = wanted.members();
+        for (id, scene) in scenes(wanted, &members, design, &self.marks) {
             let ns = kernel.netns(Space::Network(id));
             let applied = ns.and_then(|ns| self.filters.apply(ns, &scene));
             if let Err(e) = applied {
@@ -332,6 +333,7 @@ fn owner(step: &Step, design: &Design) -> Option<Key> {
 /// What each network's filters are made of.
 fn scenes<'a>(
     wanted: &'a Wanted,
+    members: &'a Members,
     design: &Design,
     marks: &BTreeMap<PortId, u32>,
 ) -> BTreeMap<NetworkId, Scene<'a>> {
@@ -350,6 +352,7 @@ fn scenes<'a>(
                     ports,
                     legs,
                     groups: &wanted.groups,
+                    members,
                 },
             );
         }

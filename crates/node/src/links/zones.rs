@@ -79,6 +79,7 @@ mod tests {
             dns_name: name.into(),
             dns_domain: domain.into(),
             addresses: vec!["192.0.2.9".parse().unwrap()],
+            groups: Vec::new(),
         };
         let names = [
             named(&served, "web", ""),

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use linux::nft;
-use model::{AddressGroup, AddressGroupId, Direction, Peer, Port, PortId, Protocol, Rule};
-use node::filter::{Scene, Tables};
+use model::{
+    AddressGroup, AddressGroupId, Direction, Peer, Port, PortId, Protocol, Rule, SecurityGroupId,
+};
+use node::filter::{Members, Scene, Tables};
 
 use crate::golden;
 use crate::world::{World, allow, allow4, eventually, leg, network, port, subnet};
@@ -28,6 +30,7 @@ struct Sample {
     ports: Vec<(Port, u32)>,
     leg: model::RouterPort,
     groups: BTreeMap<AddressGroupId, AddressGroup>,
+    members: Members,
 }
 
 impl Sample {
@@ -41,19 +44,11 @@ impl Sample {
         network.resolver = ["2001:db8:1::53", "192.0.2.53"]
             .map(|address| address.parse().unwrap())
             .into();
-        let group = AddressGroupId(id(0xb));
-        let member = AddressGroup {
-            id: group,
-            addresses: vec![
-                "2001:db8:1::6".parse().unwrap(),
-                "192.0.2.6".parse().unwrap(),
-            ],
-            prefixes: Vec::new(),
-        };
+        let group = SecurityGroupId(id(0xb));
+        let members = ["2001:db8:1::6", "192.0.2.6"].map(|a| a.parse().unwrap());
         let partners = AddressGroupId(id(0xd));
         let partner = AddressGroup {
             id: partners,
-            addresses: Vec::new(),
             prefixes: ["2001:db8:7::/48", "2001:db8:8::8/128", "198.51.100.0/24"]
                 .map(|net| net.parse().unwrap())
                 .into(),
@@ -104,7 +99,8 @@ impl Sample {
             network,
             ports,
             leg,
-            groups: [(group, member), (partners, partner)].into(),
+            groups: [(partners, partner)].into(),
+            members: [(group, members.into())].into(),
         }
     }
 
@@ -118,6 +114,7 @@ impl Sample {
                 .collect(),
             legs: vec![&self.leg],
             groups: &self.groups,
+            members: &self.members,
         })
     }
 }
@@ -161,8 +158,8 @@ fn nft_takes_whole_and_changes() {
     nft::apply(&world.base, &before.render()).unwrap();
     sample.ports.remove(1);
     sample.ports[0].0.rules.pop();
+    sample.members.values_mut().for_each(|m| m.clear());
     for group in sample.groups.values_mut() {
-        group.addresses.clear();
         // Wider than what was there, and of it a part is gone.
         group.prefixes.retain(|net| net.addr().is_ipv6());
         for net in &mut group.prefixes {
@@ -195,16 +192,11 @@ fn both_sides_must_allow() {
     assert!(!first.pings("2001:db8:1::b"), "nothing lets it in");
     assert!(world.counter(network, "inet", "filtered_ingress") > 0);
 
-    let group = AddressGroupId::random();
-    let members = AddressGroup {
-        id: group,
-        addresses: vec!["2001:db8:1::a".parse().unwrap()],
-        prefixes: Vec::new(),
-    };
+    let group = SecurityGroupId::random();
     world.rule(b, ingress(Protocol::Icmpv6, None, Some(Peer::Group(group))));
     world.pass();
     assert!(!first.pings("2001:db8:1::b"), "the group is empty");
-    world.wanted.groups.insert(group, members);
+    world.join(a, group);
     world.pass();
     assert!(first.pings("2001:db8:1::b"), "replies need no rule");
     assert!(
@@ -287,7 +279,6 @@ fn an_address_group_lets_its_prefixes_in_as_long_as_it_has_them() {
     let set = |world: &mut World, prefixes: &[&str]| {
         let group = AddressGroup {
             id: group,
-            addresses: Vec::new(),
             prefixes: prefixes.iter().map(|net| net.parse().unwrap()).collect(),
         };
         world.wanted.groups.insert(group.id, group);

@@ -1,7 +1,7 @@
 //! IPv4 on a dual-stack network: what ports may say of it, and what they may not.
 
 use linux::conntrack;
-use model::{AddressGroup, AddressGroupId, Direction, NetworkId, Peer, PortId, Rule};
+use model::{Direction, NetworkId, Peer, PortId, Rule, SecurityGroupId};
 
 use crate::world::{World, allow4, eventually, leg};
 
@@ -25,13 +25,8 @@ fn rules_of_ipv4_hold_for_ipv4() {
     world.pass();
     let (first, _second) = (world.guest(a), world.guest(b));
     assert!(!first.pings("192.0.2.11"), "nothing lets it in");
-    let group = AddressGroupId::random();
-    let members = AddressGroup {
-        id: group,
-        addresses: vec!["192.0.2.10".parse().unwrap()],
-        prefixes: Vec::new(),
-    };
-    world.wanted.groups.insert(group, members);
+    let group = SecurityGroupId::random();
+    world.join(a, group);
     let from_group = Rule {
         peer: Some(Peer::Group(group)),
         ..allow4(Direction::Ingress)

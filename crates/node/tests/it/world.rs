@@ -15,8 +15,8 @@ use linux::netlink::{Netlink, VethEnd};
 use linux::netns::Netns;
 use linux::{nft, sysctl, tap};
 use model::{
-    Boot, Direction, ImageFile, Mac, Network, NetworkId, Port, PortId, Router, RouterId,
-    RouterPort, Rule, Server, ServerId, Subnet, SubnetId,
+    Boot, Direction, ImageFile, Mac, Network, NetworkId, Port, PortId, PortName, Router, RouterId,
+    RouterPort, Rule, SecurityGroupId, Server, ServerId, Subnet, SubnetId,
 };
 use node::Wanted;
 use node::links::{LinkSettings, Links, Report, names};
@@ -103,6 +103,20 @@ impl World {
 
     pub(crate) fn rule(&mut self, port: PortId, rule: Rule) {
         self.wanted.ports.get_mut(&port).unwrap().rules.push(rule);
+    }
+
+    /// Puts a port into a security group.
+    pub(crate) fn join(&mut self, port: PortId, group: SecurityGroupId) {
+        let known = &self.wanted.ports[&port];
+        let name = PortName {
+            id: port,
+            network: known.network,
+            dns_name: String::new(),
+            dns_domain: String::new(),
+            addresses: known.addresses.clone(),
+            groups: vec![group],
+        };
+        self.wanted.names.insert(port, name);
     }
 
     pub(crate) fn router(&mut self, ports: Vec<RouterPort>) -> RouterId {

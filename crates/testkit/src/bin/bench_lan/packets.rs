@@ -169,6 +169,7 @@ impl Pair {
             ports: ports.iter().zip(1..).collect(),
             legs: Vec::new(),
             groups: &BTreeMap::new(),
+            members: &BTreeMap::new(),
         };
         let text = Tables::of(&scene).render();
         match load.layout {
