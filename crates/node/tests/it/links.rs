@@ -457,10 +457,18 @@ fn a_port_that_is_switched_off_is_not_up() {
     let mut world = World::new();
     let network = world.network("2001:db8:1::/64");
     let port = world.port(network, "2001:db8:1::5");
-    assert!(world.pass().up.contains(&port));
-    let _guest = world.guest(port);
+    let other = world.port(network, "2001:db8:1::6");
+    world.rule(port, allow(Direction::Ingress));
+    world.rule(other, allow(Direction::Ingress));
+    assert_eq!(world.pass().up, [port, other].into());
+    let [guest, neighbour] = [port, other].map(|port| world.guest(port));
+    eventually("an answer", || guest.pings("2001:db8:1::6"));
     world.wanted.ports.get_mut(&port).unwrap().enabled = false;
-    assert_eq!(world.pass().up, [].into());
+    assert_eq!(world.pass().up, [other].into());
+    // Cut, whatever was under way.
+    assert!(!neighbour.pings("2001:db8:1::5"));
+    assert!(!guest.pings("2001:db8:1::6"));
+    assert!(neighbour.pings("fe80::a9fe:a9fe%eth0"));
     let tap = names::tap(port);
     let mut netlink = Netlink::open(&world.netns(network)).unwrap();
     assert!(!netlink.link(&tap).unwrap().unwrap().up);
