@@ -7,7 +7,7 @@ export CARGO_TARGET_DIR := $(abspath $(TARGET))
 export HEXTET_OPENSTACK := $(abspath $(VENV))/bin/openstack
 export HEXTET_GUEST := $(abspath $(GUEST))
 
-.PHONY: build test test-slow lint unit demo bench bench-lan crash-matrix tempest tempest-scenario fuzz guest prepare clean
+.PHONY: build test test-slow lint unit demo bench bench-lan bench-edge crash-matrix tempest tempest-scenario fuzz guest prepare clean
 
 build:
 	cargo build --release --locked -p hextet
@@ -47,6 +47,10 @@ bench: build guest
 bench-lan: prepare
 	@for p in radvd kea-dhcp6 dnsmasq; do command -v $$p >/dev/null || { apt-get install -y -qq --no-install-recommends radvd kea-dhcp6-server dnsmasq-base >/dev/null; break; }; done
 	cargo run --release --locked -p testkit --bin bench_lan -- $(if $(ONLY),--only $(ONLY))
+
+# TLS at hextet's edge and at Debian's haproxy in front of the same hextet.
+bench-edge: prepare build
+	cargo run --release --locked -p testkit --bin bench_edge -- --hextet $(HEXTET)
 
 # Kills hextet between any two of its steps; `make test` tries a few of them.
 crash-matrix: guest
