@@ -12,7 +12,8 @@ use model::{
 use store::{Field, Query, Tx, Value, row};
 
 use crate::{
-    attachment, floating_ip, port, resolver, router, security_group, server, subnet, volume,
+    address_scope, attachment, floating_ip, port, resolver, router, security_group, server, subnet,
+    volume,
 };
 
 /// What a node should hear about a key: its document, or a tombstone when there is none for it.
@@ -171,6 +172,7 @@ fn router_document(tx: &Tx<'_>, router: row::Router) -> Result<Router> {
                 addresses,
                 external: owner == router::GATEWAY,
                 advertising: leg.advertising.0,
+                scopes: address_scope::scopes(tx, &leg.network_id)?,
             });
         }
     }

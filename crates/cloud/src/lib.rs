@@ -4,6 +4,7 @@
 //! that runs in one transaction; nothing here waits for a node but [`Cloud::console`].
 
 mod address_group;
+mod address_scope;
 mod assignment;
 mod attachment;
 mod audit;
@@ -49,6 +50,7 @@ use store::Store;
 pub use store::Depth;
 
 pub use address_group::{AddressGroupUpdate, NewAddressGroup};
+pub use address_scope::{AddressScopeUpdate, NewAddressScope};
 pub use assignment::Target;
 pub use audit::{Audit, audit};
 pub use flavor::NewFlavor;

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::dns::DEFAULT_DOMAIN;
 use crate::{
-    AddressGroupId, AttachmentId, FloatingIpId, ImageId, Mac, NetworkId, Password, PortId,
-    ProjectId, RouterId, SecurityGroupId, ServerId, SubnetId, UserData, VolumeId,
+    AddressGroupId, AddressScopeId, AttachmentId, FloatingIpId, ImageId, Mac, NetworkId, Password,
+    PortId, ProjectId, RouterId, SecurityGroupId, ServerId, SubnetId, UserData, VolumeId,
 };
 
 /// Names one document.
@@ -309,6 +309,17 @@ pub struct RouterPort {
     /// How it advertises itself.
     #[serde(default)]
     pub advertising: Advertising,
+    /// Those of its network.
+    #[serde(default)]
+    pub scopes: Scopes,
+}
+
+/// The address scopes of a network, by family. Between two that differ nothing is routed without translation, and within
+/// one nothing is translated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scopes {
+    pub v4: Option<AddressScopeId>,
+    pub v6: Option<AddressScopeId>,
 }
 
 /// What a router's Router Advertisements say of the router itself.

@@ -82,6 +82,8 @@ uuid_id! {
     SubnetPoolId
     /// What lets others use something of a project's.
     RbacPolicyId
+    /// A part of the address space in which no address is there twice.
+    AddressScopeId
 }
 
 macro_rules! text_id {

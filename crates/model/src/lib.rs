@@ -22,15 +22,16 @@ pub use desired::{
     AddressGroup, AddressMode, Advertising, Announced, Attachment, Boot, Change, Chap, Clock,
     Desired, Dhcp6, DhcpOption, Direction, DiskBus, Firmware, FloatingIp, Forwarding, Hardware,
     ImageFile, Key, Lifetimes, MachineType, Network, Peer, Port, PortName, Power, Preference,
-    Protocol, RaMode, Reboot, RetiredPrefix, Route, Router, RouterPort, Rule, Server, Subnet,
-    VifModel, Volume,
+    Protocol, RaMode, Reboot, RetiredPrefix, Route, Router, RouterPort, Rule, Scopes, Server,
+    Subnet, VifModel, Volume,
 };
 pub use error::{BoxError, Error, Kind, Result};
 pub use finding::Finding;
 pub use id::{
-    AddressGroupId, AttachmentId, DomainId, FlavorId, FloatingIpId, ImageId, KeypairId, Mac,
-    NetworkId, NodeId, PortForwardingId, PortId, ProjectId, RbacPolicyId, RoleId, RouterId, RuleId,
-    SecurityGroupId, ServerGroupId, ServerId, SubnetId, SubnetPoolId, UserId, VolumeId,
+    AddressGroupId, AddressScopeId, AttachmentId, DomainId, FlavorId, FloatingIpId, ImageId,
+    KeypairId, Mac, NetworkId, NodeId, PortForwardingId, PortId, ProjectId, RbacPolicyId, RoleId,
+    RouterId, RuleId, SecurityGroupId, ServerGroupId, ServerId, SubnetId, SubnetPoolId, UserId,
+    VolumeId,
 };
 pub use observed::{
     AddressHeard, AttachmentSeen, Ended, GuestEnd, GuestSeen, NodeFacts, PortHeard, PortSeen,

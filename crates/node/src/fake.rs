@@ -352,6 +352,7 @@ mod tests {
             addresses: Vec::new(),
             external: false,
             advertising: Default::default(),
+            scopes: Default::default(),
         };
         let router = |enabled| Router {
             id: RouterId::random(),

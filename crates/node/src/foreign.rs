@@ -132,6 +132,7 @@ mod tests {
                 addresses: Vec::new(),
                 external,
                 advertising: Advertising::default(),
+                scopes: model::Scopes::default(),
             };
             let router = model::Router {
                 id: RouterId::random(),

@@ -1,6 +1,6 @@
 //! What belongs to networks beside their own rows, for lists.
 
-use model::{NetworkId, Result, SubnetId};
+use model::{AddressScopeId, NetworkId, Result, SubnetId};
 
 use crate::db::{Found, Tx};
 use crate::field::Field;
@@ -13,13 +13,19 @@ pub enum OfNetwork {
     Subnet(NetworkId, SubnetId),
     /// The target of a policy that shares it.
     Shared(NetworkId, String),
+    /// The address scope of its subnets of a version, 4 or 6.
+    Scope(NetworkId, u32, AddressScopeId),
 }
 
 const PARTS: &str = "
-    SELECT 'subnet', w.id, s.id FROM wanted w JOIN subnet s ON s.network_id = w.id
+    SELECT 'subnet', w.id, s.id, NULL FROM wanted w JOIN subnet s ON s.network_id = w.id
     UNION ALL
-    SELECT 'shared', w.id, r.target FROM wanted w JOIN rbac_policy r ON r.object_id = w.id
-     WHERE r.action = 'access_as_shared'";
+    SELECT 'shared', w.id, r.target, NULL FROM wanted w JOIN rbac_policy r ON r.object_id = w.id
+     WHERE r.action = 'access_as_shared'
+    UNION ALL
+    SELECT DISTINCT 'scope', w.id, p.address_scope_id, p.version FROM wanted w
+      JOIN subnet s ON s.network_id = w.id JOIN subnet_pool p ON p.id = s.subnet_pool_id
+     WHERE p.address_scope_id IS NOT NULL";
 
 const USED: &str = "SELECT count(*) FROM allocation a WHERE a.subnet_id = t.id";
 
@@ -35,6 +41,10 @@ impl Tx<'_> {
             let part = found.column(2)?;
             Ok(match String::from_column(found.column(0)?)?.as_str() {
                 "subnet" => OfNetwork::Subnet(network, Field::from_column(part)?),
+                "scope" => {
+                    let version = u32::from_column(found.column(3)?)?;
+                    OfNetwork::Scope(network, version, Field::from_column(part)?)
+                }
                 _ => OfNetwork::Shared(network, Field::from_column(part)?),
             })
         })

@@ -18,6 +18,8 @@ pub enum Use {
     Members,
     /// Rules that name an address group.
     Rules,
+    /// Subnet pools in an address scope.
+    Pools,
 }
 
 impl Use {
@@ -43,6 +45,10 @@ impl Use {
                 "SELECT p.project_id FROM membership m JOIN port p ON p.id = m.port_id
                  WHERE m.security_group_id = ?
                  UNION SELECT r.project_id FROM security_group_rule r WHERE r.remote_group_id = ?",
+            ),
+            Use::Pools => (
+                "address_scope",
+                "SELECT p.project_id FROM subnet_pool p WHERE p.address_scope_id = ?",
             ),
             Use::Rules => (
                 "address_group",

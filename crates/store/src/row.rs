@@ -5,11 +5,11 @@ use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv6Net};
 use model::{
-    AddressGroupId, AddressMode, Advertising, AttachmentId, Chap, DomainId, FlavorId, FloatingIpId,
-    GuestSeen, ImageFile, ImageId, Lifetimes, Mac, NetworkId, NodeFacts, NodeId, PortForwardingId,
-    PortId, ProjectId, RaMode, RbacPolicyId, RetiredPrefix, RoleId, Route, RouterId, RuleId,
-    SecurityGroupId, ServerGroupId, ServerId, SubnetId, SubnetPoolId, UserData, UserId, VolumeId,
-    VolumeSeen,
+    AddressGroupId, AddressMode, AddressScopeId, Advertising, AttachmentId, Chap, DomainId,
+    FlavorId, FloatingIpId, GuestSeen, ImageFile, ImageId, Lifetimes, Mac, NetworkId, NodeFacts,
+    NodeId, PortForwardingId, PortId, ProjectId, RaMode, RbacPolicyId, RetiredPrefix, RoleId,
+    Route, RouterId, RuleId, SecurityGroupId, ServerGroupId, ServerId, SubnetId, SubnetPoolId,
+    UserData, UserId, VolumeId, VolumeSeen,
 };
 
 use crate::field::Json;
@@ -189,6 +189,7 @@ rows! {
         revision: u64,
         created_ms: i64,
         updated_ms: i64,
+        address_scope_id: Option<AddressScopeId>,
     }
     /// What lets others use something of a project's.
     RbacPolicy in "rbac_policy" as RbacPolicy {
@@ -207,6 +208,14 @@ rows! {
         project_id: ProjectId,
         network_id: NetworkId,
         router_id: Option<RouterId>,
+    }
+    /// A part of the address space in which no address is there twice.
+    AddressScope in "address_scope" as AddressScope {
+        id: AddressScopeId,
+        project_id: ProjectId,
+        name: String,
+        /// 4 or 6.
+        version: u32,
     }
     /// A port.
     Port in "port" as Port {

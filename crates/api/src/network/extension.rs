@@ -55,7 +55,9 @@ const EXTENSIONS: &[(&str, &str)] = &[
         "auto-allocated-topology",
         "Auto Allocated Topology Services",
     ),
+    ("address-scope", "Address scope"),
     ("rbac-policies", "RBAC Policies"),
+    ("rbac-address-scope", "Add address_scope type to RBAC"),
     (
         "rbac-security-groups",
         "Add security_group type to network RBAC",

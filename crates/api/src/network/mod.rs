@@ -1,6 +1,7 @@
 //! The network API, version 2.0.
 
 mod address_group;
+mod address_scope;
 mod auto_topology;
 mod extension;
 mod floating_ip;
@@ -64,6 +65,31 @@ pub(crate) const ROUTES: Lines = &[
 ];
 
 pub(crate) const MORE_ROUTES: Lines = &[
+    (
+        Method::GET,
+        "/v2.0/address-scopes",
+        Look(address_scope::list),
+    ),
+    (
+        Method::POST,
+        "/v2.0/address-scopes",
+        Plain(address_scope::create),
+    ),
+    (
+        Method::GET,
+        "/v2.0/address-scopes/{id}",
+        Look(address_scope::show),
+    ),
+    (
+        Method::PUT,
+        "/v2.0/address-scopes/{id}",
+        Plain(address_scope::update),
+    ),
+    (
+        Method::DELETE,
+        "/v2.0/address-scopes/{id}",
+        Plain(address_scope::delete),
+    ),
     // Asking for it makes it.
     (
         Method::GET,

@@ -155,6 +155,7 @@ fn view(ctx: &Context, view: &NetworkView) -> Value {
         network,
         subnets,
         shared,
+        scopes,
     } = view;
     let mut view = json!({
         "id": network.id, "name": network.name, "description": network.description,
@@ -162,7 +163,7 @@ fn view(ctx: &Context, view: &NetworkView) -> Value {
         "admin_state_up": network.enabled, "status": if network.enabled { "ACTIVE" } else { "DOWN" },
         "shared": shared, "router:external": network.external, "mtu": network.mtu,
         "port_security_enabled": network.port_security, "subnets": subnets, "tags": network.tags.0,
-        "ipv4_address_scope": null, "ipv6_address_scope": null,
+        "ipv4_address_scope": scopes.v4, "ipv6_address_scope": scopes.v6,
         "availability_zone_hints": [], "availability_zones": ["nova"],
         "dns_domain": network.dns_domain, "revision_number": network.revision,
         "created_at": time::seconds(network.created_ms), "updated_at": time::seconds(network.updated_ms),

@@ -2,7 +2,7 @@
 
 use cloud::{Lengths, NewSubnetPool, Shown, SubnetPoolUpdate};
 use ipnet::IpNet;
-use model::{Error, Kind, Result};
+use model::{AddressScopeId, Kind, Result};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use store::row;
@@ -27,6 +27,7 @@ const NAMES: Names = &[
     ("max_prefixlen", "max_length"),
     ("default_prefixlen", "default_length"),
     ("default_quota", "default_quota"),
+    ("address_scope_id", "address_scope_id"),
     ("created_at", "created_ms"),
 ];
 
@@ -98,7 +99,6 @@ pub(super) fn show(ctx: &Context) -> Result<Reply> {
 /// `POST /v2.0/subnetpools`
 pub(super) fn create(ctx: &Context) -> Result<Reply> {
     let wanted = ctx.json::<Body<Create>>()?.subnetpool;
-    check_scope(wanted.address_scope_id)?;
     let new = NewSubnetPool {
         project: wanted.project_id.or(wanted.tenant_id).map(Into::into),
         name: wanted.name,
@@ -112,6 +112,7 @@ pub(super) fn create(ctx: &Context) -> Result<Reply> {
         default_quota: wanted.default_quota,
         shared: wanted.shared.unwrap_or(false),
         is_default: wanted.is_default.unwrap_or(false),
+        address_scope: wanted.address_scope_id.as_deref().map(scope).transpose()?,
         tags: wanted.tags.unwrap_or_default(),
     };
     let pool = ctx.cloud.create_subnet_pool(&ctx.caller, &new)?;
@@ -121,7 +122,6 @@ pub(super) fn create(ctx: &Context) -> Result<Reply> {
 /// `PUT /v2.0/subnetpools/{id}`
 pub(super) fn update(ctx: &Context) -> Result<Reply> {
     let wanted = ctx.json::<Body<Update>>()?.subnetpool;
-    check_scope(wanted.address_scope_id.flatten())?;
     let update = SubnetPoolUpdate {
         name: wanted.name,
         description: wanted.description,
@@ -133,6 +133,10 @@ pub(super) fn update(ctx: &Context) -> Result<Reply> {
         },
         default_quota: wanted.default_quota,
         is_default: wanted.is_default,
+        address_scope: match wanted.address_scope_id {
+            Some(Some(id)) => Some(Some(scope(&id)?)),
+            other => other.map(|_| None),
+        },
     };
     let id = ctx.id("id", Kind::SubnetPool)?;
     let pool = ctx.cloud.update_subnet_pool(&ctx.caller, &id, &update)?;
@@ -146,13 +150,8 @@ pub(super) fn delete(ctx: &Context) -> Result<Reply> {
     Ok(Reply::no_content())
 }
 
-fn check_scope(scope: Option<String>) -> Result<()> {
-    match scope {
-        Some(_) => Err(Error::invalid(
-            "address scopes are not available in this cloud: leave address_scope_id out",
-        )),
-        None => Ok(()),
-    }
+fn scope(id: &str) -> Result<AddressScopeId> {
+    parse("address_scope_id", id)
 }
 
 fn prefixes(texts: &[String]) -> Result<Vec<IpNet>> {
@@ -166,7 +165,7 @@ fn view(Shown { row: pool, shared }: &Shown<row::SubnetPool>) -> Value {
         "ip_version": pool.version, "prefixes": pool.prefixes.0,
         "min_prefixlen": pool.min_length, "max_prefixlen": pool.max_length,
         "default_prefixlen": pool.default_length, "default_quota": pool.default_quota,
-        "address_scope_id": null, "shared": shared, "is_default": pool.is_default,
+        "address_scope_id": pool.address_scope_id, "shared": shared, "is_default": pool.is_default,
         "tags": pool.tags.0, "revision_number": pool.revision,
         "created_at": time::seconds(pool.created_ms), "updated_at": time::seconds(pool.updated_ms),
     })

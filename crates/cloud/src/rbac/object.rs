@@ -1,8 +1,8 @@
 //! What policies are of.
 
 use model::{
-    AddressGroupId, Caller, Error, Kind, NetworkId, ProjectId, Result, SecurityGroupId,
-    SubnetPoolId,
+    AddressGroupId, AddressScopeId, Caller, Error, Kind, NetworkId, ProjectId, Result,
+    SecurityGroupId, SubnetPoolId,
 };
 use store::{Tx, Use, row};
 
@@ -13,6 +13,7 @@ use super::{EXTERNAL, SHARED};
 pub(crate) const NETWORK: &str = "network";
 pub(crate) const SUBNET_POOL: &str = "subnetpool";
 pub(crate) const SECURITY_GROUP: &str = "security_group";
+pub(crate) const ADDRESS_SCOPE: &str = "address_scope";
 pub(crate) const ADDRESS_GROUP: &str = "address_group";
 
 /// Something that a policy can be of.
@@ -49,9 +50,14 @@ impl Object {
                 let row: row::AddressGroup = visible(tx, caller, &id, Of::Itself)?;
                 (row.project_id, &[SHARED])
             }
+            ADDRESS_SCOPE => {
+                let id: AddressScopeId = parsed(Kind::AddressScope, id)?;
+                let row: row::AddressScope = visible(tx, caller, &id, Of::Itself)?;
+                (row.project_id, &[SHARED])
+            }
             other => {
                 return Err(Error::invalid(format!(
-                    "Invalid input for object_type. Reason: '{other}' is not in valid_values: {NETWORK}, {SUBNET_POOL}, {SECURITY_GROUP}, {ADDRESS_GROUP}"
+                    "Invalid input for object_type. Reason: '{other}' is not in valid_values: {NETWORK}, {SUBNET_POOL}, {SECURITY_GROUP}, {ADDRESS_GROUP}, {ADDRESS_SCOPE}"
                 )));
             }
         };
@@ -101,6 +107,7 @@ pub(super) fn check_users(tx: &Tx<'_>, policy: &row::RbacPolicy, target: &str) -
         (NETWORK, _) => Use::Ports,
         (SUBNET_POOL, _) => Use::Subnets,
         (ADDRESS_GROUP, _) => Use::Rules,
+        (ADDRESS_SCOPE, _) => Use::Pools,
         _ => Use::Members,
     };
     match tx.uses_without_policy(by, &policy.object_id, &policy.action, target)? {

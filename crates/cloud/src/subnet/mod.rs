@@ -18,7 +18,7 @@ use crate::quota::{self, Resource};
 use crate::rbac::{self, Of};
 use crate::subnet_pool::{self, FromPool};
 use crate::token::owner_of;
-use crate::{Cloud, floating_ip, now_ms, resolver, router};
+use crate::{Cloud, address_scope, floating_ip, now_ms, resolver, router};
 
 pub(crate) use rules::is_host;
 pub(crate) use rules::place;
@@ -259,6 +259,7 @@ pub(crate) fn create(tx: &mut Tx<'_>, caller: &Caller, new: &NewSubnet) -> Resul
     };
     quota::check(tx, &subnet.project_id, Resource::Subnet, 1)?;
     tx.insert(&subnet)?;
+    address_scope::check_network(tx, &network.id)?;
     modes::revive(tx, &subnet)?;
     tx.touch(Key::Network(network.id))?;
     resolver::settle(tx, &network.id)?;

@@ -3,7 +3,7 @@
 mod cut;
 
 use ipnet::IpNet;
-use model::{Caller, Error, ProjectId, Result, SubnetPoolId};
+use model::{AddressScopeId, Caller, Error, ProjectId, Result, SubnetPoolId};
 use store::{Field, Json, Query, Tx, Value, row};
 
 use crate::list::{self, Page};
@@ -11,7 +11,7 @@ use crate::quota::{self, Resource};
 use crate::rbac::{self, Of, Shown};
 use crate::subnet::{self, IpVersion};
 use crate::token::owner_of;
-use crate::{Cloud, now_ms};
+use crate::{Cloud, address_scope, now_ms};
 
 use cut::{first_free, merged};
 
@@ -30,6 +30,7 @@ pub struct NewSubnetPool {
     pub default_quota: Option<u32>,
     pub shared: bool,
     pub is_default: bool,
+    pub address_scope: Option<AddressScopeId>,
     pub tags: Vec<String>,
 }
 
@@ -51,6 +52,8 @@ pub struct SubnetPoolUpdate {
     /// `Some(None)`: no quota any more.
     pub default_quota: Option<Option<u32>>,
     pub is_default: Option<bool>,
+    /// `Some(None)`: it leaves its scope.
+    pub address_scope: Option<Option<AddressScopeId>>,
 }
 
 /// Which pool a subnet is to be of.
@@ -104,6 +107,7 @@ impl Cloud {
         let pool = drawn_up(new, owner_of(caller, new.project.as_ref())?)?;
         self.store().write(|tx| {
             check_default(tx, &pool)?;
+            address_scope::check_pool(tx, caller, &pool)?;
             quota::check(tx, &pool.project_id, Resource::SubnetPool, 1)?;
             tx.insert(&pool)?;
             let (project, kind) = (&pool.project_id, rbac::SUBNET_POOL);
@@ -146,7 +150,16 @@ impl Cloud {
             pool.updated_ms = now_ms();
             check(&pool)?;
             check_default(tx, &pool)?;
+            let scope = update.address_scope.unwrap_or(pool.address_scope_id);
+            let moved = scope != pool.address_scope_id;
+            pool.address_scope_id = scope;
+            if moved || update.prefixes.is_some() {
+                address_scope::check_pool(tx, caller, &pool)?;
+            }
             tx.update(&pool)?;
+            if moved {
+                address_scope::follow_pool(tx, &pool)?;
+            }
             rbac::shown_one(tx, caller, pool)
         })
     }
@@ -294,6 +307,7 @@ fn drawn_up(new: &NewSubnetPool, project: ProjectId) -> Result<row::SubnetPool> 
         revision: 1,
         created_ms: now,
         updated_ms: now,
+        address_scope_id: new.address_scope,
     };
     check(&pool)?;
     Ok(pool)

@@ -582,6 +582,20 @@ fn samples(world: &World) -> Vec<Sample> {
         ),
         one(
             "POST",
+            "/network/v2.0/address-scopes",
+            json!({"address_scope": {"name": "s", "ip_version": 6, "shared": false}}),
+            &["address_scope/ip_version"],
+            &[TEXTS_TOO],
+        ),
+        one(
+            "PUT",
+            &at(neutron, "address-scopes"),
+            json!({"address_scope": {"name": "s"}}),
+            &[],
+            &[],
+        ),
+        one(
+            "POST",
             "/network/v2.0/rbac-policies",
             json!({"rbac_policy": {
                 "object_type": "network", "object_id": of("networks"),

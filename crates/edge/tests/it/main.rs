@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod address_group;
+mod address_scope;
 mod attach;
 mod attachment;
 mod auto_topology;

@@ -167,7 +167,7 @@ async fn pools_only_grow() {
         json!({"max_prefixlen": 7}),
         json!({"default_prefixlen": 7}),
         json!({"max_prefixlen": 33}),
-        json!({"address_scope_id": SOMEONE}),
+        json!({"address_scope_id": "nonsense"}),
         json!({"shared": true}),
         json!({"name": "x".repeat(256)}),
     ] {

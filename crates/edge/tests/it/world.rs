@@ -211,6 +211,8 @@ impl World {
         let pool = post(&member, &format!("{net}/subnetpools"), pool).await;
         let addresses = json!({"address_group": {"addresses": ["2001:db8:7::/48"]}});
         let addresses = post(&member, &format!("{net}/address-groups"), addresses).await;
+        let scope = json!({"address_scope": {"name": "scope", "ip_version": 6}});
+        let scope = post(&member, &format!("{net}/address-scopes"), scope).await;
         let policy = json!({"rbac_policy": {
             "object_type": "network", "object_id": network, "action": "access_as_shared",
             "target_tenant": "nobody",
@@ -254,6 +256,7 @@ impl World {
             ("port_forwardings", forwarding),
             ("subnetpools", pool),
             ("rbac-policies", policy),
+            ("address-scopes", scope),
             ("address-groups", addresses),
             ("security-groups", group),
             ("security-group-rules", rule),
@@ -404,6 +407,7 @@ pub(crate) fn body_for(route: &Route, world: &World) -> Option<Value> {
         | ("PUT", "/network/v2.0/routers/{id}/remove_router_interface") => {
             json!({"subnet_id": world.id("subnets")})
         }
+        ("PUT", "/network/v2.0/address-scopes/{id}") => json!({"address_scope": {"name": "x"}}),
         ("PUT", "/network/v2.0/rbac-policies/{id}") => {
             json!({"rbac_policy": {"target_tenant": "x"}})
         }

@@ -6,11 +6,15 @@
 //!   out by the external leg            postrouting: FIXED's FLOATING, else, of IPv4, the leg's own address
 //!   from inside to FLOATING (hairpin)  both: so that the answer comes back by the router
 //! ```
+//!
+//! Between networks of different address scopes nothing passes untranslated, within one nothing is translated (`scope`).
+
+mod scope;
 
 use std::net::IpAddr;
 
 use linux::conntrack::Tuple;
-use model::{Forwarding, Router, RouterPort};
+use model::{FloatingIp, Forwarding, Router, RouterPort};
 
 use super::table::Table;
 use crate::links::names;
@@ -23,6 +27,13 @@ enum Family {
 }
 
 impl Family {
+    fn name(self) -> &'static str {
+        match self {
+            Family::Ipv4 => "ip",
+            Family::Ipv6 => "ip6",
+        }
+    }
+
     fn of(address: IpAddr) -> Family {
         match address {
             IpAddr::V4(_) => Family::Ipv4,
@@ -37,24 +48,28 @@ pub(super) fn tables(router: &Router) -> Vec<Table> {
 }
 
 fn table(router: &Router, family: Family) -> Table {
-    let (ip, addresses) = match family {
-        Family::Ipv4 => ("ip", "type ipv4_addr : ipv4_addr"),
-        Family::Ipv6 => ("ip6", "type ipv6_addr : ipv6_addr"),
+    let mut table = Table::new(family.name());
+    translate(&mut table, router, family);
+    scope::separate(&mut table, router, family);
+    table
+}
+
+fn translate(table: &mut Table, router: &Router, family: Family) {
+    let ip = family.name();
+    let addresses = match family {
+        Family::Ipv4 => "type ipv4_addr : ipv4_addr",
+        Family::Ipv6 => "type ipv6_addr : ipv6_addr",
     };
-    let mut table = Table::new(ip);
-    let floating = router.floating_ips.iter();
-    let floating: Vec<_> = floating
-        .filter(|ip| Family::of(ip.floating) == family)
-        .collect();
+    let floating: Vec<_> = floating(router, family).collect();
     let Some((leg, own)) = outer(router, family) else {
-        return table;
+        return;
     };
     let forwardings = router.forwardings.iter();
     let forwardings: Vec<_> = forwardings
         .filter(|f| Family::of(f.floating) == family)
         .collect();
     if floating.is_empty() && forwardings.is_empty() && family == Family::Ipv6 {
-        return table;
+        return;
     }
     table.map("inward", addresses);
     table.map("outward", addresses);
@@ -75,9 +90,10 @@ fn table(router: &Router, family: Family) -> Table {
     }
     postrouting.push(format!("oifname {link} snat to {ip} saddr map @outward"));
     if router.snat && family == Family::Ipv4 {
+        postrouting.extend(scope::untranslated(router, leg));
         postrouting.push(format!("oifname {link} snat to {own}"));
     }
-    let inward = inward(&mut table, family, &forwardings);
+    let inward = inward(table, family, &forwardings);
     table.base(
         "prerouting",
         "type nat hook prerouting priority -100; policy accept;",
@@ -88,7 +104,12 @@ fn table(router: &Router, family: Family) -> Table {
         "type nat hook postrouting priority 100; policy accept;",
         &postrouting,
     );
-    table
+}
+
+/// The floating addresses of a family.
+fn floating(router: &Router, family: Family) -> impl Iterator<Item = &FloatingIp> {
+    let all = router.floating_ips.iter();
+    all.filter(move |ip| Family::of(ip.floating) == family)
 }
 
 /// Rules for what comes to floating addresses, and the maps that those of forwardings look into:
@@ -137,7 +158,7 @@ pub(super) fn stale(router: &Router, original: &Tuple, reply: &Tuple) -> bool {
     let (at, seen_as) = (reply.source, reply.destination);
     let wrong_inward = (at, reply.source_port) != destination(router, original);
     let floats_as = |ip: &model::FloatingIp| ip.fixed == from && ip.floating == seen_as;
-    let snat = router.snat && from.is_ipv4();
+    let snat = router.snat && from.is_ipv4() && !scope::leaves_as_it_is(router, from);
     let outer = outer(router, Family::of(from));
     let own = outer.is_some_and(|(_, own)| own == seen_as && (snat || at != to));
     let right_outward = seen_as == from || own || router.floating_ips.iter().any(floats_as);
@@ -171,7 +192,7 @@ fn outer(router: &Router, family: Family) -> Option<(&RouterPort, IpAddr)> {
 
 #[cfg(test)]
 mod tests {
-    use model::{FloatingIp, FloatingIpId, Mac, NetworkId, PortId, RouterId};
+    use model::{FloatingIpId, Mac, NetworkId, PortId, RouterId};
 
     use super::*;
 
@@ -188,6 +209,7 @@ mod tests {
             addresses: vec![format!("{OWN}/24").parse().unwrap()],
             external: true,
             advertising: model::Advertising::default(),
+            scopes: model::Scopes::default(),
         };
         let floating = FloatingIp {
             id: FloatingIpId::random(),
@@ -285,6 +307,15 @@ mod tests {
         router.floating_ips.clear();
         assert!(is_stale(&router, [FAR, FLOATING], [FIXED, FAR]), "gone");
         assert!(!is_stale(&router, [FIXED, FAR], [FAR, OWN]));
+        let scope = Some(model::AddressScopeId::random());
+        let mut inner = router.ports[0].clone();
+        (inner.external, inner.scopes.v4) = (false, scope);
+        inner.addresses = vec!["192.0.2.1/24".parse().unwrap()];
+        router.ports.push(inner);
+        assert!(!is_stale(&router, [FIXED, FAR], [FAR, OWN]), "two scopes");
+        router.ports[0].scopes.v4 = scope;
+        assert!(is_stale(&router, [FIXED, FAR], [FAR, OWN]), "one scope");
+        router.ports.pop();
         router.snat = false;
         assert!(is_stale(&router, [FIXED, FAR], [FAR, OWN]), "no SNAT");
         router.ports.clear();

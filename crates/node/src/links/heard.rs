@@ -247,6 +247,7 @@ mod tests {
             addresses: vec!["2001:db8:1::1/64".parse().unwrap()],
             external: false,
             advertising: Advertising::default(),
+            scopes: Default::default(),
         };
         let router = Router {
             id: RouterId::random(),

@@ -1,8 +1,8 @@
 //! Address translation in routers' namespaces: as text, and with packets between namespaces.
 
 use model::{
-    Direction, FloatingIp, FloatingIpId, Forwarding, Network, NetworkId, PortId, Router, RouterId,
-    RouterPort,
+    AddressScopeId, Direction, FloatingIp, FloatingIpId, Forwarding, Network, NetworkId, PortId,
+    Router, RouterId, RouterPort, Scopes,
 };
 use node::filter::Tables;
 
@@ -68,6 +68,17 @@ fn as_text() {
         nd_proxy: false,
     };
     golden::check("nat.nft", &Tables::of_router(&router).render());
+    let mut inner = dual_leg(network, 1, ["2001:db8:1::1/64", "192.0.2.1/24"], false);
+    inner.id = PortId(id(4));
+    let scope = |n: u128| Some(AddressScopeId(id(n)));
+    inner.scopes.v6 = scope(5);
+    inner.scopes.v4 = scope(6);
+    router.ports[0].scopes.v4 = scope(6);
+    let scoped = Router {
+        ports: vec![inner, router.ports[0].clone()],
+        ..router.clone()
+    };
+    golden::check("nat_scopes.nft", &Tables::of_router(&scoped).render());
     router.snat = false;
     let text = Tables::of_router(&router).render();
     assert!(!text.contains("oifname \"n00000002000000\" snat to 198.51.100.2"));
@@ -169,6 +180,59 @@ pub(crate) fn seen_as(guest: &Guest, at: &Guest, to: &str) -> String {
         .split_whitespace()
         .skip_while(|word| !word.starts_with("IP"));
     words.nth(1).unwrap().to_owned()
+}
+
+/// The scopes of the inner and the outer leg: 0 is none.
+fn scopes(scene: &mut Scene, v4: [u128; 2], v6: [u128; 2]) {
+    let id = |n: u128| (n > 0).then(|| AddressScopeId(uuid::Uuid::from_u128(n)));
+    scene.change(|router| {
+        for (place, leg) in router.ports.iter_mut().enumerate() {
+            leg.scopes = Scopes {
+                v4: id(v4[place]),
+                v6: id(v6[place]),
+            };
+        }
+    });
+}
+
+#[test]
+fn address_scopes_are_kept_apart_and_whole() {
+    let mut scene = scene();
+    let (far4, far6, own) = ("203.0.113.1", "2001:db8:f00::1", "192.0.2.10");
+    scene
+        .outside
+        .shell("ip route add 192.0.2.0/24 via 198.51.100.2");
+    scene
+        .outside
+        .shell("ip -6 route add 2001:db8:1::/64 via 2001:db8:ffff::2");
+    let passes = |scene: &Scene, to: &str| scene.guests[0].pings(to);
+    eventually("both families pass", || {
+        passes(&scene, far4) && passes(&scene, far6)
+    });
+    // IPv4 is translated between scopes; IPv6 is not, so it stays where it is.
+    scopes(&mut scene, [1, 2], [3, 0]);
+    assert_eq!(
+        seen_as(&scene.guests[0], &scene.outside, far4),
+        "198.51.100.2"
+    );
+    assert!(passes(&scene, far4), "with its answer");
+    assert!(!passes(&scene, far6) && !scene.outside.pings("2001:db8:1::a"));
+    assert!(!scene.outside.pings(own), "no way in");
+    // A floating address leads from one into the other.
+    scene.change(|router| {
+        router.floating_ips = vec![
+            floating(FLOATING, own),
+            floating("2001:db8:ffff::9", "2001:db8:1::a"),
+        ];
+    });
+    assert!(scene.outside.pings(FLOATING) && scene.outside.pings("2001:db8:ffff::9"));
+    assert!(passes(&scene, far4) && passes(&scene, far6));
+    assert!(!scene.guests[1].pings(far6), "it has none");
+    scene.change(|router| router.floating_ips.clear());
+    // Within one scope addresses stay as they are.
+    scopes(&mut scene, [1, 1], [3, 3]);
+    assert_eq!(seen_as(&scene.guests[0], &scene.outside, far4), own);
+    assert!(passes(&scene, far4) && passes(&scene, far6) && scene.outside.pings(own));
 }
 
 #[test]

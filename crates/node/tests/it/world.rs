@@ -444,6 +444,7 @@ pub(crate) fn leg(network: NetworkId, number: u8, address: &str, external: bool)
         addresses: vec![address.parse().unwrap()],
         external,
         advertising: model::Advertising::default(),
+        scopes: Default::default(),
     }
 }
 

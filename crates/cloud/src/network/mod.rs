@@ -1,8 +1,10 @@
 //! Networks.
 
+mod external;
+
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use model::{Caller, Error, Key, NetworkId, ProjectId, Result, Scope, SubnetId};
+use model::{Caller, Error, Key, NetworkId, ProjectId, Result, Scope, Scopes, SubnetId};
 use store::{Field, Json, OfNetwork, Query, Tx, Value, row};
 
 use crate::dns::check_domain;
@@ -10,6 +12,9 @@ use crate::list::{self, Page};
 use crate::quota::{self, Resource};
 use crate::rbac::{self, Of};
 use crate::token::owner_of;
+pub(crate) use external::follow_policies;
+use external::{set_default, set_external};
+
 use crate::{Cloud, NewSubnet, floating_ip, now_ms, resolver, subnet};
 
 /// The least MTU an IPv6 link may have (RFC 8200, section 5).
@@ -57,6 +62,7 @@ pub struct NetworkView {
     pub subnets: Vec<SubnetId>,
     /// Whether a policy shares it with who looks.
     pub shared: bool,
+    pub scopes: Scopes,
 }
 
 impl Cloud {
@@ -275,84 +281,6 @@ pub(crate) fn create(
     Ok(network)
 }
 
-/// Makes a network external for everybody, or for nobody; the row is the caller's to write.
-///
-/// # Errors
-/// `Conflict` when it is to be external no more and a router or a floating IP needs it.
-fn set_external(tx: &mut Tx<'_>, network: &mut row::Network, wanted: bool) -> Result<()> {
-    if network.external == wanted {
-        return Ok(());
-    }
-    let (id, action) = (&network.id, rbac::EXTERNAL);
-    if wanted {
-        rbac::set_for_everybody(tx, &network.project_id, rbac::NETWORK, id, action, true)?;
-    } else {
-        check_not_needed_outside(tx, id)?;
-        rbac::remove_all(tx, id, action)?;
-        network.is_default = false;
-    }
-    network.external = wanted;
-    Ok(())
-}
-
-/// Makes an external network the default, or no longer; the row is the caller's to write. The default is everybody's.
-///
-/// # Errors
-/// `Conflict` when another is the default, `Invalid` for one that is not external.
-fn set_default(tx: &mut Tx<'_>, network: &mut row::Network, wanted: bool) -> Result<()> {
-    network.is_default = wanted;
-    if !wanted {
-        return Ok(());
-    }
-    if !network.external {
-        return Err(Error::invalid(
-            "is_default is for external networks: give router:external too",
-        ));
-    }
-    let there: Vec<row::Network> = tx.list(&Query::equal("is_default", Value::Integer(1)))?;
-    if let Some(other) = there.iter().find(|other| other.id != network.id) {
-        return Err(Error::conflict(format!(
-            "A default external network already exists: {}.",
-            other.id
-        )));
-    }
-    let (project, id) = (&network.project_id, &network.id);
-    rbac::set_for_everybody(tx, project, rbac::NETWORK, id, rbac::EXTERNAL, true)
-}
-
-fn check_not_needed_outside(tx: &Tx<'_>, id: &NetworkId) -> Result<()> {
-    let routers = Query::equal("external_network_id", id.to_value());
-    let floating = Query::equal("network_id", id.to_value());
-    match tx.exists::<row::Router>(routers)? || tx.exists::<row::FloatingIp>(floating)? {
-        true => Err(Error::conflict(format!(
-            "External network {id} cannot be updated to be made non-external, since it has existing gateway ports or floating IPs."
-        ))),
-        false => Ok(()),
-    }
-}
-
-/// The policies of a network are others now: it is external as long as it is so for anybody.
-///
-/// # Errors
-/// `Conflict` when it is to be external no more and a router or a floating IP needs it.
-pub(crate) fn follow_policies(tx: &mut Tx<'_>, id: &str) -> Result<()> {
-    let mut network: row::Network = tx.get(&id)?;
-    let external = rbac::any(tx, &network.id, rbac::EXTERNAL)?;
-    if network.is_default && !rbac::everybodys(tx, &network.id, rbac::EXTERNAL)? {
-        return Err(Error::conflict(format!(
-            "RBAC policy on object {id} cannot be removed: Default external networks must be shared to everyone."
-        )));
-    }
-    if network.external && !external {
-        check_not_needed_outside(tx, &network.id)?;
-    }
-    network.external = external;
-    network.revision += 1;
-    network.updated_ms = now_ms();
-    tx.update(&network)?;
-    tx.touch(Key::Network(network.id))
-}
-
 fn view(tx: &Tx<'_>, caller: &Caller, network: row::Network) -> Result<NetworkView> {
     let mut views = views(tx, caller, vec![network])?;
     views
@@ -364,6 +292,7 @@ fn view(tx: &Tx<'_>, caller: &Caller, network: row::Network) -> Result<NetworkVi
 fn views(tx: &Tx<'_>, caller: &Caller, networks: Vec<row::Network>) -> Result<Vec<NetworkView>> {
     let mut subnets: HashMap<NetworkId, Vec<SubnetId>> = HashMap::new();
     let mut shared = HashSet::new();
+    let mut scopes: HashMap<NetworkId, Scopes> = HashMap::new();
     for part in tx.of_networks(networks.iter().map(|n| &n.id))? {
         match part {
             OfNetwork::Subnet(network, id) => subnets.entry(network).or_default().push(id),
@@ -371,12 +300,20 @@ fn views(tx: &Tx<'_>, caller: &Caller, networks: Vec<row::Network>) -> Result<Ve
                 shared.insert(network);
             }
             OfNetwork::Shared(..) => {}
+            OfNetwork::Scope(network, version, id) => {
+                let scopes: &mut Scopes = scopes.entry(network).or_default();
+                match version {
+                    4 => scopes.v4 = Some(id),
+                    _ => scopes.v6 = Some(id),
+                }
+            }
         }
     }
     subnets.values_mut().for_each(|ids| ids.sort());
     let join = |network: row::Network| NetworkView {
         subnets: subnets.remove(&network.id).unwrap_or_default(),
         shared: shared.contains(&network.id),
+        scopes: scopes.remove(&network.id).unwrap_or_default(),
         network,
     };
     Ok(networks.into_iter().map(join).collect())
