@@ -13,6 +13,7 @@ mod learned;
 mod merged;
 mod nat;
 mod noted;
+mod owned;
 mod printed;
 mod rules;
 mod table;

@@ -13,7 +13,8 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use model::{AddressGroupId, Direction, Mac, Peer, Port, Protocol, Rule, SecurityGroupId};
 
-use super::guard::{macs, to};
+use super::guard::to;
+use super::owned::macs;
 use super::table::Table;
 use super::{SERVICE, SERVICE_IPV4, SERVICE_ULA, Scene, mark_text, receiver_text};
 use crate::links::names;
