@@ -124,13 +124,16 @@ pub(super) fn delete(ctx: &Context) -> Result<Reply> {
 }
 
 fn check(wanted: Fields) -> Result<NewNetwork> {
-    if wanted
-        .segmentation_id
-        .as_ref()
-        .is_some_and(|s| !s.is_null())
+    // What a type has no use for its own refusal says better.
+    let known = [None, Some("flat"), Some("local")].contains(&wanted.network_type.as_deref());
+    if known
+        && wanted
+            .segmentation_id
+            .as_ref()
+            .is_some_and(|s| !s.is_null())
     {
         return Err(Error::invalid(
-            "provider:segmentation_id is for network types this cloud does not have: use flat or local",
+            "provider:segmentation_id is for network types this cloud does not have: flat and local networks have none",
         ));
     }
     Ok(NewNetwork {

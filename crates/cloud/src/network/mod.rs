@@ -346,6 +346,9 @@ fn network_type(new: &NewNetwork) -> Result<String> {
         (Some("local"), Some(_)) => Err(Error::invalid(
             "a local network has no provider:physical_network",
         )),
+        (Some("vlan"), _) => Err(Error::invalid(
+            "provider:network_type 'vlan' is not available: nodes of this cloud make no VLAN links. Where the host has one in a bridge, name that bridge among the node's physical networks and make a flat network",
+        )),
         (Some(other), _) => Err(Error::invalid(format!(
             "provider:network_type '{other}' is not available: this cloud has flat and local networks"
         ))),

@@ -223,6 +223,10 @@ async fn networks() {
             400,
         ),
         make(json!({"provider:segmentation_id": 7}), 400),
+        make(
+            json!({"provider:network_type": "vlan", "provider:segmentation_id": 7}),
+            400,
+        ),
         make(json!({"provider:physical_network": ""}), 400),
         make(json!({"provider:physical_network": "nowhere"}), 400),
     ];
@@ -233,6 +237,15 @@ async fn networks() {
     let why = refused["NeutronError"]["message"].as_str().unwrap();
     assert!(
         why.contains("'nowhere' unknown") && why.contains("physnet1"),
+        "{why}"
+    );
+    let vlan = json!({"network": {
+        "provider:network_type": "vlan", "provider:physical_network": "physnet1",
+        "provider:segmentation_id": 7,
+    }});
+    let why = shape::error(&world.admin.post(path, vlan).await, 400, "a VLAN");
+    assert!(
+        why.contains("make no VLAN links") && why.contains("flat network"),
         "{why}"
     );
     let flat = json!({"network": {"provider:physical_network": "physnet1"}});
