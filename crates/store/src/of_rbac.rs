@@ -8,7 +8,7 @@ use crate::field::Value;
 /// A way in which projects use something that can be another's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Use {
-    /// Ports in a network, but for those that are there because it is external.
+    /// Ports in a network, but for its resolver's and those that are there because it is external.
     Ports,
     /// Routers with a gateway in a network, and floating IPs of it.
     Gateways,
@@ -29,7 +29,8 @@ impl Use {
             Use::Ports => (
                 "network",
                 "SELECT p.project_id FROM port p WHERE p.network_id = ?
-                 AND p.device_owner NOT IN ('network:router_gateway', 'network:floatingip')",
+                 AND p.device_owner NOT IN
+                     ('network:router_gateway', 'network:floatingip', 'network:distributed')",
             ),
             Use::Gateways => (
                 "network",

@@ -304,6 +304,8 @@ async fn shared_and_external_networks_are_so_by_policies() {
         }
     }
     assert_eq!(status(&s.member, &format!("networks/{net}")).await, 404);
+    // Its resolver's port is nobody's.
+    subnet(&s.admin, &net, json!({"cidr": "2001:db8:1::/64"})).await;
     s.admin
         .put(&path, json!({"network": {"shared": true}}))
         .await

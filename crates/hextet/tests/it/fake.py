@@ -59,6 +59,11 @@ def words():
     address_groups()
     stateless_groups()
     forwardings()
+    availability()
+    revisions()
+    policies()
+    scopes()
+    topology()
 
 
 def address_groups():
@@ -122,6 +127,66 @@ def forwardings():
     say("router delete router")
     say("subnet delete inside4")
     say("network delete outside")
+
+
+def availability():
+    shown = show("ip availability show net")
+    assert shown["total_ips"] == 2**64 - 2 and shown["used_ips"] > 3, shown
+    assert "net" in [n["Network Name"] for n in show("ip availability list --ip-version 6")]
+
+
+def revisions():
+    network = cloud.network.create_network(name="revised")
+    number = network.revision_number
+    try:
+        cloud.network.update_network(network, if_revision=number + 1, name="stale")
+        raise AssertionError("another revision was changed")
+    except openstack.exceptions.PreconditionFailedException as refused:
+        assert str(number) in refused.message, refused
+    network = cloud.network.update_network(network, if_revision=number, name="fresh")
+    assert network.revision_number > number, network
+    cloud.network.delete_network(network, if_revision=network.revision_number)
+
+
+def policies():
+    partner = show("project create partner")
+    kinds = "--type network --action access_as_shared"
+    made = show(f"network rbac create {kinds} --target-project partner net")
+    assert made["target_project_id"] == partner["id"], made
+    assert show("network show net")["shared"] is False
+    say(f"network rbac set --target-project admin {made['id']}")
+    assert show("network show net")["shared"] is True
+    assert made["id"] in [r["ID"] for r in show("network rbac list --long")]
+    say(f"network rbac delete {made['id']}")
+    say("network set --share net")
+    say("network set --no-share net")
+    assert show("network rbac list") == []
+    say("project delete partner")
+
+
+def scopes():
+    scope = show("address scope create --ip-version 6 --share wide")
+    assert scope["shared"] is True, scope
+    pool = show(
+        "subnet pool create --pool-prefix 2001:db8:f0::/48 --default-prefix-length 64 --default"
+        " --address-scope wide pool6"
+    )
+    assert pool["address_scope_id"] == scope["id"], pool
+    say("network create scoped")
+    say("subnet create --network scoped --subnet-pool pool6 --ip-version 6 scoped6")
+    assert show("network show scoped")["ipv6_address_scope"] == scope["id"]
+    assert [s["Name"] for s in show("address scope list")] == ["wide"]
+
+
+def topology():
+    say("network create --external --default outside")
+    say("subnet create --network outside --no-dhcp --subnet-range 2001:db8:e::/64 --ip-version 6 outside6")
+    say("network auto allocated topology create --check-resources")
+    made = show("network auto allocated topology create")
+    assert show("network show auto_allocated_network")["id"] == made["id"], made
+    assert show("network auto allocated topology create") == made
+    say("network auto allocated topology delete")
+    assert show("network list --name auto_allocated_network") == []
 
 
 def again():
