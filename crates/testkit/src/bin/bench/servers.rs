@@ -51,6 +51,7 @@ pub(crate) async fn beside_bare(
 /// Servers that no host has room for: the lists have something to say, and no guest takes time.
 pub(crate) async fn populate(world: &World, wanted: &Value) -> Result<(), Failure> {
     let client = &mut world.client().await?;
+    world.lift_quotas(client).await?;
     let huge = json!({"flavor": {"name": "huge", "ram": 1 << 26, "vcpus": 1, "disk": 1}});
     let huge = post(client, "/compute/v2.1/flavors", huge).await?;
     let mut wanted = wanted.clone();
