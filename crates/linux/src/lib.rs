@@ -17,3 +17,4 @@ pub mod spawn;
 pub mod stream;
 pub mod sysctl;
 pub mod tap;
+pub mod tc;

@@ -1,4 +1,4 @@
-//! Links: bridges, veth pairs, taps.
+//! Links: bridges, veth pairs, taps, intermediate functional blocks.
 
 use std::os::fd::{AsFd, AsRawFd};
 
@@ -34,6 +34,7 @@ pub enum LinkKind {
     Bridge,
     Veth,
     Tap,
+    Ifb,
     Other,
 }
 
@@ -107,6 +108,21 @@ impl Netlink {
         let made = self.change(doing, RouteNetlinkMessage::NewLink(message), How::Create);
         unless(made, &[libc::EEXIST])?;
         self.set_mac(name, mac)
+    }
+
+    /// An intermediate functional block: what is redirected to it waits in its queueing discipline, and
+    /// then goes on as if it had just come by the link that it came by.
+    ///
+    /// # Errors
+    /// `EOPNOTSUPP` from a kernel that has none.
+    pub fn ensure_ifb(&mut self, name: &str) -> Result<()> {
+        let mut message = named(name);
+        message
+            .attributes
+            .push(LinkAttribute::LinkInfo(vec![LinkInfo::Kind(InfoKind::Ifb)]));
+        let doing = format!("making intermediate functional block {name}");
+        let made = self.change(doing, RouteNetlinkMessage::NewLink(message), How::Create);
+        unless(made, &[libc::EEXIST])
     }
 
     /// A veth pair. An end that stands alone under a name of the pair is taken away first.
@@ -199,7 +215,7 @@ impl Netlink {
     }
 
     /// The index of a link that must be there.
-    pub(super) fn index(&mut self, name: &str) -> Result<u32> {
+    pub(crate) fn index(&mut self, name: &str) -> Result<u32> {
         match self.get(name, named(name))? {
             Some((link, _)) => Ok(link.index),
             None => {
@@ -286,6 +302,7 @@ fn kind(infos: &[LinkInfo]) -> LinkKind {
         Some(InfoKind::Bridge) => LinkKind::Bridge,
         Some(InfoKind::Veth) => LinkKind::Veth,
         Some(InfoKind::Tun) => LinkKind::Tap,
+        Some(InfoKind::Ifb) => LinkKind::Ifb,
         _ => LinkKind::Other,
     }
 }

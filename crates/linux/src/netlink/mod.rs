@@ -80,7 +80,7 @@ impl Netlink {
     }
 
     /// Names the object in an error.
-    fn failed(&self, doing: impl fmt::Display, source: io::Error) -> Error {
+    pub(crate) fn failed(&self, doing: impl fmt::Display, source: io::Error) -> Error {
         Error {
             doing: doing.to_string(),
             place: self.place.clone(),
@@ -89,7 +89,7 @@ impl Netlink {
     }
 
     /// Sends a request that changes something, and waits for the kernel's word.
-    fn change(
+    pub(crate) fn change(
         &mut self,
         doing: impl fmt::Display,
         ask: RouteNetlinkMessage,
@@ -103,7 +103,11 @@ impl Netlink {
     }
 
     /// Sends a request for a whole table.
-    fn dump(&mut self, doing: &str, ask: RouteNetlinkMessage) -> Result<Vec<RouteNetlinkMessage>> {
+    pub(crate) fn dump(
+        &mut self,
+        doing: &str,
+        ask: RouteNetlinkMessage,
+    ) -> Result<Vec<RouteNetlinkMessage>> {
         self.exchange(ask, NLM_F_REQUEST | NLM_F_DUMP)
             .map_err(|e| self.failed(doing, e))
     }
@@ -154,7 +158,7 @@ impl Netlink {
 
 /// What a change does with an object that is there already.
 #[derive(Clone, Copy)]
-enum How {
+pub(crate) enum How {
     /// Only a new object will do.
     Create,
     /// An old object is replaced.
@@ -181,7 +185,7 @@ fn connect() -> io::Result<Socket> {
 }
 
 /// Takes `errno` for success: the object is in the wanted state already.
-fn unless(result: Result<()>, errno: &[i32]) -> Result<()> {
+pub(crate) fn unless(result: Result<()>, errno: &[i32]) -> Result<()> {
     match result {
         Err(e) if e.errno().is_some_and(|n| errno.contains(&n)) => Ok(()),
         other => other,

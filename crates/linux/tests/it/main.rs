@@ -7,3 +7,4 @@ mod process;
 mod seccomp;
 mod space;
 mod tap;
+mod tc;

@@ -286,7 +286,7 @@ fn link(seen: linux::netlink::Link, addresses: BTreeSet<IpNet>) -> Option<Link> 
         LinkKind::Bridge => Kind::Bridge,
         LinkKind::Tap => Kind::Tap,
         LinkKind::Veth => Kind::Veth,
-        LinkKind::Other => return None,
+        LinkKind::Ifb | LinkKind::Other => return None,
     };
     Some(Link {
         kind,
