@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 pub mod arp;
+mod bpf;
 pub mod conntrack;
 pub mod datagram;
 pub mod inet4;

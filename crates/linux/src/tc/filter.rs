@@ -32,11 +32,11 @@ pub enum Verdict {
 const MIRRED: &str = "mirred";
 const U32: &str = "u32";
 /// Minor number of the parent of filters for what a link receives.
-const INGRESS: TcHandle = TcHandle {
+pub(super) const INGRESS: TcHandle = TcHandle {
     major: u16::MAX,
     minor: TcHandle::MIN_INGRESS,
 };
-const ETH_P_ALL: u16 = 3; // linux/if_ether.h
+pub(super) const ETH_P_ALL: u16 = 3; // linux/if_ether.h
 
 impl Netlink {
     /// A link's filters, by priority; none where it has no clsact.
@@ -98,7 +98,7 @@ impl Netlink {
 }
 
 /// `tcm_info`: the priority and the protocol, in network order.
-fn info(priority: u16, protocol: u16) -> u32 {
+pub(super) fn info(priority: u16, protocol: u16) -> u32 {
     u32::from(priority) << 16 | u32::from(protocol.to_be())
 }
 

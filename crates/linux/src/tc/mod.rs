@@ -8,11 +8,12 @@
 //!                      |           is a rate for what the link receives  |
 //!                      +------------------------------------------------+
 //! ```
-//! [`qdisc`] has the queueing disciplines, [`filter`] what stands at clsact's ingress. Several features may
+//! [`qdisc`] has the queueing disciplines, [`filter`] what stands at clsact's ingress, [`vlan`] the VLANs of a guest's card. Several features may
 //! have filters there, each at a priority of its own: the lowest is asked first.
 
 pub mod filter;
 pub mod qdisc;
+pub mod vlan;
 
 use netlink_packet_route::tc::{TcAttribute, TcHandle, TcMessage};
 use netlink_packet_utils::nla::{DefaultNla, Nla, NlaBuffer, NlasIterator};
@@ -21,10 +22,13 @@ use crate::netlink::{Link, Netlink, Result};
 
 pub use filter::{Filter, Verdict};
 pub use qdisc::{Qdisc, Tbf};
+pub use vlan::Vlan;
 
 /// The priority of a port's limit among the filters of its tap: what looks at a frame before it is counted has
 /// a lower one.
 pub const LIMIT_PRIORITY: u16 = 10;
+/// That of a card's VLANs.
+const VLAN_PRIORITY: u16 = 1;
 
 /// What options of a queueing discipline or filter are in.
 const TCA_OPTIONS: u16 = 2; // TCA_OPTIONS of linux/rtnetlink.h

@@ -8,3 +8,4 @@ mod seccomp;
 mod space;
 mod tap;
 mod tc;
+mod vlan;
