@@ -227,6 +227,7 @@ fn port_document(tx: &Tx<'_>, row: row::Port) -> Result<Port> {
             .filter(|_| row.device_owner.starts_with("compute:")),
         delegated: row.delegated.0,
         dhcp_options: dhcp_options(&row.dhcp_options.0),
+        subport: None,
         security_groups: names,
     })
 }

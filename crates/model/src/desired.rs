@@ -384,6 +384,18 @@ pub struct Port {
     /// What DHCP tells this port beside, or instead of, what its subnets say.
     #[serde(default)]
     pub dhcp_options: Vec<DhcpOption>,
+    /// It has no card of its own, but a VLAN of another port's.
+    #[serde(default)]
+    pub subport: Option<Subport>,
+}
+
+/// Where a trunk's subport is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subport {
+    /// The port whose card carries it, on the same node.
+    pub parent: PortId,
+    /// The VLAN's id, 1 to 4094.
+    pub vlan: u16,
 }
 
 /// What every node hears of a port, wherever it is: what it is called in its network, and whose rules

@@ -23,7 +23,7 @@ pub use desired::{
     Desired, Dhcp6, DhcpOption, Direction, DiskBus, Firmware, FloatingIp, Forwarding, Hardware,
     ImageFile, Key, Lifetimes, MachineType, Network, Peer, Port, PortName, Power, Preference,
     Protocol, RaMode, Reboot, RetiredPrefix, Route, Router, RouterPort, Rule, Scopes, Server,
-    Subnet, VifModel, Volume,
+    Subnet, Subport, VifModel, Volume,
 };
 pub use error::{BoxError, Error, Kind, Result};
 pub use finding::Finding;

@@ -281,6 +281,7 @@ mod tests {
             security_groups: Vec::new(),
             delegated: Vec::new(),
             dhcp_options: Vec::new(),
+            subport: None,
         }
     }
 

@@ -38,6 +38,7 @@ pub(crate) fn sample() -> Instance {
         security_groups: Vec::new(),
         delegated: Vec::new(),
         dhcp_options: Vec::new(),
+        subport: None,
     };
     let network = Network {
         id: network,

@@ -275,6 +275,7 @@ mod tests {
             security_groups: Vec::new(),
             delegated: Vec::new(),
             dhcp_options: Vec::new(),
+            subport: None,
         };
         Wanted {
             networks: [(network.id, network)].into(),

@@ -129,6 +129,8 @@ impl<'a> Kernel<'a> {
                 sysctl::set(ns, &delay, "0")?;
                 netlink.ensure_proxy(proxy)?;
             }
+            Step::RemoveVlan(space, vlan) => self.open(*space)?.1.remove_vlan(vlan)?,
+            Step::AddVlan(space, vlan) => self.open(*space)?.1.ensure_vlan(vlan)?,
             Step::Announce((space, name), mac, address) => {
                 lan::announce(&self.open(*space)?.0, name, mac.0, *address)?;
             }
@@ -158,6 +160,12 @@ impl<'a> Kernel<'a> {
         let routes = netlink.routes()?.into_iter().collect();
         let proxies = netlink.proxies()?.into_iter().collect();
         let prepared = links.iter().any(|l| l.name == "lo" && l.up);
+        let subports = matches!(space, Space::Network(_))
+            && links.iter().any(|l| l.name.starts_with(names::SUBPORT));
+        let vlans = match subports {
+            true => netlink.vlans()?.into_iter().collect(),
+            false => BTreeSet::new(),
+        };
         let ours = links.into_iter().filter_map(|l| {
             let addresses = addresses.remove(&l.index).unwrap_or_default();
             Some((l.name.clone(), link(l, addresses)?))
@@ -167,6 +175,7 @@ impl<'a> Kernel<'a> {
             links: ours.collect(),
             routes,
             proxies,
+            vlans,
         })
     }
 

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use linux::netlink::{Proxy, Route};
-use model::{Key, Mac, Network, NetworkId, Port, Router, RouterPort};
+use linux::tc::Vlan;
+use model::{Key, Mac, Network, NetworkId, Port, Router, RouterPort, Subport};
 
 use super::LinkSettings;
 use super::delegated::Nexthops;
@@ -35,6 +36,8 @@ pub struct Contents {
     pub routes: BTreeSet<Route>,
     /// Addresses behind a router that its links answer for: see `proxied`.
     pub proxies: BTreeSet<Proxy>,
+    /// VLANs of guests' cards that are ports of their own.
+    pub vlans: BTreeSet<Vlan>,
 }
 
 /// A link; what is `None` does not matter.
@@ -204,6 +207,9 @@ impl Draft<'_> {
         let Some(network) = self.wanted.networks.get(&port.network) else {
             return;
         };
+        if let Some(subport) = &port.subport {
+            return self.subport(port, subport, network);
+        }
         let tap = Link {
             up: port.enabled,
             alias: Some(port.id.to_string()),
@@ -215,6 +221,37 @@ impl Draft<'_> {
             tap,
             Key::Port(port.id),
         );
+    }
+
+    /// A pair stands in for the tap: here it has the tap's place and name, and its other end is beside
+    /// the tap of the card that carries it.
+    fn subport(&mut self, port: &Port, Subport { parent, vlan }: &Subport, network: &Network) {
+        let carrier = self.wanted.ports.get(parent);
+        let Some(carrier) = carrier.filter(|p| self.wanted.networks.contains_key(&p.network))
+        else {
+            let text = format!("port {parent}, whose VLAN {vlan} it is, is not known here");
+            return self.fail(Key::Port(port.id), text);
+        };
+        let inner = Link {
+            up: port.enabled,
+            alias: Some(port.id.to_string()),
+            ..in_bridge(Kind::Veth, network.mtu)
+        };
+        let outer = Link {
+            master: None,
+            ..in_bridge(Kind::Veth, network.mtu)
+        };
+        let there = Space::Network(carrier.network);
+        let inside = (Space::Network(port.network), names::tap(port.id));
+        let outside = (there, names::subport(port.id));
+        let vlan = Vlan {
+            link: names::tap(*parent),
+            id: *vlan,
+            untagged: Some(outside.1.clone()),
+        };
+        self.pair((inside, inner), (outside, outer), Key::Port(port.id));
+        let contents = self.design.layout.spaces.entry(there).or_default();
+        contents.vlans.insert(vlan);
     }
 
     fn router(&mut self, router: &Router) {

@@ -114,6 +114,7 @@ mod tests {
             stateless: false,
             security_groups: Vec::new(),
             delegated: Vec::new(),
+            subport: None,
             dhcp_options: [(true, 23), (false, 42)]
                 .map(|(ipv6, code)| model::DhcpOption {
                     ipv6,

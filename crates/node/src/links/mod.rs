@@ -8,7 +8,9 @@
 //!   |   hxSHORTpNETWORK+---+ uplink (provider networks only)  |   | Router Adverts   |
 //!   +------------------+   | tPORT  tap, opened by QEMU       |   |                  |
 //!                          | rPORT  router's port  -----------+---+ nPORT  its MAC   |
-//!                          +----------------------------------+   +------------------+
+//!                          | sPORT  subport of a tap's VLAN   |   +------------------+
+//!                          +---+------------------------------+
+//!                              +-- tPORT in the subport's own network, in a tap's place
 //! ```
 //! One pass: [`layout`] draws what should be, [`kernel`] reads what is and does each step,
 //! [`plan`] says which. Filters (`crate::filter`) are applied before a link joins its bridge.

@@ -66,6 +66,15 @@ pub fn tap(port: PortId) -> String {
     format!("t{}", digits(port.0))
 }
 
+/// A subport's veth end in the namespace of the port whose card carries it; the other end is in the
+/// tap's place, and has its name.
+pub fn subport(port: PortId) -> String {
+    format!("{SUBPORT}{}", digits(port.0))
+}
+
+/// How the names of all subports' ends begin, and no other's in a network's namespace.
+pub const SUBPORT: char = 's';
+
 /// A router port's veth end in its network's namespace.
 pub fn leg_in_network(port: PortId) -> String {
     format!("r{}", digits(port.0))

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use linux::netlink::{Proxy, Route};
+use linux::tc::Vlan;
 use model::Mac;
 
 use super::layout::{Contents, Kind, Layout, Link, Place};
@@ -32,6 +33,9 @@ pub enum Step {
     AddRoute(Space, Route),
     RemoveProxy(Space, Proxy),
     AddProxy(Space, Proxy),
+    RemoveVlan(Space, Vlan),
+    /// Leads a VLAN of a card to its subport.
+    AddVlan(Space, Vlan),
     /// Tells a link that a router has an address now.
     Announce(Place, Mac, IpAddr),
 }
@@ -41,7 +45,10 @@ impl Step {
     pub fn is_ground(&self) -> bool {
         matches!(
             self,
-            Step::RemoveLink(_) | Step::RemoveSpace(_) | Step::PrepareSpace(_)
+            Step::RemoveLink(_)
+                | Step::RemoveSpace(_)
+                | Step::PrepareSpace(_)
+                | Step::RemoveVlan(..)
         )
     }
 
@@ -57,6 +64,7 @@ impl Step {
             Step::RemoveSpace(s) | Step::PrepareSpace(s) => (*s, None),
             Step::RemoveRoute(s, _) | Step::AddRoute(s, _) => (*s, None),
             Step::RemoveProxy(s, _) | Step::AddProxy(s, _) => (*s, None),
+            Step::RemoveVlan(s, _) | Step::AddVlan(s, _) => (*s, None),
             Step::RemoveLink(p)
             | Step::MakeBridge(p, _)
             | Step::MakeTap(p)
@@ -78,7 +86,9 @@ impl Step {
 pub fn plan(wanted: &Layout, seen: &Layout) -> Vec<Step> {
     let removed = stale(wanted, seen);
     let kept = |place: &Place| link(seen, place).filter(|_| !removed.contains(place));
-    let mut steps: Vec<_> = removed.iter().cloned().map(Step::RemoveLink).collect();
+    // Before the links: where one went without this, its VLAN would be lost instead of unknown.
+    let mut steps = ended(wanted, seen, &removed);
+    steps.extend(removed.iter().cloned().map(Step::RemoveLink));
     steps.extend(
         seen.spaces
             .keys()
@@ -120,6 +130,13 @@ pub fn plan(wanted: &Layout, seen: &Layout) -> Vec<Step> {
         let seen = seen.spaces.get(space);
         routes(&mut steps, *space, contents, seen, lives);
         proxies(&mut steps, *space, contents, seen, lives);
+        let there = |vlan: &&Vlan| {
+            let links = [Some(&vlan.link), vlan.untagged.as_ref()];
+            let lives = links.into_iter().flatten().all(|link| lives(link));
+            lives && seen.is_some_and(|s| s.vlans.contains(*vlan))
+        };
+        let due = contents.vlans.iter().filter(|vlan| !there(vlan));
+        steps.extend(due.map(|vlan| Step::AddVlan(*space, vlan.clone())));
     }
     for (place, link) in links(wanted) {
         announce(&mut steps, &place, link, kept(&place));
@@ -208,6 +225,26 @@ fn proxies(
     steps.extend(gone.map(|proxy| Step::RemoveProxy(space, (*proxy).clone())));
     let due = wanted.proxies.iter().filter(|proxy| !seen.contains(*proxy));
     steps.extend(due.map(|proxy| Step::AddProxy(space, proxy.clone())));
+}
+
+/// VLANs that should not be. Those of a card that goes, go with it.
+fn ended(wanted: &Layout, seen: &Layout, removed: &[Place]) -> Vec<Step> {
+    let mut steps = Vec::new();
+    for (space, contents) in &seen.spaces {
+        let wanted = wanted.spaces.get(space);
+        let ends = |vlan: &&Vlan| {
+            let place = (*space, vlan.link.clone());
+            let led = |w: &Contents| {
+                w.vlans
+                    .iter()
+                    .any(|v| (&v.link, v.id) == (&vlan.link, vlan.id))
+            };
+            !removed.contains(&place) && wanted.is_some_and(|w| !led(w))
+        };
+        let ended = contents.vlans.iter().filter(ends).cloned();
+        steps.extend(ended.map(|vlan| Step::RemoveVlan(*space, vlan)));
+    }
+    steps
 }
 
 /// A neighbour that knew an address elsewhere would go on sending there. The kernel says it by

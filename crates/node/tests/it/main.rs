@@ -20,6 +20,7 @@ mod nat6;
 mod nd_proxy;
 mod observed;
 mod routers;
+mod trunk;
 mod volumes;
 mod vrrp;
 mod world;

@@ -433,6 +433,7 @@ pub(crate) fn port(network: NetworkId, number: u8, address: &str) -> Port {
         security_groups: Vec::new(),
         delegated: Vec::new(),
         dhcp_options: Vec::new(),
+        subport: None,
     }
 }
 

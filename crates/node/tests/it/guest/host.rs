@@ -370,6 +370,7 @@ pub(crate) fn port(server: ServerId) -> Port {
         security_groups: Vec::new(),
         delegated: Vec::new(),
         dhcp_options: Vec::new(),
+        subport: None,
     }
 }
 

@@ -270,6 +270,7 @@ fn port(network: &Network, number: u16, id: PortId, rules: Vec<Rule>) -> Port {
         security_groups: Vec::new(),
         delegated: Vec::new(),
         dhcp_options: Vec::new(),
+        subport: None,
     }
 }
 
