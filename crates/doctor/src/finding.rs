@@ -49,7 +49,7 @@ pub struct Kind {
 /// Where something is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
-    /// The file, as its host names it.
+    /// The file, as its host names it; or what else it is about, in a word.
     pub file: String,
     /// From 1; none when something is missing from the file.
     pub line: Option<usize>,
@@ -57,7 +57,7 @@ pub struct Place {
     pub option: Option<String>,
 }
 
-/// A change of one line that makes a finding go away and can harm nothing.
+/// A change that makes a finding go away and can harm nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Edit {
     /// In this line, the first occurrence of `from` after column `start` (octets) becomes `to`.
@@ -69,6 +69,10 @@ pub enum Edit {
     },
     /// A new line after this one.
     Insert { after: usize, text: String },
+    /// A setting of the kernel that runs, its name written as below `/proc/sys`.
+    Sysctl { name: String, value: String },
+    /// Who may use the file.
+    Mode { mode: u32 },
 }
 
 /// One thing that is wrong, somewhere.

@@ -1,6 +1,6 @@
-//! Doctors: they read what is there and say what breaks when IPv4 goes.
+//! Doctors: they look at what is there and say what breaks, why, and what to do.
 //!
-//! `openstack` reads the configuration files of an OpenStack below a directory. It runs nothing,
+//! [`host`] judges what was seen of a hextet host. [`openstack`] reads the configuration files of an OpenStack below a directory. It runs nothing,
 //! connects to nobody and changes nothing. Kinds of findings are rows of one table (`table`), from
 //! which the output and the pages in `docs/findings` are made; files become [`parse::Setting`]s
 //! with their lines (`parse`), a daemon's files its effective configuration (`oslo`), and `check`
@@ -11,6 +11,7 @@ mod check;
 mod daemon;
 mod exam;
 mod finding;
+pub mod host;
 mod names;
 mod options;
 mod oslo;
@@ -30,7 +31,7 @@ pub use names::{HostsFile, Names};
 pub use oslo::Config;
 pub use release::Release;
 pub use show::shown;
-pub use table::kinds;
+pub use table::{host_kinds, openstack_kinds};
 
 use exam::Exam;
 use release::{Packages, Releases};

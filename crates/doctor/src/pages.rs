@@ -20,21 +20,24 @@ pub fn page(kind: &Kind) -> String {
     out + "\nThis page is made from the table in `crates/doctor/src/table`: change it there.\n"
 }
 
-/// The list of all pages.
-pub fn index<'a>(kinds: impl IntoIterator<Item = &'a Kind>) -> String {
-    let head = "# What `hextet doctor` finds\n\n\
+/// The list of all pages: what each doctor finds.
+pub fn index(openstack: &[&Kind], host: &[&Kind]) -> String {
+    let mut out = "# What doctors find\n\n\
         Each finding has a page with its reason, its fix and its sources. They are made from \
-        the table in `crates/doctor/src/table` (`UPDATE_GOLDEN=1 cargo test -p doctor`).\n\n\
-        | id | severity | what is wrong |\n|---|---|---|\n";
-    kinds.into_iter().fold(head.to_owned(), |mut out, kind| {
-        let _ = writeln!(
+        the table in `crates/doctor/src/table` (`UPDATE_GOLDEN=1 cargo test -p doctor`).\n"
+        .to_owned();
+    for (doctor, kinds) in [
+        ("`hextet doctor`, on a hextet host", host),
+        ("`hextet doctor openstack`, on an OpenStack's", openstack),
+    ] {
+        let _ = write!(
             out,
-            "| [{}]({}.md) | {} | {} |",
-            kind.id,
-            kind.id,
-            kind.severity.name(),
-            kind.title
+            "\n## {doctor}\n\n| id | severity | what is wrong |\n|---|---|---|\n"
         );
-        out
-    })
+        for kind in kinds {
+            let (id, severity) = (kind.id, kind.severity.name());
+            let _ = writeln!(out, "| [{id}]({id}.md) | {severity} | {} |", kind.title);
+        }
+    }
+    out
 }

@@ -69,6 +69,8 @@ fn changes(text: &str, edits: &[&Edit]) -> BTreeMap<usize, Change> {
                 });
                 change.instead = new.or(change.instead.take());
             }
+            // No lines of files.
+            Edit::Sysctl { .. } | Edit::Mode { .. } => {}
         }
     }
     out.retain(|_, change| change.instead.is_some() || !change.after.is_empty());

@@ -61,7 +61,7 @@ pub(crate) fn check(places: &Places, depth: Depth) -> Result<Vec<Finding>, Failu
         .into());
     }
     let store = Store::open(&places.database())?;
-    let (began, running) = (Instant::now(), runs(places)?);
+    let (began, running) = (Instant::now(), holder(places)?.is_some());
     let mut found = look(places, &config, &store, depth)?;
     // Nothing is in flight where nothing runs.
     while running && !found.is_empty() && began.elapsed() < PATIENCE {
@@ -72,24 +72,23 @@ pub(crate) fn check(places: &Places, depth: Depth) -> Result<Vec<Finding>, Failu
     Ok(found.into_iter().collect())
 }
 
-/// Whether a hextet runs on this root: whether its lock is held. To try the lock could make one
-/// that starts just now believe that another runs.
-fn runs(places: &Places) -> Result<bool, Failure> {
+/// The process of a hextet that runs on this root: who holds its lock. To try the lock could make
+/// one that starts just now believe that another runs.
+pub(crate) fn holder(places: &Places) -> io::Result<Option<i32>> {
     let inode = match fs::metadata(places.run.join("lock")) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         lock => lock?.ino(),
     };
     let held = fs::read_to_string("/proc/locks")?;
-    Ok(held.lines().any(|line| is_held(line, inode)))
+    Ok(held.lines().find_map(|line| holder_in(line, inode)))
 }
 
 /// `1: FLOCK  ADVISORY  WRITE 3471 00:1b:105 0 EOF` (proc_locks(5)).
-fn is_held(line: &str, inode: u64) -> bool {
+fn holder_in(line: &str, inode: u64) -> Option<i32> {
     let words: Vec<&str> = line.split_whitespace().collect();
-    let of = words
-        .get(5)
-        .and_then(|id| id.rsplit(':').next()?.parse::<u64>().ok());
-    words.get(1) == Some(&"FLOCK") && of == Some(inode)
+    let of: u64 = words.get(5)?.rsplit(':').next()?.parse().ok()?;
+    let held = words.get(1) == Some(&"FLOCK") && of == inode;
+    held.then(|| words[4].parse().ok()).flatten()
 }
 
 fn look(
@@ -190,11 +189,10 @@ mod tests {
     #[test]
     fn a_lock_is_found_in_the_kernels_list() {
         let line = "3: FLOCK  ADVISORY  WRITE 3471 00:1b:105 0 EOF";
-        assert!(is_held(line, 105) && !is_held(line, 5));
-        assert!(!is_held(
-            "3: POSIX  ADVISORY  WRITE 3471 00:1b:105 0 EOF",
-            105
-        ));
-        assert!(!is_held("", 0));
+        assert_eq!(holder_in(line, 105), Some(3471));
+        let posix = "3: POSIX  ADVISORY  WRITE 3471 00:1b:105 0 EOF";
+        for (line, inode) in [(line, 5), (posix, 105), ("", 0)] {
+            assert_eq!(holder_in(line, inode), None, "{line}");
+        }
     }
 }

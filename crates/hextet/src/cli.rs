@@ -28,8 +28,10 @@ enum Command {
     /// Show a whole cloud at work on this machine, in a directory and network namespaces of its own
     /// (whatever --root says), and remove it again.
     Demo(Demo),
-    /// Find what would break under IPv6, before it does.
-    #[command(subcommand)]
+    /// Look at this host and say what keeps its cloud from working, why, and what to do: sockets,
+    /// names, certificates and the kernel. Changes nothing unless told to. The status is 0
+    /// when nothing is found, 1 when something is, 2 when not everything could be looked at.
+    #[command(args_conflicts_with_subcommands = true)]
     Doctor(Doctor),
     /// What has no OpenStack API.
     #[command(subcommand)]
@@ -39,8 +41,21 @@ enum Command {
     Node(Node),
 }
 
+#[derive(Debug, clap::Args)]
+pub(crate) struct Doctor {
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Do what can harm nothing (settings of the running kernel, who may read a key), and say what
+    /// was done. What is found after it is printed.
+    #[arg(long)]
+    pub(crate) fix: bool,
+    #[command(subcommand)]
+    of: Option<DoctorOf>,
+}
+
 #[derive(Debug, Subcommand)]
-enum Doctor {
+enum DoctorOf {
     /// Read the configuration files of an OpenStack and say what ties it to IPv4 or breaks under
     /// IPv6, why, and what to write. Runs nothing, changes nothing. The status is 0 when nothing is
     /// found, 1 when something is, 2 when not everything could be read.
@@ -196,7 +211,12 @@ pub(crate) struct Demo {
 pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
     let places = config::Places::below(&args.root)?;
     match args.command {
-        Command::Doctor(Doctor::Openstack(wish)) => return Ok(doctor::openstack(&wish)),
+        Command::Doctor(wish) => {
+            return Ok(match &wish.of {
+                Some(DoctorOf::Openstack(wish)) => doctor::openstack(wish),
+                None => doctor::host(&places, &wish),
+            });
+        }
         Command::Manage(Manage::Check(wish)) => return Ok(check::command(&places, &wish)),
         Command::Manage(Manage::Network(Network::Create(wish))) => network::create(&places, &wish),
         Command::Init(wish) => init::init(&places, &wish),

@@ -65,6 +65,17 @@ pub(crate) enum Service {
 }
 
 impl Service {
+    /// As the settings write it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Service::Identity => "identity",
+            Service::Image => "image",
+            Service::Compute => "compute",
+            Service::Network => "network",
+            Service::Volume => "volume",
+        }
+    }
+
     fn prefix(self) -> &'static str {
         let dialect = match self {
             Service::Identity => api::Dialect::Identity,
@@ -121,6 +132,15 @@ impl EdgeConfig {
 /// # Errors
 /// A sentence about the first that cannot be used.
 pub(crate) fn certificates(places: &Places, config: &Config) -> Result<Arc<Certificates>, Failure> {
+    let source = source(places, config)?;
+    Ok(Certificates::read(source, SystemTime::now())?)
+}
+
+/// Where the certificates of this cloud are, and whose name they must carry.
+///
+/// # Errors
+/// When the URL names no host.
+pub(crate) fn source(places: &Places, config: &Config) -> Result<Source, Failure> {
     let named = config.edge.certificates.iter();
     let mut pairs: Vec<Pair> = named
         .map(|c| Pair {
@@ -134,12 +154,11 @@ pub(crate) fn certificates(places: &Places, config: &Config) -> Result<Arc<Certi
             key: places.key(),
         });
     }
-    let source = Source {
+    Ok(Source {
         pairs,
         ca: places.ca(),
         host: host_of(&config.url)?,
-    };
-    Ok(Certificates::read(source, SystemTime::now())?)
+    })
 }
 
 /// Listeners that a service manager passed on, until somebody wants them.

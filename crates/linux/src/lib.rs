@@ -14,6 +14,7 @@ pub mod nft;
 pub mod process;
 pub mod seccomp;
 pub mod socket;
+pub mod sockets;
 pub mod spawn;
 pub mod stream;
 pub mod sysctl;

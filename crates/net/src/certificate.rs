@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use crate::certificates::Ends;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
@@ -104,6 +105,21 @@ impl Certificate {
         roots: &Roots,
         now: SystemTime,
     ) -> Result<Certificate, TlsError> {
+        match exposed(&pair.key) {
+            Some(error) => Err(error),
+            None => Certificate::judge(pair, roots, now),
+        }
+    }
+
+    /// The same whoever can read the key.
+    ///
+    /// # Errors
+    /// Those of [`TlsError`] but `Exposed`.
+    pub(crate) fn judge(
+        pair: &Pair,
+        roots: &Roots,
+        now: SystemTime,
+    ) -> Result<Certificate, TlsError> {
         let (file, key) = (&pair.certificate, &pair.key);
         let chain = read_chain(file)?;
         let private = read_key(key)?;
@@ -134,6 +150,14 @@ impl Certificate {
         };
         certificate.trusted(roots, &parsed, now)?;
         Ok(certificate)
+    }
+
+    /// When it ends.
+    pub(crate) fn ends(&self) -> Ends {
+        Ends {
+            file: self.file.clone(),
+            at: self.end,
+        }
     }
 
     /// Whether a client that trusts the authorities would take it, whatever name it asked for.
@@ -246,15 +270,17 @@ fn read_chain(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     }
 }
 
+/// The complaint about a key that everybody can read.
+pub(crate) fn exposed(file: &Path) -> Option<TlsError> {
+    let mode = std::fs::metadata(file).map_or(0, |m| m.permissions().mode() & 0o777);
+    (mode & 0o007 != 0).then(|| TlsError::Exposed {
+        file: file.into(),
+        mode,
+    })
+}
+
 fn read_key(file: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     let text = read(file)?;
-    let mode = std::fs::metadata(file).map_or(0, |m| m.permissions().mode() & 0o777);
-    if mode & 0o007 != 0 {
-        return Err(TlsError::Exposed {
-            file: file.into(),
-            mode,
-        });
-    }
     let key = rustls_pemfile::private_key(&mut text.as_slice())
         .ok()
         .flatten();

@@ -8,7 +8,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{CipherSuite, ServerConfig, SignatureAlgorithm};
 
-use crate::certificate::{Certificate, Pair, Roots, TlsError};
+use crate::certificate::{Certificate, Pair, Roots, TlsError, exposed};
 
 /// How long before its end a certificate is spoken of.
 pub const WARNED: Duration = Duration::from_secs(30 * 86_400);
@@ -49,6 +49,28 @@ impl Certificates {
         Ok(Arc::new(Certificates { source, current }))
     }
 
+    /// What [`Certificates::read`] would make of each, though another cannot be used.
+    pub fn judge(source: &Source, now: SystemTime) -> Vec<Result<Ends, TlsError>> {
+        let roots = match Roots::read(&source.ca) {
+            Ok(roots) => roots,
+            Err(e) => return vec![Err(e)],
+        };
+        let mut judged = Vec::new();
+        let (mut carried, mut whole) = (false, true);
+        for pair in &source.pairs {
+            judged.extend(exposed(&pair.key).map(Err));
+            let read = Certificate::judge(pair, &roots, now);
+            whole &= read.is_ok();
+            carried |= read.as_ref().is_ok_and(|c| c.carries(&source.host));
+            judged.push(read.map(|c| c.ends()));
+        }
+        // One that cannot be read may carry the host.
+        if whole && !carried {
+            judged.push(Err(wrong_name(source)));
+        }
+        judged
+    }
+
     /// Reads them anew. New connections are shown the new ones; those that are there go on.
     ///
     /// # Errors
@@ -79,11 +101,7 @@ impl Certificates {
 
     /// When each ends.
     pub fn ends(&self) -> Vec<Ends> {
-        let ends = |c: &Arc<Certificate>| Ends {
-            file: c.file.clone(),
-            at: c.end,
-        };
-        self.now().iter().map(ends).collect()
+        self.now().iter().map(|c| c.ends()).collect()
     }
 
     /// The files they are read from.
@@ -109,18 +127,19 @@ fn read(source: &Source, now: SystemTime) -> Result<Vec<Arc<Certificate>>, TlsEr
         .collect();
     let mut all = all?;
     let Some(first) = all.iter().position(|c| c.carries(&source.host)) else {
-        return Err(TlsError::WrongName {
-            file: source
-                .pairs
-                .first()
-                .map(|p| p.certificate.clone())
-                .unwrap_or_default(),
-            host: source.host.clone(),
-        });
+        return Err(wrong_name(source));
     };
     // Who names nobody, as all do who have an address in their URL, is meant for the URL's host.
     all[..=first].rotate_right(1);
     Ok(all)
+}
+
+fn wrong_name(source: &Source) -> TlsError {
+    let first = source.pairs.first();
+    TlsError::WrongName {
+        file: first.map(|p| p.certificate.clone()).unwrap_or_default(),
+        host: source.host.clone(),
+    }
 }
 
 impl ResolvesServerCert for Certificates {

@@ -26,67 +26,119 @@ const NEIGHBOURS: [(&str, u32); 3] = [
 /// # Errors
 /// A sentence that says why the host would lose its way out, and what to do.
 pub fn prepare(base: &Netns) -> io::Result<()> {
-    for uplink in uplinks(base)? {
-        if uplink.is_deaf() {
-            hear(base, &uplink)?;
-        }
-    }
+    look(base)?.iter().try_for_each(|knob| knob.turn(base))
+}
+
+/// A setting of the kernel that is not as a node needs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Knob {
+    /// As below `/proc/sys`.
+    pub name: String,
+    pub is: String,
+    pub should: String,
+    pub need: Need,
+}
+
+/// Why a node needs a setting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// A link that forwards should hear Router Advertisements.
+    Hear {
+        link: String,
+        /// The kernel learned a default route by it.
+        has_learned: bool,
+        /// It is up, and there is no default route at all.
+        has_lost: bool,
+    },
+    /// Guests are neighbours. Only the first namespace has these settings, for all.
+    Neighbours,
+}
+
+/// The settings that are not as a node needs them; changes nothing.
+///
+/// # Errors
+/// Those of reading them.
+pub fn look(base: &Netns) -> io::Result<Vec<Knob>> {
+    let mut found = deaf(base)?;
+    let ns = Netns::current()?;
     for family in ["ipv6", "ipv4"] {
         for (name, least) in NEIGHBOURS {
-            raise(&format!("net/{family}/neigh/default/{name}"), least)?;
+            found.extend(small(
+                &ns,
+                format!("net/{family}/neigh/default/{name}"),
+                least,
+            )?);
         }
     }
-    Ok(())
+    Ok(found)
 }
 
-/// An interface of the host.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Uplink {
-    name: String,
-    accept_ra: String,
-    forwarding: bool,
-    /// The kernel learned a default route by it.
-    has_learned: bool,
+impl Knob {
+    fn turn(&self, base: &Netns) -> io::Result<()> {
+        let own = Netns::current()?;
+        let (ns, name) = match &self.need {
+            Need::Hear { .. } => (base, dotted(&self.name)),
+            Need::Neighbours => (&own, dotted(&self.name)),
+        };
+        match (sysctl::set(ns, &self.name, &self.should), &self.need) {
+            (Ok(()), _) => {
+                tracing::info!("{name} is {} now, and was {}", self.should, self.is);
+                Ok(())
+            }
+            (
+                Err(error),
+                Need::Hear {
+                    link,
+                    has_learned: true,
+                    ..
+                },
+            ) => Err(io::Error::new(error.kind(), complaint(link, &name, &error))),
+            (Err(error), Need::Hear { link, .. }) => {
+                tracing::warn!(link, %error, "a link hears no Router Advertisements: run `sysctl -w {name}=2`");
+                Ok(())
+            }
+            (Err(error), Need::Neighbours) => {
+                let (is, should) = (&self.is, &self.should);
+                tracing::warn!(%error, "{name} is {is}, too few for many guests: run `sysctl -w {name}={should}`");
+                Ok(())
+            }
+        }
+    }
 }
 
-impl Uplink {
-    /// It is to hear advertisements, and does not. With 0 somebody else hears them, as networkd does.
-    fn is_deaf(&self) -> bool {
-        self.forwarding && self.accept_ra == "1"
-    }
-
-    fn knob(&self) -> String {
-        format!("net/ipv6/conf/{}/accept_ra", self.name)
-    }
-
-    /// What is said when it cannot be mended.
-    fn complaint(&self, error: &io::Error) -> String {
-        format!(
-            "{error}: {} forwards and would forget the default route that it learned from Router Advertisements; run `sysctl -w {}=2`, or switch its forwarding off",
-            self.name,
-            dotted(&self.knob())
-        )
-    }
+/// What is said when a link cannot be made to hear.
+fn complaint(link: &str, knob: &str, error: &io::Error) -> String {
+    format!(
+        "{link} forwards and would forget the default route that it learned from Router Advertisements, and that could not be prevented ({error}): run `sysctl -w {knob}=2`, or switch its forwarding off"
+    )
 }
 
-fn uplinks(base: &Netns) -> io::Result<Vec<Uplink>> {
-    let learned = base.run(|| fs::read_to_string("/proc/thread-self/net/ipv6_route"));
-    let learned = match learned {
-        Ok(text) => learned_defaults(&text),
+/// Links that forward, so that with `accept_ra` 1 they hear nothing. With 0 somebody else hears, as
+/// networkd does.
+fn deaf(base: &Netns) -> io::Result<Vec<Knob>> {
+    let routes = base.run(|| fs::read_to_string("/proc/thread-self/net/ipv6_route"));
+    let routes = match routes {
+        Ok(text) => text,
         // A kernel without IPv6 has other troubles; they are said elsewhere.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error),
     };
+    let (learned, has_way) = (learned_defaults(&routes), has_default(&routes));
     let mut found = Vec::new();
     for link in Netlink::open(base)?.links()? {
         let read = |knob: &str| sysctl::get(base, &format!("net/ipv6/conf/{}/{knob}", link.name));
         match (read("accept_ra"), read("forwarding")) {
-            (Ok(accept_ra), Ok(forwarding)) => found.push(Uplink {
-                has_learned: learned.contains(&link.name),
-                name: link.name,
-                accept_ra,
-                forwarding: forwarding == "1",
+            (Ok(is), Ok(forwarding)) if is == "1" && forwarding == "1" => found.push(Knob {
+                name: format!("net/ipv6/conf/{}/accept_ra", link.name),
+                is,
+                should: "2".into(),
+                need: Need::Hear {
+                    has_learned: learned.contains(&link.name),
+                    has_lost: link.up && !has_way && link.name != "lo",
+                    link: link.name,
+                },
             }),
+            (Ok(_), Ok(_)) => {}
             // It went meanwhile, or is too small for IPv6.
             (Err(error), _) | (_, Err(error)) => {
                 tracing::debug!(link = link.name, %error, "an interface without IPv6");
@@ -94,6 +146,34 @@ fn uplinks(base: &Netns) -> io::Result<Vec<Uplink>> {
         }
     }
     Ok(found)
+}
+
+/// A number that is lower than it should be; nothing where there is no such setting.
+fn small(ns: &Netns, name: String, least: u32) -> io::Result<Option<Knob>> {
+    let is = match sysctl::get(ns, &name) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        is => is?,
+    };
+    let enough = is.parse().unwrap_or(u32::MAX) >= least;
+    Ok((!enough).then(|| Knob {
+        name,
+        is,
+        should: least.to_string(),
+        need: Need::Neighbours,
+    }))
+}
+
+/// Whether packets for elsewhere have a way out: `text` is `/proc/net/ipv6_route`.
+fn has_default(text: &str) -> bool {
+    /// RTF_REJECT of linux/route.h
+    const REJECT: u32 = 0x0200;
+    text.lines().any(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let flags = fields.iter().rev().nth(1);
+        let flags = flags.and_then(|flags| u32::from_str_radix(flags, 16).ok());
+        line.starts_with(&format!("{} 00 ", "0".repeat(32)))
+            && flags.is_some_and(|flags| flags & REJECT == 0)
+    })
 }
 
 /// The interfaces of default routes that advertisements brought: `text` is `/proc/net/ipv6_route`.
@@ -111,48 +191,6 @@ fn learned_defaults(text: &str) -> Vec<String> {
     learned.collect()
 }
 
-fn hear(base: &Netns, uplink: &Uplink) -> io::Result<()> {
-    let (link, knob) = (&uplink.name, dotted(&uplink.knob()));
-    match sysctl::set(base, &uplink.knob(), "2") {
-        Ok(()) => {
-            tracing::info!(
-                link,
-                "{knob} is 2 now: with 1 a link that forwards hears none"
-            );
-            Ok(())
-        }
-        Err(error) if uplink.has_learned => {
-            Err(io::Error::new(error.kind(), uplink.complaint(&error)))
-        }
-        Err(error) => {
-            tracing::warn!(link, %error, "a link hears no Router Advertisements: run `sysctl -w {knob}=2`");
-            Ok(())
-        }
-    }
-}
-
-/// Raises a number that is lower. Only the first namespace has these, for all.
-fn raise(knob: &str, least: u32) -> io::Result<()> {
-    let ns = Netns::current()?;
-    let now = match sysctl::get(&ns, knob) {
-        Ok(text) => text.parse().unwrap_or(u32::MAX),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
-    };
-    if now >= least {
-        return Ok(());
-    }
-    let name = dotted(knob);
-    match sysctl::set(&ns, knob, &least.to_string()) {
-        Ok(()) => tracing::info!("{name} is {least} now, and was {now}: guests have neighbours"),
-        Err(error) => tracing::warn!(
-            %error,
-            "{name} is {now}, too few for many guests: run `sysctl -w {name}={least}`"
-        ),
-    }
-    Ok(())
-}
-
 /// As `sysctl` takes it: dots part the levels, and a dot in an interface's name is a slash.
 fn dotted(knob: &str) -> String {
     let swapped = knob.chars().map(|c| match c {
@@ -167,34 +205,15 @@ fn dotted(knob: &str) -> String {
 mod tests {
     use super::*;
 
-    fn uplink(accept_ra: &str, forwarding: bool) -> Uplink {
-        Uplink {
-            name: "eth0.7".into(),
-            accept_ra: accept_ra.into(),
-            forwarding,
-            has_learned: true,
-        }
-    }
-
-    #[test]
-    fn only_a_link_that_forwards_and_should_hear_is_deaf() {
-        assert!(uplink("1", true).is_deaf());
-        for (accept_ra, forwarding) in [("0", true), ("2", true), ("1", false), ("0", false)] {
-            assert!(
-                !uplink(accept_ra, forwarding).is_deaf(),
-                "{accept_ra} {forwarding}"
-            );
-        }
-    }
-
     #[test]
     fn a_refusal_is_one_sentence_with_the_line_to_run() {
-        let said = uplink("1", true).complaint(&io::ErrorKind::PermissionDenied.into());
+        let knob = dotted("net/ipv6/conf/eth0.7/accept_ra");
+        let said = complaint("eth0.7", &knob, &io::ErrorKind::PermissionDenied.into());
         assert!(
             said.contains("run `sysctl -w net.ipv6.conf.eth0/7.accept_ra=2`"),
             "{said}"
         );
-        assert!(said.contains("eth0.7 forwards"), "{said}");
+        assert!(said.starts_with("eth0.7 forwards"), "{said}");
         assert_eq!(said.lines().count(), 1);
     }
 
@@ -211,5 +230,10 @@ mod tests {
         ];
         assert_eq!(learned_defaults(&text.concat()), ["eth0"]);
         assert!(learned_defaults("no route\n\n").is_empty());
+        assert!(text.iter().all(|line| has_default(line)));
+        let prefix = line("00000001", "eth0").replacen("00 ", "40 ", 1);
+        for none in [line("00200200", "lo"), prefix, "no route\n\n".into()] {
+            assert!(!has_default(&none), "{none}");
+        }
     }
 }

@@ -40,6 +40,23 @@ impl Store {
     pub fn open(file: &Path) -> Result<Store> {
         let mut writer = connect(file)?;
         schema::migrate(&mut writer)?;
+        Store::of(file, writer)
+    }
+
+    /// Opens a database to look at it: one of another hextet's schema stays as it is.
+    ///
+    /// # Errors
+    /// `Internal` when the file is not there, cannot be read, or has another schema.
+    pub fn look(file: &Path) -> Result<Store> {
+        if let Err(e) = std::fs::metadata(file) {
+            return Err(Error::internal("looking at the database", e));
+        }
+        let connection = connect(file)?;
+        schema::is_known(&connection)?;
+        Store::of(file, connection)
+    }
+
+    fn of(file: &Path, writer: Connection) -> Result<Store> {
         let generation = read_generation(&writer)?;
         Ok(Store {
             inner: Arc::new(Inner {

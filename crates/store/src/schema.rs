@@ -29,6 +29,26 @@ pub(crate) fn migrate(connection: &mut Connection) -> Result<()> {
     migrate_by(connection, MIGRATIONS)
 }
 
+/// Whether this hextet knows the schema as it is.
+///
+/// # Errors
+/// `Internal` with both versions when it does not.
+pub(crate) fn is_known(connection: &Connection) -> Result<()> {
+    let sql = "SELECT max(version) FROM schema_version";
+    let found: rusqlite::Result<i64> = connection.query_row(sql, [], |row| row.get(0));
+    let found = found.map_err(|e| Error::internal("reading the version of the schema", e))?;
+    let known = MIGRATIONS.len() as i64;
+    match found == known {
+        true => Ok(()),
+        false => Err(Error::internal(
+            "looking at the database",
+            format!(
+                "its schema is version {found}, this hextet's is {known}: look with the hextet that runs, or start this one"
+            ),
+        )),
+    }
+}
+
 fn migrate_by(connection: &mut Connection, migrations: &[&str]) -> Result<()> {
     let failed = |e: rusqlite::Error| Error::internal("bringing the database schema up to date", e);
     let tx = connection.transaction().map_err(failed)?;

@@ -5,6 +5,7 @@
 mod cases;
 mod certificates;
 mod dir;
+mod host;
 mod oslo;
 mod pages;
 mod strange;

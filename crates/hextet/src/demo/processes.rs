@@ -48,7 +48,7 @@ fn has_threads(pid: i32) -> bool {
 }
 
 /// The numbers of all processes.
-pub(super) fn all() -> Vec<i32> {
+pub(crate) fn all() -> Vec<i32> {
     let Ok(entries) = fs::read_dir("/proc") else {
         return Vec::new();
     };

@@ -3,7 +3,7 @@
 //! networks' namespaces, each socket that listens on TCP over IPv6 must be `IPV6_V6ONLY`, and none
 //! may have a v4-mapped address.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::fs;
 use std::io;
@@ -13,14 +13,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use doctor::host::listeners::{Space, wrong};
 use linux::netns::Netns;
 use linux::process::ProcessId;
+use linux::sockets::{self, Socket};
 use tokio::sync::oneshot;
 
 use super::processes;
-
-mod table;
-use table::{Place, Socket, Tables};
 
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
@@ -179,18 +178,23 @@ impl Witness {
             .map_err(|e| format!("reading the kernel's socket tables: {e}"))?;
         self.looks += 1;
         for (inode, pid) in held {
-            let Some(socket) = tables.get(inode) else {
+            let Some((socket, space)) = tables.get(&inode) else {
                 continue; // not of the Internet's families, or gone
             };
-            if let Some(wrong) = wrong(socket) {
+            if let Some(kind) = wrong(socket, *space) {
                 let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-                return Err(format!("process {pid} ({}) holds {wrong}", name.trim()));
+                let Socket { table, local, .. } = socket;
+                return Err(format!(
+                    "process {pid} ({}) holds {table} {local}. {}",
+                    name.trim(),
+                    kind.title
+                ));
             }
             match socket.inet4 {
                 true => self.inet4.insert(inode),
                 false => self.inet6.insert(inode),
             };
-            if socket.listens {
+            if socket.listens && !socket.inet4 {
                 self.listeners.insert(inode);
             }
         }
@@ -229,144 +233,32 @@ impl Witness {
     fn held(&self) -> BTreeMap<u64, i32> {
         let mut held = BTreeMap::new();
         for pid in self.known.keys() {
-            let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else {
-                continue;
-            };
-            for entry in entries.filter_map(Result::ok) {
-                let link = fs::read_link(entry.path()).unwrap_or_default();
-                let inode = link.to_str().and_then(|text| {
-                    text.strip_prefix("socket:[")?
-                        .strip_suffix(']')?
-                        .parse()
-                        .ok()
-                });
-                held.extend(inode.map(|inode| (inode, *pid)));
-            }
+            held.extend(sockets::held(*pid).into_iter().map(|inode| (inode, *pid)));
         }
         held
     }
 
-    /// The tables of each namespace in which a socket of theirs may be.
-    fn tables(&self) -> io::Result<Tables> {
-        let mut tables = Tables::default();
-        tables.read(&Netns::current()?, Place::Host)?;
+    /// The sockets of each namespace in which one of theirs may be.
+    fn tables(&self) -> io::Result<HashMap<u64, (Socket, Space)>> {
+        let mut tables = HashMap::new();
+        let mut read = |ns: &Netns, space| -> io::Result<()> {
+            let listed = sockets::list(ns)?.into_iter();
+            tables.extend(listed.map(|(inode, socket)| (inode, (socket, space))));
+            Ok(())
+        };
+        read(&Netns::current()?, Space::Host)?;
         for prefix in &self.suspects.namespaces {
             for name in Netns::list(prefix)? {
-                let place = match name.starts_with(&self.suspects.networks) {
-                    true => Place::Network,
-                    false => Place::Host,
+                let space = match name.starts_with(&self.suspects.networks) {
+                    true => Space::Network,
+                    false => Space::Host,
                 };
                 match Netns::open(&name) {
                     Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-                    ns => tables.read(&ns?, place)?,
+                    ns => read(&ns?, space)?,
                 }
             }
         }
         Ok(tables)
-    }
-}
-
-/// What is wrong with a socket, in words.
-fn wrong(socket: &Socket) -> Option<String> {
-    let Socket { table, local, .. } = socket;
-    match socket {
-        Socket { inet4: true, .. } if socket.is_service() => None,
-        Socket { inet4: true, .. } => Some(format!("an IPv4 socket: {table} {local}")),
-        Socket { mapped: true, .. } => Some(format!(
-            "a socket with a v4-mapped address: {table} {local}"
-        )),
-        Socket {
-            listens: true,
-            v6only: Some(false),
-            ..
-        } => Some(format!(
-            "a listening socket without IPV6_V6ONLY: {table} {local}"
-        )),
-        _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_ipv6_is_right() {
-        let right = Socket {
-            table: "tcp6",
-            local: "00000000000000000000000000000000:20FB".into(),
-            place: Place::Host,
-            inet4: false,
-            mapped: false,
-            listens: true,
-            v6only: Some(true),
-        };
-        assert_eq!(wrong(&right), None);
-        for bad in [
-            Socket {
-                inet4: true,
-                ..right.clone()
-            },
-            Socket {
-                mapped: true,
-                ..right.clone()
-            },
-            Socket {
-                v6only: Some(false),
-                ..right.clone()
-            },
-        ] {
-            assert!(wrong(&bad).is_some(), "{bad:?}");
-        }
-    }
-
-    #[test]
-    fn ipv4_is_right_only_where_guests_ask() {
-        let address = u32::from_ne_bytes([169, 254, 169, 254]);
-        let metadata = Socket {
-            table: "tcp",
-            local: format!("{address:08X}:0050"),
-            place: Place::Network,
-            inet4: true,
-            mapped: false,
-            listens: false,
-            v6only: None,
-        };
-        assert_eq!(wrong(&metadata), None);
-        let any = "00000000:0050".to_owned();
-        let names = Socket {
-            table: "udp",
-            local: "FE0200C0:0035".into(),
-            ..metadata.clone()
-        };
-        assert_eq!(wrong(&names), None);
-        for bad in [
-            Socket {
-                place: Place::Host,
-                ..names.clone()
-            },
-            Socket {
-                local: "00000000:0035".into(),
-                ..names.clone()
-            },
-            Socket {
-                table: "raw",
-                ..names.clone()
-            },
-            Socket {
-                place: Place::Host,
-                ..metadata.clone()
-            },
-            Socket {
-                table: "udp",
-                ..metadata.clone()
-            },
-            Socket {
-                local: any,
-                ..metadata.clone()
-            },
-        ] {
-            assert!(wrong(&bad).is_some(), "{bad:?}");
-        }
     }
 }

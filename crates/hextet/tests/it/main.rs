@@ -11,6 +11,7 @@ mod client;
 mod cloud_init;
 mod crash;
 mod doctor;
+mod doctor_host;
 mod dual;
 mod edge;
 mod failures;

@@ -119,7 +119,10 @@ fn recorded(settings: &GuestSettings, server: ServerId) -> bool {
 }
 
 /// Processes under guests' users that hold a guest's files open, even removed ones.
-fn processes(settings: &GuestSettings) -> io::Result<BTreeMap<ServerId, BTreeSet<i32>>> {
+///
+/// # Errors
+/// When `/proc` cannot be read.
+pub fn processes(settings: &GuestSettings) -> io::Result<BTreeMap<ServerId, BTreeSet<i32>>> {
     let mut found: BTreeMap<ServerId, BTreeSet<i32>> = BTreeMap::new();
     let guests = settings.uid_base..settings.uid_base.saturating_add(USERS);
     for name in names(Path::new("/proc"))? {

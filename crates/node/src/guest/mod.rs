@@ -63,7 +63,7 @@ use state::Users;
 use task::{Guest, Nic, Orders};
 
 pub use cgroup::{TGTD_GROUP, hierarchy as cgroup_hierarchy};
-pub use check::check;
+pub use check::{check, processes};
 pub use remove::purge;
 
 /// How long a reader of a console waits for a guest that is busy with a longer step.

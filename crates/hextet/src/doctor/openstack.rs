@@ -1,6 +1,5 @@
-//! `hextet doctor`: what would break, found before it does.
+//! `hextet doctor openstack`: what would break under IPv6, found before it does.
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -32,11 +31,7 @@ fn look(wish: &DoctorOpenstack) -> Result<u8, Failure> {
         (_, true) => render::json(&report.findings) + "\n",
         _ => render::text(&report.findings),
     };
-    match io::stdout().lock().write_all(text.as_bytes()) {
-        // `| head` has what it wanted.
-        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => {}
-        written => written?,
-    }
+    super::print(&text)?;
     Ok(tell(wish, &report))
 }
 
@@ -55,9 +50,5 @@ fn tell(wish: &DoctorOpenstack, report: &Report) -> u8 {
     } else if found > 0 {
         eprintln!("hextet: {found} findings");
     }
-    match (report.unread.is_empty(), found) {
-        (false, _) => 2,
-        (true, 0) => 0,
-        (true, _) => 1,
-    }
+    super::status(found, report.unread.len())
 }

@@ -1,13 +1,14 @@
-//! The kernel's tables of IPv4 and IPv6 sockets, as text below `/proc/net` (proc_pid_net(5)) and,
-//! for what stands nowhere in text, by sock_diag(7).
+//! Sockets of IPv4 and IPv6 as the kernel lists them: as text below `/proc/net` (proc_pid_net(5))
+//! and, for what stands nowhere in text, by sock_diag(7).
 
 use std::collections::HashMap;
 use std::fs;
 use std::io;
-use std::net::Ipv6Addr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use linux::netns::Netns;
-use netlink_sys::{Socket as Netlink, SocketAddr};
+use netlink_sys::{Socket as Netlink, SocketAddr as NetlinkAddr};
+
+use crate::netns::Netns;
 
 /// Tables of IPv4, then of IPv6.
 const TABLES: [(&str, bool); 10] = [
@@ -25,65 +26,50 @@ const TABLES: [(&str, bool); 10] = [
 
 /// A socket as a table shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Socket {
-    pub(super) table: &'static str,
-    /// Address and port in the kernel's hexadecimal.
-    pub(super) local: String,
-    pub(super) place: Place,
-    pub(super) inet4: bool,
+pub struct Socket {
+    pub table: &'static str,
+    /// Of a raw socket the port is the protocol's number.
+    pub local: SocketAddr,
+    pub inet4: bool,
     /// One of its addresses stands for an IPv4 address.
-    pub(super) mapped: bool,
+    pub mapped: bool,
     /// It takes TCP connections.
-    pub(super) listens: bool,
-    /// Known of those that listen.
-    pub(super) v6only: Option<bool>,
+    pub listens: bool,
+    /// Known of those that listen on IPv6.
+    pub v6only: Option<bool>,
 }
 
-/// Whose namespace a socket is in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
-    Host,
-    /// A guests' network's.
-    Network,
-}
-
-impl Socket {
-    /// Whether it serves guests by IPv4: metadata at 169.254.169.254:80, or names at port 53 of an
-    /// address of the network's own.
-    pub(super) fn is_service(&self) -> bool {
-        let address = u32::from_ne_bytes([169, 254, 169, 254]);
-        let metadata = self.table == "tcp" && self.local == format!("{address:08X}:0050");
-        let names = matches!(self.table, "tcp" | "udp")
-            && self.local.ends_with(":0035")
-            && self.local != "00000000:0035";
-        self.place == Place::Network && (metadata || names)
+/// The sockets of a namespace, by inode.
+///
+/// # Errors
+/// Those of reading the kernel's tables.
+pub fn list(ns: &Netns) -> io::Result<HashMap<u64, Socket>> {
+    let (texts, v6only) = ns.run(|| Ok((texts()?, listeners()?)))?;
+    let mut found = HashMap::new();
+    for (table, inet4, text) in texts {
+        let lines = text.lines().skip(1);
+        found.extend(lines.filter_map(|line| parse(table, inet4, line)));
     }
-}
-
-/// Sockets by inode.
-#[derive(Debug, Default)]
-pub(super) struct Tables(HashMap<u64, Socket>);
-
-impl Tables {
-    pub(super) fn get(&self, inode: u64) -> Option<&Socket> {
-        self.0.get(&inode)
-    }
-
-    /// Adds the sockets of a namespace.
-    pub(super) fn read(&mut self, ns: &Netns, place: Place) -> io::Result<()> {
-        let (texts, v6only) = ns.run(|| Ok((texts()?, listeners()?)))?;
-        for (table, inet4, text) in texts {
-            let lines = text.lines().skip(1);
-            self.0
-                .extend(lines.filter_map(|line| parse(table, inet4, place, line)));
+    for (inode, only) in v6only {
+        if let Some(socket) = found.get_mut(&inode) {
+            socket.v6only = Some(only);
         }
-        for (inode, only) in v6only {
-            if let Some(socket) = self.0.get_mut(&inode) {
-                socket.v6only = Some(only);
-            }
-        }
-        Ok(())
     }
+    Ok(found)
+}
+
+/// The inodes of the sockets that a process holds; none when it has ended, or may not be looked at.
+pub fn held(pid: i32) -> Vec<u64> {
+    let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else {
+        return Vec::new();
+    };
+    let links = entries.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+    links
+        .filter_map(|link| {
+            let text = link.to_str()?.strip_prefix("socket:[")?;
+            text.strip_suffix(']')?.parse().ok()
+        })
+        .collect()
 }
 
 fn texts() -> io::Result<Vec<(&'static str, bool, String)>> {
@@ -99,34 +85,48 @@ fn texts() -> io::Result<Vec<(&'static str, bool, String)>> {
 }
 
 /// `sl local remote state queues timer retransmits uid timeout inode ...`
-fn parse(table: &'static str, inet4: bool, place: Place, line: &str) -> Option<(u64, Socket)> {
+fn parse(table: &'static str, inet4: bool, line: &str) -> Option<(u64, Socket)> {
     /// TCP_LISTEN
     const LISTEN: &str = "0A";
     let fields: Vec<&str> = line.split_whitespace().collect();
-    let (local, remote) = (*fields.get(1)?, *fields.get(2)?);
+    let local = address(fields.get(1)?)?;
+    let remote = address(fields.get(2)?)?;
     let socket = Socket {
         table,
-        local: local.to_owned(),
-        place,
+        local,
         inet4,
-        mapped: !inet4 && [local, remote].into_iter().any(mapped),
-        listens: table == "tcp6" && *fields.get(3)? == LISTEN,
+        mapped: [local, remote].iter().any(mapped),
+        listens: matches!(table, "tcp" | "tcp6") && *fields.get(3)? == LISTEN,
         v6only: None,
     };
     Some((fields.get(9)?.parse().ok()?, socket))
 }
 
-/// Whether `ADDRESS:PORT` is of ::ffff:0:0/96. Each four octets are a number of this machine.
-fn mapped(field: &str) -> bool {
-    let Some(digits) = field.split(':').next().filter(|d| d.len() == 32) else {
-        return false;
+/// `ADDRESS:PORT` in hexadecimal. Each four octets of an address are a number of this machine.
+fn address(field: &str) -> Option<SocketAddr> {
+    let (digits, port) = field.split_once(':')?;
+    let port = u16::from_str_radix(port, 16).ok()?;
+    let word = |at: usize| -> Option<[u8; 4]> {
+        let number = u32::from_str_radix(digits.get(at..at + 8)?, 16).ok()?;
+        Some(number.to_ne_bytes())
     };
-    let mut octets = [0; 16];
-    for (index, word) in octets.chunks_exact_mut(4).enumerate() {
-        let number = u32::from_str_radix(&digits[index * 8..index * 8 + 8], 16);
-        word.copy_from_slice(&number.unwrap_or_default().to_ne_bytes());
+    match digits.len() {
+        8 => Some((Ipv4Addr::from(word(0)?), port).into()),
+        32 => {
+            let octets = [word(0)?, word(8)?, word(16)?, word(24)?].concat();
+            let octets: [u8; 16] = octets.try_into().ok()?;
+            Some((Ipv6Addr::from(octets), port).into())
+        }
+        _ => None,
     }
-    Ipv6Addr::from(octets).to_ipv4_mapped().is_some()
+}
+
+/// Whether it is of ::ffff:0:0/96.
+fn mapped(address: &SocketAddr) -> bool {
+    match address {
+        SocketAddr::V6(six) => six.ip().to_ipv4_mapped().is_some(),
+        SocketAddr::V4(_) => false,
+    }
 }
 
 /// The TCP sockets that listen on IPv6, and whether each is `IPV6_V6ONLY`.
@@ -135,7 +135,7 @@ fn listeners() -> io::Result<HashMap<u64, bool>> {
     const SOCK_DIAG: isize = 4;
     let mut socket = Netlink::new(SOCK_DIAG)?;
     socket.bind_auto()?;
-    socket.send_to(&request(), &SocketAddr::new(0, 0), 0)?;
+    socket.send_to(&request(), &NetlinkAddr::new(0, 0), 0)?;
     let mut found = HashMap::new();
     loop {
         let (datagram, _) = socket.recv_from_full()?;
@@ -218,22 +218,26 @@ mod tests {
         let port = both.local_addr().unwrap().port();
         let _caller = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
         let (mapped, _) = both.accept().unwrap();
-        let mut tables = Tables::default();
-        tables
-            .read(&Netns::current().unwrap(), Place::Host)
-            .unwrap();
-        let of = |inode| tables.get(inode).unwrap();
+        let found = list(&Netns::current().unwrap()).unwrap();
+        let of = |inode| &found[&inode];
         assert!(of(inode(&both)).listens && of(inode(&both)).v6only == Some(false));
+        assert_eq!(of(inode(&both)).local, both.local_addr().unwrap());
         assert!(of(inode(&mapped)).mapped);
         assert!(of(inode(&old)).inet4);
-        let new = of(inode(&new));
-        assert!(!new.inet4 && !new.mapped && !new.listens);
+        assert_eq!(of(inode(&old)).local, old.local_addr().unwrap());
+        let six = of(inode(&new));
+        assert!(!six.inet4 && !six.mapped && !six.listens);
+        let ours = held(std::process::id() as i32);
+        assert!(ours.contains(&inode(&both)) && ours.contains(&inode(&old)));
     }
 
     #[test]
-    fn a_mapped_address_is_recognised() {
-        assert!(mapped("0000000000000000FFFF00000100007F:0050"));
-        assert!(!mapped("00000000000000000000000001000000:0050"));
-        assert!(!mapped("0100007F:0050"));
+    fn addresses_are_read_in_the_machines_order() {
+        let of = |ip: [u8; 4]| format!("{:08X}:0035", u32::from_ne_bytes(ip));
+        let shown = address(&of([192, 0, 2, 1])).map(|a| a.to_string());
+        assert_eq!(shown.as_deref(), Some("192.0.2.1:53"));
+        for bad in ["", ":", "0:0", "0G000000:0035", "00000000:", "00000000"] {
+            assert_eq!(address(bad), None, "{bad}");
+        }
     }
 }
