@@ -16,6 +16,7 @@ use crate::context::{Context, parse_query};
 use crate::dialect::{Dialect, error_reply};
 use crate::microversion::{self, Microversion};
 use crate::network::revision;
+use crate::notification::asked_by;
 use crate::remembered::Remembered;
 use crate::reply::{Body, Reply};
 use crate::route::{Found, Handler, Routes};
@@ -136,7 +137,8 @@ impl Api {
             body: Bytes::new(),
         };
         if let Handler::Upload(handler) = route.handler {
-            return handler(ctx, body).await;
+            let caller = ctx.caller.clone();
+            return asked_by::whole(caller, handler(ctx, body)).await;
         }
         let limit = match route.handler {
             Handler::Open(_) | Handler::OpenSlow(_) => MAX_OPEN_BODY,
@@ -144,7 +146,8 @@ impl Api {
         };
         ctx.body = read(&ctx, body, limit).await?;
         match route.handler {
-            Handler::Open(handler) | Handler::Plain(handler) => handler(&ctx),
+            Handler::Open(handler) => handler(&ctx),
+            Handler::Plain(handler) => asked_by::within(ctx.caller.clone(), || handler(&ctx)),
             Handler::Look(handler) => self.look(handler, &ctx, parts.uri),
             Handler::OpenSlow(handler) => self.slowly(move || handler(&ctx)).await,
             Handler::Wait(handler) => handler(ctx).await,

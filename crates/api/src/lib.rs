@@ -13,6 +13,7 @@ mod json;
 mod metadata;
 mod microversion;
 mod network;
+pub mod notification;
 mod page;
 mod quota;
 mod remembered;

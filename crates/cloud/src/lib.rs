@@ -37,6 +37,7 @@ mod subnet;
 mod subnet_pool;
 mod tag;
 mod token;
+pub mod told;
 mod user;
 mod volume;
 

@@ -56,6 +56,8 @@ uuid_id! {
     PortId
     /// A router between networks.
     RouterId
+    /// A message to others: the same however often it is sent.
+    MessageId
     /// A security group.
     SecurityGroupId
     /// A rule of a security group.

@@ -29,9 +29,9 @@ pub use error::{BoxError, Error, Kind, Result};
 pub use finding::Finding;
 pub use id::{
     AddressGroupId, AddressScopeId, AttachmentId, DomainId, FlavorId, FloatingIpId, ImageId,
-    KeypairId, Mac, NetworkId, NodeId, PortForwardingId, PortId, ProjectId, RbacPolicyId, RoleId,
-    RouterId, RuleId, SecurityGroupId, ServerGroupId, ServerId, SubnetId, SubnetPoolId, UserId,
-    VolumeId,
+    KeypairId, Mac, MessageId, NetworkId, NodeId, PortForwardingId, PortId, ProjectId,
+    RbacPolicyId, RoleId, RouterId, RuleId, SecurityGroupId, ServerGroupId, ServerId, SubnetId,
+    SubnetPoolId, UserId, VolumeId,
 };
 pub use observed::{
     AddressHeard, AttachmentSeen, Ended, GuestEnd, GuestSeen, NodeFacts, PortHeard, PortSeen,

@@ -3,17 +3,18 @@
 use std::panic::Location;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use model::{Error, Key, Result};
-use rusqlite::{Connection, OptionalExtension, params_from_iter};
-use tokio::sync::watch;
+use rusqlite::{Connection, params_from_iter};
+use tokio::sync::{Notify, watch};
 
 use crate::field::{Column, Value};
+use crate::open::{connect, read_generation};
 use crate::query::{self, Query};
 use crate::rows::Row;
 use crate::schema;
+use crate::watch::{self as watching, Watcher, Watching};
 
 /// The open database. Clones share it.
 #[derive(Clone)]
@@ -30,6 +31,9 @@ struct Inner {
     version: AtomicU64,
     /// Statements that looked for rows, in this life of the process.
     looks: AtomicU64,
+    watcher: OnceLock<Box<dyn Watcher>>,
+    /// Something was put in the outbox.
+    posted: Notify,
 }
 
 impl Store {
@@ -66,8 +70,24 @@ impl Store {
                 generation: watch::Sender::new(generation),
                 version: AtomicU64::new(0),
                 looks: AtomicU64::new(0),
+                watcher: OnceLock::new(),
+                posted: Notify::new(),
             }),
         })
+    }
+
+    /// Has somebody told of what transactions do from now on.
+    ///
+    /// # Errors
+    /// `Internal` when somebody is already.
+    pub fn watch(&self, watcher: Box<dyn Watcher>) -> Result<()> {
+        let set = self.inner.watcher.set(watcher);
+        set.map_err(|_| watching::watched_already())
+    }
+
+    /// Waits until something has been put in the outbox since this was last waited for.
+    pub async fn posted(&self) {
+        self.inner.posted.notified().await;
     }
 
     /// Runs `work` in one transaction: all of it is durable when this returns, or none of it.
@@ -82,6 +102,8 @@ impl Store {
                 connection: &writer,
                 looks: &self.inner.looks,
                 generation: before,
+                watching: self.inner.watcher.get().map(|w| Watching::new(&**w)),
+                posted: false,
             };
             // A closure that panicked has left its transaction open.
             if !writer.is_autocommit() {
@@ -90,6 +112,7 @@ impl Store {
             execute(&writer, "BEGIN IMMEDIATE")?;
             let rows = writer.total_changes();
             let done = work(&mut tx).and_then(|result| {
+                tx.tell()?;
                 let generation = tx.generation;
                 tx.save_generation(before)?;
                 crash::point_of(|| format!("store: before the commit of {place}"));
@@ -104,6 +127,9 @@ impl Store {
                     }
                     if generation != before {
                         self.inner.generation.send_replace(generation);
+                    }
+                    if tx.posted {
+                        self.inner.posted.notify_one();
                     }
                     Ok(result)
                 }
@@ -128,6 +154,8 @@ impl Store {
             connection: &reader,
             looks: &self.inner.looks,
             generation: 0,
+            watching: None,
+            posted: false,
         });
         execute(&reader, "COMMIT")?;
         lock(&self.inner.readers).push(reader);
@@ -171,6 +199,9 @@ pub struct Tx<'a> {
     connection: &'a Connection,
     looks: &'a AtomicU64,
     generation: u64,
+    pub(crate) watching: Option<Watching<'a>>,
+    /// It put something in the outbox.
+    pub(crate) posted: bool,
 }
 
 impl Tx<'_> {
@@ -217,7 +248,9 @@ impl Tx<'_> {
             R::TABLE,
             names.join(", ")
         );
-        self.run_for::<R>(&sql, row.values()).map(drop)
+        let values = row.values();
+        self.note::<R>(&values[0])?;
+        self.run_for::<R>(&sql, values).map(drop)
     }
 
     /// Writes a row's columns over those of the row with its key.
@@ -236,6 +269,7 @@ impl Tx<'_> {
             sets.join(", ")
         );
         let mut values = row.values();
+        self.note::<R>(&values[0])?;
         values.rotate_left(1);
         let id = values.last().cloned();
         match self.run_for::<R>(&sql, values)? {
@@ -244,7 +278,8 @@ impl Tx<'_> {
         }
     }
 
-    /// Counts the row with this key as changed now. Its table has `revision` and `updated_ms`.
+    /// Counts the row with this key as changed now, because something that belongs to it did: no
+    /// watcher hears of it. Its table has `revision` and `updated_ms`.
     pub fn revise<R: Row>(&mut self, key: &impl ToString, now_ms: i64) -> Result<()> {
         let sql = format!(
             "UPDATE \"{}\" SET revision = revision + 1, updated_ms = ? WHERE {} = ?",
@@ -258,7 +293,9 @@ impl Tx<'_> {
     /// Removes the row with this key; whether there was one.
     pub fn delete<R: Row>(&mut self, key: &impl ToString) -> Result<bool> {
         let sql = format!("DELETE FROM \"{}\" WHERE {} = ?", R::TABLE, R::COLUMNS[0].0);
-        Ok(self.run(&sql, vec![Value::Text(key.to_string())])? > 0)
+        let key = Value::Text(key.to_string());
+        self.note::<R>(&key)?;
+        Ok(self.run(&sql, vec![key])? > 0)
     }
 
     /// Removes the rows in which a column has a value.
@@ -268,7 +305,9 @@ impl Tx<'_> {
         key: &impl ToString,
     ) -> Result<usize> {
         let sql = format!("DELETE FROM \"{}\" WHERE {column} = ?", R::TABLE);
-        self.run(&sql, vec![Value::Text(key.to_string())])
+        let key = Value::Text(key.to_string());
+        self.note_where::<R>(column, &key)?;
+        self.run(&sql, vec![key])
     }
 
     /// A document that nodes hear of changed or went: they will be told once this commits.
@@ -323,30 +362,6 @@ impl Tx<'_> {
         self.run(sql, vec![Value::Text(self.generation.to_string())])
             .map(drop)
     }
-}
-
-fn connect(file: &Path) -> Result<Connection> {
-    let open = || -> rusqlite::Result<Connection> {
-        let connection = Connection::open(file)?;
-        connection.busy_timeout(Duration::from_secs(10))?;
-        connection.set_prepared_statement_cache_capacity(256);
-        // Answered means durable: WAL with FULL syncs the log at each commit.
-        connection.execute_batch(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
-             PRAGMA cache_size = -2000; PRAGMA temp_store = MEMORY;",
-        )?;
-        Ok(connection)
-    };
-    open().map_err(|e| Error::internal("opening the database", e))
-}
-
-fn read_generation(connection: &Connection) -> Result<u64> {
-    let sql = "SELECT value FROM meta WHERE name = 'generation'";
-    let text: Option<String> = connection
-        .query_row(sql, [], |row| row.get(0))
-        .optional()
-        .map_err(|e| broken(sql, e))?;
-    Ok(text.and_then(|t| t.parse().ok()).unwrap_or(0))
 }
 
 fn execute(connection: &Connection, sql: &str) -> Result<()> {

@@ -73,6 +73,15 @@ impl Transcript {
         self.text.push('\n');
     }
 
+    /// Writes down what was told without a question.
+    pub fn tell(&mut self, title: &str, told: &Value) {
+        let mut told = told.clone();
+        settle(&mut told);
+        self.name(&mut told);
+        let entry = format!("{}\n{}\n\n", self.normal(title), render(&told, 0));
+        self.text.push_str(&entry);
+    }
+
     /// Compares with the golden file, or writes it when `UPDATE_GOLDEN` is set.
     ///
     /// # Panics

@@ -155,7 +155,7 @@ fn target(port: Option<String>, fixed: Option<&str>) -> Result<Option<FloatingIp
     }))
 }
 
-fn view(view: &FloatingIpView) -> Value {
+pub(crate) fn view(view: &FloatingIpView) -> Value {
     let floating = &view.floating_ip;
     let details = view.port.as_ref().map(|port| {
         json!({

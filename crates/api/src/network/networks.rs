@@ -1,7 +1,7 @@
 //! Networks.
 
 use cloud::{NetworkUpdate, NetworkView, NewNetwork};
-use model::{Error, Kind, Result};
+use model::{Caller, Error, Kind, Result};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -72,7 +72,7 @@ struct Fields {
 pub(super) fn list(ctx: &Context) -> Result<Reply> {
     let page = ctx.page(NAMES)?;
     let networks = ctx.cloud.list_networks(&ctx.caller, &page)?;
-    let entries = networks.iter().map(|n| view(ctx, n)).collect();
+    let entries = networks.iter().map(|n| view(&ctx.caller, n)).collect();
     collection(ctx, "networks", page.limit, entries)
 }
 
@@ -80,7 +80,11 @@ pub(super) fn list(ctx: &Context) -> Result<Reply> {
 pub(super) fn show(ctx: &Context) -> Result<Reply> {
     let id = ctx.id("id", Kind::Network)?;
     let network = ctx.cloud.get_network(&ctx.caller, &id)?;
-    Ok(Reply::ok(&single(ctx, "network", view(ctx, &network))))
+    Ok(Reply::ok(&single(
+        ctx,
+        "network",
+        view(&ctx.caller, &network),
+    )))
 }
 
 /// `POST /v2.0/networks`, one or several.
@@ -88,7 +92,7 @@ pub(super) fn create(ctx: &Context) -> Result<Reply> {
     let (wanted, several) = wanted(ctx, "network", "networks")?;
     let new = wanted.into_iter().map(check).collect::<Result<Vec<_>>>()?;
     let networks = ctx.cloud.create_networks(&ctx.caller, &new)?;
-    let views = networks.iter().map(|n| view(ctx, n)).collect();
+    let views = networks.iter().map(|n| view(&ctx.caller, n)).collect();
     Ok(made(ctx, "network", "networks", several, views))
 }
 
@@ -113,7 +117,11 @@ pub(super) fn update(ctx: &Context) -> Result<Reply> {
     };
     let id = ctx.id("id", Kind::Network)?;
     let network = ctx.cloud.update_network(&ctx.caller, &id, &update)?;
-    Ok(Reply::ok(&single(ctx, "network", view(ctx, &network))))
+    Ok(Reply::ok(&single(
+        ctx,
+        "network",
+        view(&ctx.caller, &network),
+    )))
 }
 
 /// `DELETE /v2.0/networks/{id}`
@@ -153,7 +161,7 @@ fn check(wanted: Fields) -> Result<NewNetwork> {
     })
 }
 
-fn view(ctx: &Context, view: &NetworkView) -> Value {
+pub(crate) fn view(caller: &Caller, view: &NetworkView) -> Value {
     let NetworkView {
         network,
         subnets,
@@ -174,7 +182,7 @@ fn view(ctx: &Context, view: &NetworkView) -> Value {
     if network.external {
         view["is_default"] = json!(network.is_default);
     }
-    if ctx.caller.is_admin() {
+    if caller.is_admin() {
         view["provider:network_type"] = json!(network.network_type);
         view["provider:physical_network"] = json!(network.physical_network);
         view["provider:segmentation_id"] = Value::Null;

@@ -2,7 +2,7 @@
 
 use cloud::{AdvertisingUpdate, FixedIp, NewPort, PortFilter, PortUpdate, PortView};
 use ipnet::Ipv6Net;
-use model::{AddressHeard, Error, Kind, Mac, Preference, Result, SecurityGroupId};
+use model::{AddressHeard, Caller, Error, Kind, Mac, Preference, Result, SecurityGroupId};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use store::row;
@@ -150,7 +150,7 @@ pub(super) fn list(ctx: &Context) -> Result<Reply> {
         ctx,
         "ports",
         page.limit,
-        ports.iter().map(|p| view(ctx, p)).collect(),
+        ports.iter().map(|p| view(&ctx.caller, p)).collect(),
     )
 }
 
@@ -159,7 +159,7 @@ pub(super) fn show(ctx: &Context) -> Result<Reply> {
     let port = ctx
         .cloud
         .get_port(&ctx.caller, &ctx.id("id", Kind::Port)?)?;
-    Ok(Reply::ok(&single(ctx, "port", view(ctx, &port))))
+    Ok(Reply::ok(&single(ctx, "port", view(&ctx.caller, &port))))
 }
 
 /// `POST /v2.0/ports`, one or several.
@@ -167,7 +167,7 @@ pub(super) fn create(ctx: &Context) -> Result<Reply> {
     let (wanted, several) = wanted(ctx, "port", "ports")?;
     let new = wanted.into_iter().map(check).collect::<Result<Vec<_>>>()?;
     let ports = ctx.cloud.create_ports(&ctx.caller, &new)?;
-    let views = ports.iter().map(|p| view(ctx, p)).collect();
+    let views = ports.iter().map(|p| view(&ctx.caller, p)).collect();
     Ok(made(ctx, "port", "ports", several, views))
 }
 
@@ -210,7 +210,7 @@ pub(super) fn update(ctx: &Context) -> Result<Reply> {
     let port = ctx
         .cloud
         .update_port(&ctx.caller, &ctx.id("id", Kind::Port)?, &update)?;
-    Ok(Reply::ok(&single(ctx, "port", view(ctx, &port))))
+    Ok(Reply::ok(&single(ctx, "port", view(&ctx.caller, &port))))
 }
 
 /// `DELETE /v2.0/ports/{id}`
@@ -313,7 +313,7 @@ fn heard(addresses: &[AddressHeard]) -> Value {
     addresses.iter().map(one).collect()
 }
 
-fn view(ctx: &Context, view: &PortView) -> Value {
+pub(crate) fn view(caller: &Caller, view: &PortView) -> Value {
     let port = &view.port;
     let ips: Vec<Value> = view
         .addresses
@@ -356,7 +356,7 @@ fn view(ctx: &Context, view: &PortView) -> Value {
         body["ra_lifetime"] = json!(advertising.lifetime_s);
         body["ra_preference"] = json!(advertising.preference);
     }
-    if ctx.caller.is_admin() {
+    if caller.is_admin() {
         let bound = port.node_id.is_some();
         body["binding:host_id"] = json!(view.host);
         body["binding:vif_type"] = json!(if bound { "tap" } else { "unbound" });

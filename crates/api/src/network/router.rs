@@ -256,7 +256,7 @@ fn gateway(info: GatewayJson) -> Result<Option<GatewayInfo>> {
     }))
 }
 
-fn view(view: &RouterView) -> Value {
+pub(crate) fn view(view: &RouterView) -> Value {
     let router = &view.router;
     let gateway = router.external_network_id.map(|network| {
         let ips: Vec<Value> = view

@@ -225,7 +225,7 @@ pub(super) fn delete_rule(ctx: &Context) -> Result<Reply> {
     Ok(Reply::no_content())
 }
 
-fn view(view: &SecurityGroupView) -> Value {
+pub(crate) fn view(view: &SecurityGroupView) -> Value {
     let group = &view.group;
     json!({
         "id": group.id, "name": group.name, "description": group.description,
@@ -237,7 +237,7 @@ fn view(view: &SecurityGroupView) -> Value {
     })
 }
 
-fn rule_view(rule: &row::Rule) -> Value {
+pub(crate) fn rule_view(rule: &row::Rule) -> Value {
     json!({
         "id": rule.id, "security_group_id": rule.security_group_id,
         "project_id": rule.project_id, "tenant_id": rule.project_id, "description": rule.description,

@@ -344,7 +344,7 @@ fn version_of(address: IpAddr) -> u32 {
     if address.is_ipv4() { 4 } else { 6 }
 }
 
-fn view(view: &SubnetView) -> Value {
+pub(crate) fn view(view: &SubnetView) -> Value {
     let subnet = &view.subnet;
     let pools: Vec<Value> = subnet
         .pools

@@ -4,7 +4,7 @@ mod action;
 mod metadata;
 mod quota;
 mod service;
-mod types;
+pub(crate) mod types;
 mod view;
 mod volumes;
 

@@ -9,7 +9,7 @@ use crate::reply::Reply;
 /// Its name.
 pub(super) const DEFAULT_TYPE: &str = "default";
 /// Fixed, as every cloud has it.
-const DEFAULT_TYPE_ID: &str = "6d1a6d3e-3f0b-4c61-9a3d-68657874657f";
+pub(crate) const DEFAULT_TYPE_ID: &str = "6d1a6d3e-3f0b-4c61-9a3d-68657874657f";
 
 /// Whether a name or an id is the type's.
 ///

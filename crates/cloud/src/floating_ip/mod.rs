@@ -264,7 +264,7 @@ fn address_wish(
     Ok((wish.subnet.is_some() || wish.address.is_some()).then(|| vec![wish]))
 }
 
-fn view(tx: &Tx<'_>, floating_ip: row::FloatingIp) -> Result<FloatingIpView> {
+pub(crate) fn view(tx: &Tx<'_>, floating_ip: row::FloatingIp) -> Result<FloatingIpView> {
     let mut views = views(tx, vec![floating_ip])?;
     views
         .pop()

@@ -281,7 +281,7 @@ pub(crate) fn create(
     Ok(network)
 }
 
-fn view(tx: &Tx<'_>, caller: &Caller, network: row::Network) -> Result<NetworkView> {
+pub(crate) fn view(tx: &Tx<'_>, caller: &Caller, network: row::Network) -> Result<NetworkView> {
     let mut views = views(tx, caller, vec![network])?;
     views
         .pop()

@@ -231,7 +231,7 @@ pub(crate) fn visible(tx: &Tx<'_>, caller: &Caller, id: &RouterId) -> Result<row
     list::seen(caller.sees(&router.project_id), router, Kind::Router, id)
 }
 
-fn view(tx: &Tx<'_>, router: row::Router) -> Result<RouterView> {
+pub(crate) fn view(tx: &Tx<'_>, router: row::Router) -> Result<RouterView> {
     let mut views = views(tx, vec![router])?;
     views
         .pop()

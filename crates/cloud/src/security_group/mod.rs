@@ -344,7 +344,11 @@ fn listed(tx: &Tx<'_>, caller: &Caller, query: &Query) -> Result<Vec<SecurityGro
     views(tx, caller, groups)
 }
 
-fn view(tx: &Tx<'_>, caller: &Caller, group: row::SecurityGroup) -> Result<SecurityGroupView> {
+pub(crate) fn view(
+    tx: &Tx<'_>,
+    caller: &Caller,
+    group: row::SecurityGroup,
+) -> Result<SecurityGroupView> {
     let mut views = views(tx, caller, vec![group])?;
     views
         .pop()

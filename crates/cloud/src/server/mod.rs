@@ -27,6 +27,7 @@ pub use interface::ServerNetwork;
 pub use metadata::Others;
 pub use state::{ServerAction, vm_state};
 pub use tag::{ServerTagChange, ServerTagFilter, split_tags};
+pub(crate) use view::find;
 pub use view::{NamePattern, ServerAddress, ServerFilter, ServerView};
 
 pub(crate) use boot::image_file;

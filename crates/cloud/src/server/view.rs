@@ -146,7 +146,7 @@ fn query(caller: &Caller, page: &Page, filter: &ServerFilter, all_projects: bool
 }
 
 /// A server the caller may see.
-pub(super) fn find(
+pub(crate) fn find(
     tx: &Tx<'_>,
     caller: &Caller,
     id: &ServerId,

@@ -212,7 +212,7 @@ impl Cloud {
 }
 
 /// A subnet with what its network says of it.
-fn view(tx: &Tx<'_>, subnet: row::Subnet) -> Result<SubnetView> {
+pub(crate) fn view(tx: &Tx<'_>, subnet: row::Subnet) -> Result<SubnetView> {
     let network: row::Network = tx.get(&subnet.network_id)?;
     Ok(SubnetView {
         subnet,

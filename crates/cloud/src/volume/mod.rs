@@ -93,7 +93,7 @@ pub(crate) fn target(id: &VolumeId) -> String {
     format!("iqn.2024-07.internal.hextet:volume-{id}")
 }
 
-fn view(tx: &Tx<'_>, volume: row::Volume) -> Result<VolumeView> {
+pub(crate) fn view(tx: &Tx<'_>, volume: row::Volume) -> Result<VolumeView> {
     let id = volume.id;
     let mut views = views(tx, vec![volume])?;
     views

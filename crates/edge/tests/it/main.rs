@@ -25,6 +25,7 @@ mod look;
 mod microversion;
 mod nd_proxy;
 mod node;
+mod notification;
 mod observed;
 mod page;
 mod place;
