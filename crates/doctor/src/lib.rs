@@ -1,10 +1,11 @@
 //! Doctors: they look at what is there and say what breaks, why, and what to do.
 //!
-//! [`host`] judges what was seen of a hextet host. [`openstack`] reads the configuration files of an OpenStack below a directory. It runs nothing,
-//! connects to nobody and changes nothing. Kinds of findings are rows of one table (`table`), from
-//! which the output and the pages in `docs/findings` are made; files become [`parse::Setting`]s
-//! with their lines (`parse`), a daemon's files its effective configuration (`oslo`), and `check`
-//! has one file for each program. [`Finding`], [`render`] and [`pages`] are for every doctor.
+//! [`host`] judges what was seen of a hextet host. [`openstack`] reads the configuration files of
+//! an OpenStack below a directory. It runs nothing, connects to nobody and changes nothing. Kinds of
+//! findings are rows of one table (`table`), from which the output and the pages in `docs/findings`
+//! are made; files become [`parse::Setting`]s with their lines (`parse`), a daemon's files its
+//! effective configuration (`oslo`), and `check` has one file for each program. [`Finding`],
+//! [`render`] and [`pages`] are for every doctor.
 
 mod address;
 mod check;

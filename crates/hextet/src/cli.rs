@@ -57,8 +57,8 @@ pub(crate) struct Doctor {
 #[derive(Debug, Subcommand)]
 enum DoctorOf {
     /// Read the configuration files of an OpenStack and say what ties it to IPv4 or breaks under
-    /// IPv6, why, and what to write. Runs nothing, changes nothing. The status is 0 when nothing is
-    /// found, 1 when something is, 2 when not everything could be read.
+    /// IPv6, why, and what to write. Runs nothing, changes nothing, and asks nobody but resolvers.
+    /// The status is 0 when nothing is found, 1 when something is, 2 when not everything could be read.
     Openstack(DoctorOpenstack),
 }
 
@@ -78,6 +78,13 @@ pub(crate) struct DoctorOpenstack {
     /// OpenStack's release, `train` or `2025.1`, when the installed packages do not say it.
     #[arg(long, value_name = "NAME")]
     pub(crate) release: Option<::doctor::Release>,
+    /// Ask no resolver: of names only what /etc/hosts says is judged.
+    #[arg(long, conflicts_with = "resolver")]
+    pub(crate) no_dns: bool,
+    /// Who knows the names in these files, asked over IPv6: an address, or [ADDRESS]:PORT. May be
+    /// given again. Those of IPv6 in this machine's /etc/resolv.conf when left out.
+    #[arg(long, value_name = "ADDRESS", value_parser = crate::dns::resolver)]
+    pub(crate) resolver: Vec<SocketAddrV6>,
 }
 
 #[derive(Debug, Subcommand)]

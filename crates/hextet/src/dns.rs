@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 /// Where the system keeps the addresses of its resolvers.
-const RESOLV_CONF: &str = "/etc/resolv.conf";
+pub(crate) const RESOLV_CONF: &str = "/etc/resolv.conf";
 const PORT: u16 = 53;
 
 /// `[dns]`
@@ -42,8 +42,9 @@ impl DnsConfig {
     pub(crate) fn named(&self) -> Result<Option<Vec<SocketAddrV6>>, String> {
         let texts = self.upstreams.as_deref();
         texts
-            .map(|texts| texts.iter().map(|text| upstream(text)).collect())
+            .map(|texts| texts.iter().map(|text| resolver(text)).collect())
             .transpose()
+            .map_err(|why: String| format!("[dns] upstreams: {why}"))
     }
 
     /// Who is asked: those that were named, or the system's.
@@ -51,16 +52,22 @@ impl DnsConfig {
     /// # Errors
     /// As [`DnsConfig::named`].
     pub(crate) fn upstreams(&self) -> Result<Vec<SocketAddrV6>, String> {
-        let named = self.named()?;
-        Ok(named.unwrap_or_else(|| {
-            let text = std::fs::read_to_string(RESOLV_CONF).unwrap_or_default();
-            of_resolv_conf(&text)
-        }))
+        Ok(self.named()?.unwrap_or_else(of_system))
     }
 }
 
-fn upstream(text: &str) -> Result<SocketAddrV6, String> {
-    let wrong = |why: &str| format!("[dns] upstreams: '{text}' {why}");
+/// The system's resolvers that are reached over IPv6.
+pub(crate) fn of_system() -> Vec<SocketAddrV6> {
+    let text = std::fs::read_to_string(RESOLV_CONF).unwrap_or_default();
+    of_resolv_conf(&text)
+}
+
+/// Reads a resolver's address, with brackets and port or without.
+///
+/// # Errors
+/// A sentence that says why it cannot be.
+pub(crate) fn resolver(text: &str) -> Result<SocketAddrV6, String> {
+    let wrong = |why: &str| format!("'{text}' {why}");
     let (host, port) = model::parse_host_port(text)
         .ok_or_else(|| wrong("is no address, with brackets and a port or without"))?;
     match host.parse() {
@@ -85,11 +92,7 @@ fn upstream(text: &str) -> Result<SocketAddrV6, String> {
 
 /// The resolvers of IPv6 that resolv.conf(5) names. One on a link is named with its link.
 fn of_resolv_conf(text: &str) -> Vec<SocketAddrV6> {
-    let servers = text.lines().filter_map(|line| {
-        let mut words = line.split_whitespace();
-        (words.next() == Some("nameserver")).then(|| words.next())?
-    });
-    let servers = servers.filter_map(|text| {
+    let servers = nameservers(text).filter_map(|(_, text)| {
         let (address, scope) = match text.split_once('%') {
             Some((address, link)) => (address, link_index(link)?),
             None => (text, 0),
@@ -100,6 +103,15 @@ fn of_resolv_conf(text: &str) -> Vec<SocketAddrV6> {
         usable.then(|| SocketAddrV6::new(address, PORT, 0, scope))
     });
     servers.collect()
+}
+
+/// The resolvers of both families that resolv.conf(5) names, as written, each with its line.
+pub(crate) fn nameservers(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    text.lines().zip(1..).filter_map(|(line, number)| {
+        let mut words = line.split_whitespace();
+        let named = (words.next() == Some("nameserver")).then(|| words.next())?;
+        Some((number, named?))
+    })
 }
 
 /// The number of a link of this host.

@@ -4,6 +4,7 @@
 //! a plain function of them. `hextet/src/doctor` looks.
 
 pub mod certificates;
+pub mod dns;
 pub mod listeners;
 pub mod name;
 pub mod sysctls;
@@ -17,6 +18,7 @@ pub struct Facts {
     pub certificates: certificates::Seen,
     pub name: Option<name::Name>,
     pub listeners: listeners::Listeners,
+    pub dns: dns::Dns,
 }
 
 /// What is wrong, the worst first.
@@ -26,6 +28,7 @@ pub fn findings(facts: &Facts) -> Vec<Finding> {
     found.extend(certificates::check(&facts.certificates));
     found.extend(facts.name.iter().flat_map(name::check));
     found.extend(listeners::check(&facts.listeners));
+    found.extend(dns::check(&facts.dns));
     found.sort_by(|a, b| {
         let key = |f: &Finding| (f.kind.severity, f.kind.id, f.place.clone());
         key(a).cmp(&key(b))

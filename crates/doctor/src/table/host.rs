@@ -104,4 +104,22 @@ kinds! {
         "hextet asks for that itself, so it does not matter to it; other programs that count on one socket for both families stay silent on IPv4.",
         "Know it, or set net.ipv6.bindv6only to 0.",
         ["https://www.kernel.org/doc/html/latest/networking/ip-sysctl.html (bindv6only)"];
+
+    RESOLVER_SILENT = "resolver-silent", Warning,
+        "A resolver that guests' questions go to does not answer.",
+        "hextet's resolvers know the cloud's own names and pass on all other questions: guests wait for the next resolver, or in vain.",
+        "Mend the resolver or the way to it, or name another in [dns] upstreams.",
+        ["RFC 1035, section 4.2.1"];
+
+    RESOLVER_IPV4_ONLY = "resolver-ipv4-only", Warning,
+        "Resolvers are named by IPv4 addresses alone.",
+        "hextet asks over IPv6 and nothing else, so it asks none of them: guests find the cloud's own names and no others, and the URL's host cannot be looked up.",
+        "Name a resolver by its IPv6 address.",
+        ["resolv.conf(5)", "ipv6(7)"];
+
+    RESOLVER_NONE = "resolver-none", Warning,
+        "No resolver is named.",
+        "Guests find the cloud's own names and no others.",
+        "Name a resolver by its IPv6 address; or `upstreams = []` in [dns] where that is meant.",
+        ["resolv.conf(5)"];
 }

@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use doctor::host::dns::{Nobody, Silent};
 use doctor::host::listeners::{Door, Held, Process, Space, Trouble};
 use doctor::host::sysctls::{Deaf, TooSmall};
-use doctor::host::{Facts, findings, name};
+use doctor::host::{Facts, at, findings, name};
 use doctor::{Edit, Finding, Place};
 use linux::sockets::Socket;
 use net::{Ends, TlsError};
@@ -307,6 +308,35 @@ const CASES: &[Case] = &[
     (
         |f| door(f, Trouble::Absent),
         &["listener-address-absent /etc/hextet/hextet.toml:3 listen"],
+    ),
+    // Resolvers.
+    (
+        |f| {
+            f.dns.silent.push(Silent {
+                server: "[2001:db8::53]:53".parse().unwrap(),
+                why: "no answer within 1500 ms".into(),
+                place: setting("upstreams", 9),
+            });
+        },
+        &["resolver-silent /etc/hextet/hextet.toml:9 upstreams"],
+    ),
+    (
+        |f| {
+            let place = Place {
+                line: Some(2),
+                ..at("/etc/resolv.conf")
+            };
+            let server = "192.0.2.53".into();
+            f.dns.nobody = Some(Nobody::Ipv4Only { server, place });
+        },
+        &["resolver-ipv4-only /etc/resolv.conf:2"],
+    ),
+    (
+        |f| {
+            let place = at("/etc/resolv.conf");
+            f.dns.nobody = Some(Nobody::NotNamed { place });
+        },
+        &["resolver-none /etc/resolv.conf"],
     ),
 ];
 

@@ -4,8 +4,10 @@
 //! never stops the others.
 
 mod database;
+mod dns;
 mod fix;
 mod kernel;
+mod names;
 mod openstack;
 mod settings;
 mod sockets;
@@ -156,6 +158,7 @@ fn look(places: &Places) -> Result<Look<'_>, Failure> {
     let database = database::look(&mut look);
     kernel::look(&mut look, &database);
     sockets::look(&mut look);
+    dns::look(&mut look);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
 use crate::host::HEXTET;
+use crate::names::Server;
 
 /// A directory that stands for /etc, and goes with the value.
 struct Etc(PathBuf);
@@ -110,4 +111,53 @@ fn what_cannot_be_looked_at_is_status_2() {
     let huge = fs::File::create(etc.0.join("etc/hosts")).unwrap();
     huge.set_len(1 << 30).unwrap();
     assert_eq!(etc.look(&[]).status.code(), Some(2));
+}
+
+/// Names that only the DNS knows are judged by it; where it does not answer, one line says so.
+#[test]
+fn names_are_asked_of_the_dns() {
+    let etc = Etc::new("dns");
+    etc.nova(
+        "[glance]\napi_servers = https://old.example:9292\n\
+         [cinder]\nendpoint_template = https://both.example:8776/v3\n\
+         [neutron]\nendpoint_override = https://none.example:9696\n",
+    );
+    let records = etc.0.join("records");
+    let text = "192.0.2.1 old.example\n192.0.2.2 both.example\n2001:db8::2 both.example\n";
+    fs::write(&records, text).unwrap();
+    let server = Server::start(&records);
+    let resolver = server.address.to_string();
+    let ask = ["--release", "yoga", "--json", "--resolver", &resolver];
+    let ids = |looked: &Output| -> Vec<String> {
+        let value: serde_json::Value = serde_json::from_slice(&looked.stdout).unwrap();
+        let found = value["findings"].as_array().unwrap();
+        let text = |f: &serde_json::Value| format!("{} {}", f["id"], f["line"]);
+        found.iter().map(text).collect()
+    };
+    // The server reads its records when it is up.
+    let mut looked = etc.look(&ask);
+    for _ in 0..200 {
+        if !String::from_utf8_lossy(&looked.stderr).contains("not all names") {
+            break;
+        }
+        looked = etc.look(&ask);
+    }
+    let said = String::from_utf8_lossy(&looked.stderr).into_owned();
+    assert_eq!(ids(&looked), ["\"name-without-aaaa\" 2"], "{said}");
+    assert_eq!(looked.status.code(), Some(1));
+    drop(server);
+    let silent = etc.look(&ask);
+    let said = String::from_utf8_lossy(&silent.stderr).into_owned();
+    assert_eq!((ids(&silent).len(), silent.status.code()), (0, Some(0)));
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(
+        said.starts_with("hextet: not all names were judged: "),
+        "{said}"
+    );
+    let asked = etc.look(&["--release", "yoga", "--no-dns"]);
+    assert_eq!((asked.status.code(), asked.stderr.len()), (Some(0), 0));
+    let wrong = etc.look(&["--resolver", "192.0.2.53"]);
+    assert_eq!(wrong.status.code(), Some(2));
+    let said = String::from_utf8(wrong.stderr).unwrap();
+    assert!(said.contains("is an IPv4 address"), "{said}");
 }

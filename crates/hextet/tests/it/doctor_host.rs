@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use crate::host::{HEXTET, Host, ip};
+use crate::names::Server;
 
 /// A namespace with a cloud's root; both go with it.
 struct Sick {
@@ -131,7 +132,12 @@ impl Found {
 }
 
 /// What may be true of a machine that tests run on.
-const OF_THE_MACHINE: &[&str] = &["sysctl-bindv6only"];
+const OF_THE_MACHINE: &[&str] = &[
+    "sysctl-bindv6only",
+    "resolver-ipv4-only",
+    "resolver-none",
+    "resolver-silent",
+];
 
 #[test]
 fn a_host_that_is_well_has_no_findings() {
@@ -296,4 +302,46 @@ fn a_cloud_that_runs_has_no_findings() {
     let looked = found(host.hextet(&["doctor", "--json"]));
     assert_eq!(looked.ids(), Vec::<String>::new(), "{}", looked.said);
     assert!(looked.status < 2, "{}", looked.said);
+}
+
+/// With a real resolver, and with one that is away.
+#[test]
+fn resolvers_are_asked() {
+    let sick = Sick::new("r");
+    let records = sick.root.join("records");
+    fs::write(&records, "::1 localhost\n").unwrap();
+    let server = Server::start(&records);
+    let settings = fs::read_to_string(sick.etc("hextet.toml")).unwrap();
+    let with = |upstreams: &str| {
+        let text = format!("{settings}[dns]\nupstreams = {upstreams}\n");
+        fs::write(sick.etc("hextet.toml"), text).unwrap();
+        let mut hextet = Command::new(HEXTET);
+        hextet
+            .arg("--root")
+            .arg(&sick.root)
+            .args(["doctor", "--json"]);
+        let looked = found(hextet.output().unwrap());
+        let of_dns = looked
+            .findings
+            .iter()
+            .filter(|f| f["id"].as_str().unwrap().starts_with("resolver-"));
+        let text = |f: &serde_json::Value| format!("{} {}", f["option"], f["what"]);
+        of_dns.map(text).collect::<Vec<_>>()
+    };
+    let there = format!("['{}']", server.address);
+    let mut said = with(&there);
+    for _ in 0..200 {
+        if said.is_empty() {
+            break;
+        }
+        said = with(&there);
+    }
+    assert_eq!((said, with("[]")), (vec![], vec![]));
+    drop(server);
+    let said = with(&there);
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(
+        said[0].starts_with("\"upstreams\" \"the resolver [::1]:"),
+        "{said:?}"
+    );
 }

@@ -174,14 +174,14 @@ fn a_name_that_betrays_its_clients_stops_the_start() {
 }
 
 /// A DNS server on a port of this machine's `[::1]`.
-struct Server {
+pub(crate) struct Server {
     child: Child,
-    address: SocketAddrV6,
+    pub(crate) address: SocketAddrV6,
     hosts: PathBuf,
 }
 
 impl Server {
-    fn start(hosts: &Path) -> Server {
+    pub(crate) fn start(hosts: &Path) -> Server {
         let free = TcpListener::bind("[::1]:0").unwrap();
         let port = free.local_addr().unwrap().port();
         drop(free);
