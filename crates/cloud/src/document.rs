@@ -13,7 +13,7 @@ use store::{Field, Query, Tx, Value, row};
 
 use crate::{
     address_scope, attachment, floating_ip, port, resolver, router, security_group, server, subnet,
-    volume,
+    trunk, volume,
 };
 
 /// What a node should hear about a key: its document, or a tombstone when there is none for it.
@@ -209,6 +209,7 @@ fn port_document(tx: &Tx<'_>, row: row::Port) -> Result<Port> {
     let groups = security_group::of_ids(tx, &view.security_groups)?;
     let mut names: Vec<String> = groups.iter().map(|group| group.name.clone()).collect();
     names.sort();
+    let subport = trunk::document(tx, &row)?;
     Ok(Port {
         id: row.id,
         network: row.network_id,
@@ -227,7 +228,7 @@ fn port_document(tx: &Tx<'_>, row: row::Port) -> Result<Port> {
             .filter(|_| row.device_owner.starts_with("compute:")),
         delegated: row.delegated.0,
         dhcp_options: dhcp_options(&row.dhcp_options.0),
-        subport: None,
+        subport,
         security_groups: names,
     })
 }

@@ -38,6 +38,7 @@ mod subnet_pool;
 mod tag;
 mod token;
 pub mod told;
+mod trunk;
 mod user;
 mod volume;
 
@@ -85,6 +86,7 @@ pub use subnet::{IpVersion, NewSubnet, SubnetUpdate, SubnetView};
 pub use subnet_pool::{FromPool, Lengths, NewSubnetPool, PoolWish, SubnetPoolUpdate};
 pub use tag::{TagChange, Tagged};
 pub use token::{Credentials, ScopeWish, Secret, Token, token_roles};
+pub use trunk::{NewSubport, NewTrunk, TrunkUpdate, TrunkView};
 pub use user::{NewUser, UserUpdate};
 pub use volume::{NewVolume, VolumeUpdate, VolumeView};
 

@@ -5,7 +5,7 @@ use store::{Row, Tx, row};
 
 use crate::list::check_tags;
 use crate::{
-    Cloud, floating_ip, network, now_ms, port, router, security_group, subnet, subnet_pool,
+    Cloud, floating_ip, network, now_ms, port, router, security_group, subnet, subnet_pool, trunk,
 };
 
 /// A kind of thing that has tags.
@@ -18,6 +18,7 @@ pub enum Tagged {
     SecurityGroup,
     FloatingIp,
     SubnetPool,
+    Trunk,
 }
 
 /// What is to happen to tags.
@@ -51,7 +52,7 @@ macro_rules! has_tags {
         }
     )*};
 }
-has_tags!(Network Subnet Port Router SecurityGroup FloatingIp SubnetPool);
+has_tags!(Network Subnet Port Router SecurityGroup FloatingIp SubnetPool Trunk);
 
 impl Cloud {
     /// The tags of a thing the caller may see.
@@ -67,6 +68,7 @@ impl Cloud {
                 }
                 Tagged::FloatingIp => floating_ip::visible(tx, caller, &named(of, id)?)?.tags.0,
                 Tagged::SubnetPool => subnet_pool::visible(tx, caller, &named(of, id)?)?.tags.0,
+                Tagged::Trunk => trunk::visible(tx, caller, &named(of, id)?)?.tags.0,
             })
         })
     }
@@ -110,6 +112,10 @@ impl Cloud {
             }
             Tagged::SubnetPool => {
                 let row = subnet_pool::owned(tx, caller, &named(of, id)?)?;
+                apply(tx, caller, row, change)
+            }
+            Tagged::Trunk => {
+                let row = trunk::visible(tx, caller, &named(of, id)?)?;
                 apply(tx, caller, row, change)
             }
         })
@@ -158,6 +164,7 @@ fn named<Id: std::str::FromStr>(of: Tagged, text: &str) -> Result<Id> {
         Tagged::SecurityGroup => Kind::SecurityGroup,
         Tagged::FloatingIp => Kind::FloatingIp,
         Tagged::SubnetPool => Kind::SubnetPool,
+        Tagged::Trunk => Kind::Trunk,
     };
     text.parse().map_err(|_| Error::not_found(kind, text))
 }

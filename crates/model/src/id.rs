@@ -86,6 +86,8 @@ uuid_id! {
     RbacPolicyId
     /// A part of the address space in which no address is there twice.
     AddressScopeId
+    /// A port whose card carries other ports as VLANs.
+    TrunkId
 }
 
 macro_rules! text_id {

@@ -31,7 +31,7 @@ pub use id::{
     AddressGroupId, AddressScopeId, AttachmentId, DomainId, FlavorId, FloatingIpId, ImageId,
     KeypairId, Mac, MessageId, NetworkId, NodeId, PortForwardingId, PortId, ProjectId,
     RbacPolicyId, RoleId, RouterId, RuleId, SecurityGroupId, ServerGroupId, ServerId, SubnetId,
-    SubnetPoolId, UserId, VolumeId,
+    SubnetPoolId, TrunkId, UserId, VolumeId,
 };
 pub use observed::{
     AddressHeard, AttachmentSeen, Ended, GuestEnd, GuestSeen, NodeFacts, PortHeard, PortSeen,

@@ -1,6 +1,6 @@
 //! What belongs to ports beside their own rows, for lists: one statement for all of it.
 
-use model::{PortId, Result, SecurityGroupId};
+use model::{Mac, PortId, Result, SecurityGroupId, TrunkId};
 
 use crate::db::{Found, Tx};
 use crate::field::{Field, Value};
@@ -17,6 +17,18 @@ pub enum OfPort {
     Host(PortId, String),
     /// What its guest was heard to use and ask.
     Heard(row::PortHeard),
+    /// The trunk whose card it has.
+    Trunk(PortId, TrunkId),
+    /// A port that is a VLAN of its card.
+    Subport(PortId, Carried),
+}
+
+/// A port that another's card carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Carried {
+    pub port: PortId,
+    pub vlan: u32,
+    pub mac: Mac,
 }
 
 const PARTS: &str = "
@@ -31,6 +43,13 @@ const PARTS: &str = "
     UNION ALL
     SELECT 'heard', h.port_id, h.heard, NULL, NULL, NULL
       FROM wanted w JOIN port_heard h ON h.port_id = w.id
+    UNION ALL
+    SELECT 'trunk', t.port_id, t.id, NULL, NULL, NULL
+      FROM wanted w JOIN trunk t ON t.port_id = w.id
+    UNION ALL
+    SELECT 'subport', t.port_id, s.port_id, s.vlan, p.mac, NULL
+      FROM wanted w JOIN trunk t ON t.port_id = w.id JOIN subport s ON s.trunk_id = t.id
+      JOIN port p ON p.id = s.port_id
     UNION ALL
     SELECT 'domain', p.id, coalesce(nullif(n.dns_domain, ''), d.value), NULL, NULL, NULL
       FROM wanted w JOIN port p ON p.id = w.id JOIN network n ON n.id = p.network_id
@@ -76,6 +95,18 @@ fn read(found: Found<'_>) -> Result<OfPort> {
         "heard" => {
             let heard = Field::from_column(found.column(2)?)?;
             return Ok(OfPort::Heard(row::PortHeard { port_id, heard }));
+        }
+        "trunk" => {
+            let trunk = TrunkId::from_column(found.column(2)?)?;
+            return Ok(OfPort::Trunk(port_id, trunk));
+        }
+        "subport" => {
+            let carried = Carried {
+                port: Field::from_column(found.column(2)?)?,
+                vlan: Field::from_column(found.column(3)?)?,
+                mac: Field::from_column(found.column(4)?)?,
+            };
+            return Ok(OfPort::Subport(port_id, carried));
         }
         _ => {}
     }

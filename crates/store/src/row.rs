@@ -9,7 +9,7 @@ use model::{
     FlavorId, FloatingIpId, GuestSeen, ImageFile, ImageId, Lifetimes, Mac, NetworkId, NodeFacts,
     NodeId, PortForwardingId, PortId, ProjectId, RaMode, RbacPolicyId, RetiredPrefix, RoleId,
     Route, RouterId, RuleId, SecurityGroupId, ServerGroupId, ServerId, SubnetId, SubnetPoolId,
-    UserData, UserId, VolumeId, VolumeSeen,
+    TrunkId, UserData, UserId, VolumeId, VolumeSeen,
 };
 
 use crate::field::Json;
@@ -257,6 +257,27 @@ rows! {
         dhcp_options: Json<Vec<ExtraDhcpOption>>,
         /// The node that an administrator means it for, by name, until a server takes it to one.
         host: String,
+    }
+    /// A port whose card carries other ports as VLANs.
+    Trunk in "trunk" as Trunk {
+        id: TrunkId,
+        project_id: ProjectId,
+        name: String,
+        description: String,
+        port_id: PortId,
+        /// Whether its subports may change.
+        enabled: bool,
+        tags: Json<Vec<String>>,
+        revision: u64,
+        created_ms: i64,
+        updated_ms: i64,
+    }
+    /// A port that is a VLAN of another's card.
+    Subport in "subport" as SubPort {
+        port_id: PortId,
+        trunk_id: TrunkId,
+        /// 1 to 4094.
+        vlan: u32,
     }
     /// An address that a port holds.
     Allocation in "allocation" as Port {

@@ -69,6 +69,8 @@ const EXTENSIONS: &[(&str, &str)] = &[
         "Security group filtering on the shared field",
     ),
     ("port-security", "Port Security"),
+    ("trunk", "Trunk Extension"),
+    ("trunk-details", "Trunk port details"),
     ("allowed-address-pairs", "Allowed Address Pairs"),
     ("extra_dhcp_opt", "Neutron Extra DHCP options"),
     (

@@ -17,6 +17,7 @@ pub(crate) mod security_group;
 pub(crate) mod subnet;
 mod subnet_pool;
 mod tag;
+mod trunk;
 
 use http::Method;
 use model::{Error, Result};
@@ -121,6 +122,26 @@ pub(crate) const MORE_ROUTES: Lines = &[
         Method::DELETE,
         "/v2.0/rbac-policies/{id}",
         Plain(rbac_policy::delete),
+    ),
+    (Method::GET, "/v2.0/trunks", Look(trunk::list)),
+    (Method::POST, "/v2.0/trunks", Plain(trunk::create)),
+    (Method::GET, "/v2.0/trunks/{id}", Look(trunk::show)),
+    (Method::PUT, "/v2.0/trunks/{id}", Plain(trunk::update)),
+    (Method::DELETE, "/v2.0/trunks/{id}", Plain(trunk::delete)),
+    (
+        Method::GET,
+        "/v2.0/trunks/{id}/get_subports",
+        Look(trunk::subports),
+    ),
+    (
+        Method::PUT,
+        "/v2.0/trunks/{id}/add_subports",
+        Plain(trunk::add_subports),
+    ),
+    (
+        Method::PUT,
+        "/v2.0/trunks/{id}/remove_subports",
+        Plain(trunk::remove_subports),
     ),
     (
         Method::GET,
@@ -331,7 +352,7 @@ pub(crate) const MORE_ROUTES: Lines = &[
     ),
 ];
 
-pub(crate) const TAG_ROUTES: Lines = tag::tag_routes!("networks" "subnets" "ports" "routers" "security-groups" "floatingips" "subnetpools");
+pub(crate) const TAG_ROUTES: Lines = tag::tag_routes!("networks" "subnets" "ports" "routers" "security-groups" "floatingips" "subnetpools" "trunks");
 
 /// A collection as the network API writes it, with a link to the next page when this one is full.
 fn collection(ctx: &Context, name: &str, limit: Option<u64>, entries: Vec<Value>) -> Result<Reply> {

@@ -5,9 +5,9 @@ use ipnet::Ipv6Net;
 use model::{AddressHeard, Caller, Error, Kind, Mac, Preference, Result, SecurityGroupId};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use store::row;
+use store::{Carried, row};
 
-use super::{collection, made, single, wanted};
+use super::{collection, made, single, trunk, wanted};
 use crate::context::Context;
 use crate::json::{ip, named, number, parse, truth};
 use crate::page::Names;
@@ -355,6 +355,15 @@ pub(crate) fn view(caller: &Caller, view: &PortView) -> Value {
         body["ra_interval"] = json!(advertising.interval_s);
         body["ra_lifetime"] = json!(advertising.lifetime_s);
         body["ra_preference"] = json!(advertising.preference);
+    }
+    if let Some((trunk, carried)) = &view.trunk {
+        let subport = |one: &Carried| {
+            let mut view = trunk::subport(one.port, one.vlan);
+            view["mac_address"] = json!(one.mac.to_string());
+            view
+        };
+        let subports: Vec<Value> = carried.iter().map(subport).collect();
+        body["trunk_details"] = json!({"trunk_id": trunk, "sub_ports": subports});
     }
     if caller.is_admin() {
         let bound = port.node_id.is_some();

@@ -4,7 +4,7 @@ use http::{HeaderMap, Method};
 use model::{Error, Result};
 
 /// Collections whose things are looked at for it. [`model::Caller::check_revision`] does.
-const REVISED: [&str; 9] = [
+const REVISED: [&str; 10] = [
     "networks",
     "subnets",
     "ports",
@@ -14,6 +14,7 @@ const REVISED: [&str; 9] = [
     "floatingips",
     "subnetpools",
     "address-groups",
+    "trunks",
 ];
 
 /// The revision that the thing of a request must have; `path` is a line of the table of routes.

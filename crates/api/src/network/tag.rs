@@ -85,6 +85,7 @@ fn kind(ctx: &Context) -> Result<Tagged> {
         ("security-groups", Tagged::SecurityGroup),
         ("floatingips", Tagged::FloatingIp),
         ("subnetpools", Tagged::SubnetPool),
+        ("trunks", Tagged::Trunk),
     ];
     let collection = ctx.path.split('/').nth(3).unwrap_or_default();
     let found = kinds.iter().find(|(name, _)| *name == collection);

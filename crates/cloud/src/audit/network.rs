@@ -8,7 +8,7 @@ use model::{Finding, NetworkId, PortId, RouterId, SubnetId};
 use store::row;
 
 use super::{Rows, contradiction};
-use crate::{rbac, resolver, router, subnet};
+use crate::{rbac, resolver, router, subnet, trunk};
 
 /// What contradicts itself.
 pub(super) fn findings(rows: &Rows) -> Vec<Finding> {
@@ -20,6 +20,44 @@ pub(super) fn findings(rows: &Rows) -> Vec<Finding> {
     found.extend(resolvers(rows));
     found.extend(pools(rows));
     found.extend(external(rows));
+    found.extend(subports(rows));
+    found
+}
+
+/// A port that is a VLAN of another's card is where that port is, and nobody else's.
+fn subports(rows: &Rows) -> Vec<Finding> {
+    let ports: BTreeMap<PortId, &row::Port> = rows.ports.iter().map(|p| (p.id, p)).collect();
+    let trunks: BTreeMap<_, _> = rows.trunks.iter().map(|t| (t.id, t)).collect();
+    let mut found = Vec::new();
+    let mut carried = BTreeSet::new();
+    for subport in &rows.subports {
+        carried.insert(subport.port_id);
+        let port = ports.get(&subport.port_id);
+        let trunk = trunks.get(&subport.trunk_id);
+        let (Some(port), Some(parent)) = (port, trunk.and_then(|t| ports.get(&t.port_id))) else {
+            continue; // What leads nowhere is damage, which was looked for.
+        };
+        if port.node_id != parent.node_id.filter(|_| !parent.detaching) {
+            found.push(contradiction(
+                format!(
+                    "subport {} is on another node than its parent {}",
+                    port.id, parent.id
+                ),
+                "it has no network",
+            ));
+        }
+    }
+    let astray = rows.ports.iter();
+    let astray = astray.filter(|p| (p.device_owner == trunk::OWNER) != carried.contains(&p.id));
+    found.extend(astray.map(|port| {
+        contradiction(
+            format!(
+                "port {} and the trunks do not agree whether it is a subport",
+                port.id
+            ),
+            "it can be given to nothing else, or to two",
+        )
+    }));
     found
 }
 

@@ -8,7 +8,7 @@ use store::{Tx, row};
 use super::{FixedIp, dhcp_option, mac};
 use crate::dns::{check_domain, check_name};
 use crate::document::parse_prefix;
-use crate::{list, resolver, router};
+use crate::{list, resolver, router, trunk};
 
 /// Pairs of a port: a document must stay small enough for every node.
 const MAX_PAIRS: usize = 10;
@@ -34,15 +34,16 @@ pub(crate) fn names_address(wishes: Option<&[FixedIp]>) -> bool {
     wishes.is_some_and(|wishes| wishes.iter().any(|wish| wish.address.is_some()))
 }
 
-/// Whether a device owner says that a router or a server has the port.
+/// Whether a device owner says that a router, a server or a trunk has the port.
 pub(super) fn is_ours(device_owner: &str) -> bool {
-    device_owner.starts_with("network:") || device_owner.starts_with("compute:")
+    let ours = ["network:", "compute:", trunk::OWNER];
+    ours.iter().any(|owner| device_owner.starts_with(owner))
 }
 
 /// The refusal of a device owner that only the cloud writes.
 pub(super) fn set_by_the_cloud() -> Error {
     Error::Forbidden(
-        "device_owner network:... and compute:..., and the device_id beside them, are set by the cloud itself"
+        "device_owner network:..., compute:... and trunk:subport, and the device_id beside them, are set by the cloud itself"
             .into(),
     )
 }

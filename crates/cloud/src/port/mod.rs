@@ -15,12 +15,12 @@ use std::net::IpAddr;
 use ipnet::Ipv6Net;
 use model::{
     Caller, Error, Key, Mac, NetworkId, PortHeard, PortId, Preference, ProjectId, Result,
-    SecurityGroupId, SubnetId, dns,
+    SecurityGroupId, SubnetId, TrunkId, dns,
 };
-use store::{Field, Query, Tx, Value, row};
+use store::{Carried, Field, Query, Tx, Value, row};
 
 use crate::list::{self, Page, marks, revise};
-use crate::{Cloud, floating_ip, now_ms, resolver, router, security_group};
+use crate::{Cloud, floating_ip, now_ms, resolver, router, security_group, trunk};
 
 pub(crate) use address::{allocate, service_address};
 pub(crate) use check::{check_owner_only, names_address};
@@ -119,6 +119,8 @@ pub struct PortView {
     pub host: String,
     /// What its guest was heard to use and ask.
     pub heard: PortHeard,
+    /// The trunk whose card it has, and what that carries, by VLAN.
+    pub trunk: Option<(TrunkId, Vec<Carried>)>,
 }
 
 impl PortView {
@@ -255,7 +257,8 @@ impl Cloud {
     /// Removes a port.
     ///
     /// # Errors
-    /// `Conflict` for a router's port, a floating IP's or a resolver's: it goes with these.
+    /// `Conflict` for a router's port, a floating IP's or a resolver's: it goes with these; and while a
+    /// trunk has it.
     pub fn delete_port(&self, caller: &Caller, id: &PortId) -> Result<()> {
         caller.require_member()?;
         self.store().write(|tx| {
@@ -269,6 +272,7 @@ impl Cloud {
                     port.device_owner
                 )));
             }
+            trunk::check_free(tx, id)?;
             remove(tx, &port)
         })
     }
@@ -385,6 +389,7 @@ fn kept_where(wanted: &[FixedIp], held: &[row::Allocation]) -> Vec<FixedIp> {
 pub(crate) fn remove(tx: &mut Tx<'_>, port: &row::Port) -> Result<()> {
     touch_row(tx, port)?;
     floating_ip::release(tx, &port.id, &[])?;
+    trunk::forget(tx, &port.id)?;
     if port.device_owner.starts_with("compute:")
         && let Ok(server) = port.device_id.parse()
     {

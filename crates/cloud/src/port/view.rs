@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use model::{Caller, Error, Kind, NetworkId, PortHeard, PortId, Result, SecurityGroupId};
-use store::{Field, OfPort, Order, Query, Tx, Value, row};
+use model::{Caller, Error, Kind, NetworkId, PortHeard, PortId, Result, SecurityGroupId, TrunkId};
+use store::{Carried, Field, OfPort, Order, Query, Tx, Value, row};
 
 use super::PortView;
 use crate::list;
@@ -23,12 +23,16 @@ pub(crate) fn views(tx: &Tx<'_>, ports: Vec<row::Port>) -> Result<Vec<PortView>>
     let mut domains: HashMap<PortId, String> = HashMap::new();
     let mut hosts: HashMap<PortId, String> = HashMap::new();
     let mut heard: HashMap<PortId, PortHeard> = HashMap::new();
+    let mut trunks: HashMap<PortId, TrunkId> = HashMap::new();
+    let mut carried: HashMap<PortId, Vec<Carried>> = HashMap::new();
     for part in tx.of_ports(ports.iter().map(|p| &p.id))? {
         match part {
             OfPort::Address(held) => addresses.entry(held.port_id).or_default().push(held),
             OfPort::Domain(port, domain) => drop(domains.insert(port, domain)),
             OfPort::Heard(row) => drop(heard.insert(row.port_id, row.heard.0)),
             OfPort::Host(port, host) => drop(hosts.insert(port, host)),
+            OfPort::Trunk(port, trunk) => drop(trunks.insert(port, trunk)),
+            OfPort::Subport(port, one) => carried.entry(port).or_default().push(one),
             OfPort::SecurityGroup(port, group) => groups.entry(port).or_default().push(group),
         }
     }
@@ -37,7 +41,13 @@ pub(crate) fn views(tx: &Tx<'_>, ports: Vec<row::Port>) -> Result<Vec<PortView>>
         .values_mut()
         .for_each(|held| held.sort_by_key(|a| model::ip_to_bits(a.address)));
     groups.values_mut().for_each(|of_port| of_port.sort());
+    carried
+        .values_mut()
+        .for_each(|of_port| of_port.sort_by_key(|one| one.vlan));
     let join = |port: row::Port| PortView {
+        trunk: trunks
+            .remove(&port.id)
+            .map(|trunk| (trunk, carried.remove(&port.id).unwrap_or_default())),
         addresses: addresses.remove(&port.id).unwrap_or_default(),
         security_groups: groups.remove(&port.id).unwrap_or_default(),
         network_domain: domains.remove(&port.id).unwrap_or_default(),

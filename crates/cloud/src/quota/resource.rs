@@ -44,6 +44,7 @@ pub enum Resource {
     #[serde(rename = "subnetpool")]
     SubnetPool,
     RbacPolicy,
+    Trunk,
     Volumes,
     /// Of all volumes together.
     Gigabytes,
@@ -53,7 +54,7 @@ use Resource as R;
 
 /// Everything there is a limit of, with its name, its service and the limit that the service has
 /// where nobody has set another.
-const ALL: [(Resource, &str, Service, i64); 22] = [
+const ALL: [(Resource, &str, Service, i64); 23] = [
     (R::Instances, "instances", Service::Compute, 10),
     (R::Cores, "cores", Service::Compute, 20),
     (R::Ram, "ram", Service::Compute, 51_200),
@@ -94,6 +95,7 @@ const ALL: [(Resource, &str, Service, i64); 22] = [
     (R::FloatingIp, "floatingip", Service::Network, 50),
     (R::SubnetPool, "subnetpool", Service::Network, UNLIMITED),
     (R::RbacPolicy, "rbac_policy", Service::Network, 10),
+    (R::Trunk, "trunk", Service::Network, UNLIMITED),
     (R::Volumes, "volumes", Service::Volume, 10),
     (R::Gigabytes, "gigabytes", Service::Volume, 1000),
 ];
@@ -150,6 +152,7 @@ impl Resource {
             R::FloatingIp => Amount::count::<row::FloatingIp>(column, of),
             R::SubnetPool => Amount::count::<row::SubnetPool>(column, of),
             R::RbacPolicy => Amount::count::<row::RbacPolicy>(column, of),
+            R::Trunk => Amount::count::<row::Trunk>(column, of),
             R::KeyPairs
             | R::MetadataItems
             | R::ServerGroupMembers

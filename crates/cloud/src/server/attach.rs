@@ -12,7 +12,7 @@ use store::{Field, Tx, row};
 use super::interface::{self, MAX_NETWORKS, ServerNetwork};
 use super::{ports_of, unlocked, visible, vm_state};
 use crate::port::PortView;
-use crate::{Cloud, network, now_ms, port, security_group};
+use crate::{Cloud, network, now_ms, port, security_group, trunk};
 
 /// Whether a security group is put on a server's ports, or taken off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +71,7 @@ impl Cloud {
             leaving.detaching = true;
             tx.update(&leaving)?;
             port::touch(tx, &leaving.id)?;
+            trunk::follow(tx, &leaving)?;
             tx.touch(Key::Server(server.id))
         })
     }
@@ -173,5 +174,6 @@ pub(super) fn release(tx: &mut Tx<'_>, mut port: row::Port) -> Result<()> {
     port.updated_ms = now_ms();
     tx.update(&port)?;
     port::heard::forget(tx, &port.id)?;
-    port::touch(tx, &port.id)
+    port::touch(tx, &port.id)?;
+    trunk::follow(tx, &port)
 }

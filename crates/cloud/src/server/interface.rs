@@ -8,7 +8,7 @@ use store::{Field, Query, Tx, Value, row};
 use super::create::NewServer;
 use super::hostname;
 use crate::port::{self, FixedIp, NewPort};
-use crate::{network, now_ms, rbac, security_group};
+use crate::{network, now_ms, rbac, security_group, trunk};
 
 /// As many as have a place on a guest's first PCI bus.
 pub(super) const MAX_NETWORKS: usize = 24;
@@ -81,6 +81,7 @@ fn bind(
     port.updated_ms = now_ms();
     tx.update(&port)?;
     port::touch(tx, &port.id)?;
+    trunk::follow(tx, &port)?;
     Ok(port)
 }
 

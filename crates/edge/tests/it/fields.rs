@@ -596,6 +596,39 @@ fn samples(world: &World) -> Vec<Sample> {
         ),
         one(
             "POST",
+            "/network/v2.0/trunks",
+            json!({"trunk": {
+                "name": "t", "description": "d", "admin_state_up": true, "port_id": of("forwarded port"),
+                "sub_ports": [],
+            }}),
+            &["trunk/port_id"],
+            &[TEXTS_TOO],
+        ),
+        one(
+            "PUT",
+            &at(neutron, "trunks"),
+            json!({"trunk": {"name": "t", "description": "d", "admin_state_up": true}}),
+            &[],
+            &[TEXTS_TOO],
+        ),
+        one(
+            "PUT",
+            &format!("{}/add_subports", at(neutron, "trunks")),
+            json!({"sub_ports": [{
+                "port_id": of("free port"), "segmentation_type": "vlan", "segmentation_id": 200,
+            }]}),
+            &["sub_ports"],
+            &[TEXTS_TOO],
+        ),
+        one(
+            "PUT",
+            &format!("{}/remove_subports", at(neutron, "trunks")),
+            json!({"sub_ports": [{"port_id": of("carried port")}]}),
+            &["sub_ports"],
+            &[],
+        ),
+        one(
+            "POST",
             "/network/v2.0/rbac-policies",
             json!({"rbac_policy": {
                 "object_type": "network", "object_id": of("networks"),

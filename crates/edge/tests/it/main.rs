@@ -47,6 +47,7 @@ mod subnet_mode;
 mod subnet_pool;
 mod tag;
 mod token;
+mod trunk;
 mod values;
 mod volume;
 mod world;

@@ -71,6 +71,7 @@ async fn limits_begin_as_openstacks_and_say_what_is_used() {
         json!({"quota": {
             "network": 100, "subnet": 100, "port": 500, "router": 10, "floatingip": 50,
             "security_group": 10, "security_group_rule": 100, "subnetpool": -1, "rbac_policy": 10,
+            "trunk": -1,
         }})
     );
     let details = member

@@ -97,6 +97,7 @@ async fn a_marker_of_anothers_is_none() {
         ("/network/v2.0/subnetpools", "subnetpools"),
         ("/network/v2.0/rbac-policies", "rbac-policies"),
         ("/network/v2.0/address-scopes", "address-scopes"),
+        ("/network/v2.0/trunks", "trunks"),
         ("/network/v2.0/security-groups", "security-groups"),
         ("/network/v2.0/address-groups", "address-groups"),
         ("/image/v2/images", "images"),

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::shape;
 use crate::world::{World, id};
 
-pub(crate) const KINDS: [&str; 7] = [
+pub(crate) const KINDS: [&str; 8] = [
     "networks",
     "subnets",
     "ports",
@@ -13,6 +13,7 @@ pub(crate) const KINDS: [&str; 7] = [
     "security-groups",
     "floatingips",
     "subnetpools",
+    "trunks",
 ];
 
 #[tokio::test]

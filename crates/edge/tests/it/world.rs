@@ -218,7 +218,17 @@ impl World {
             "target_tenant": "nobody",
         }});
         let policy = post(&member, &format!("{net}/rbac-policies"), policy).await;
+        let mut carried = Vec::new();
+        for _ in 0..3 {
+            let body = json!({"port": {"network_id": behind}});
+            carried.push(post(&member, &format!("{net}/ports"), body).await);
+        }
+        let trunk = json!({"trunk": {"port_id": carried[0], "sub_ports": [
+            {"port_id": carried[1], "segmentation_type": "vlan", "segmentation_id": 100},
+        ]}});
+        let trunk = post(&member, &format!("{net}/trunks"), trunk).await;
         for (kind, id) in [
+            ("trunks", &trunk),
             ("subnetpools", &pool),
             ("networks", &network),
             ("subnets", &subnet),
@@ -253,6 +263,9 @@ impl World {
             ("routers", router),
             ("floatingips", floating),
             ("forwarded port", forwarded),
+            ("trunks", trunk),
+            ("carried port", carried[1].clone()),
+            ("free port", carried[2].clone()),
             ("port_forwardings", forwarding),
             ("subnetpools", pool),
             ("rbac-policies", policy),
@@ -410,6 +423,13 @@ pub(crate) fn body_for(route: &Route, world: &World) -> Option<Value> {
         ("PUT", "/network/v2.0/address-scopes/{id}") => json!({"address_scope": {"name": "x"}}),
         ("PUT", "/network/v2.0/rbac-policies/{id}") => {
             json!({"rbac_policy": {"target_tenant": "x"}})
+        }
+        ("PUT", "/network/v2.0/trunks/{id}") => json!({"trunk": {"name": "x"}}),
+        ("PUT", "/network/v2.0/trunks/{id}/add_subports") => json!({"sub_ports": [{
+            "port_id": world.id("free port"), "segmentation_type": "vlan", "segmentation_id": 200,
+        }]}),
+        ("PUT", "/network/v2.0/trunks/{id}/remove_subports") => {
+            json!({"sub_ports": [{"port_id": world.id("carried port")}]})
         }
         ("PUT", "/network/v2.0/subnetpools/{id}") => json!({"subnetpool": {"name": "x"}}),
         ("PUT", "/network/v2.0/routers/{id}/add_extraroutes")

@@ -58,12 +58,31 @@ def show(line):
 def words():
     address_groups()
     stateless_groups()
+    trunks()
     forwardings()
     availability()
     revisions()
     policies()
     scopes()
     topology()
+
+
+def trunks():
+    for name in ("trunk-port", "first", "second"):
+        say(f"port create --network net {name}")
+    vlan = "port={},segmentation-type=vlan,segmentation-id={}"
+    made = show(f"network trunk create --parent-port trunk-port --subport {vlan.format('first', 100)} t")
+    assert [s["segmentation_id"] for s in made["sub_ports"]] == [100], made
+    say(f"network trunk set --subport {vlan.format('second', 200)} t")
+    subports = show("network subport list --trunk t")
+    assert sorted(s["Segmentation ID"] for s in subports) == [100, 200], subports
+    details = show("port show trunk-port")["trunk_details"]
+    assert details["trunk_id"] == made["id"], details
+    say("network trunk unset --subport first t")
+    assert show("network trunk show t")["sub_ports"][0]["segmentation_id"] == 200
+    assert [t["Name"] for t in show("network trunk list")] == ["t"]
+    say("network trunk delete t")
+    say("port delete trunk-port first second")
 
 
 def address_groups():

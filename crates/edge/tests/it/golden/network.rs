@@ -280,3 +280,54 @@ async fn security_groups() {
         .await;
     s.done("security_group");
 }
+
+#[tokio::test]
+async fn trunks() {
+    let mut s = scene(Person::Member).await;
+    let member = s.member().await;
+    let (net, _) = network(&member, "net", "2001:db8:a::/64").await;
+    let mut ports = Vec::new();
+    for name in ["parent", "sub", "other"] {
+        let body = json!({"port": {"network_id": net, "name": name, "mac_address": format!("fa:16:3e:00:00:{:02x}", ports.len())}});
+        ports.push(id(&member
+            .post("/network/v2.0/ports", body)
+            .await
+            .expect(201)));
+    }
+    let vlan = |port: usize, id: u32| json!({"port_id": ports[port], "segmentation_type": "vlan", "segmentation_id": id});
+    let body = json!({"trunk": {"name": "t", "port_id": ports[0], "sub_ports": [vlan(1, 100)]}});
+    let trunk = s
+        .life(
+            "/network/v2.0/trunks",
+            body,
+            &["?fields=id&fields=sub_ports"],
+        )
+        .await;
+    let path = format!("/network/v2.0/trunks/{trunk}");
+    let port = format!("/network/v2.0/ports/{}?fields=trunk_details", ports[0]);
+    for (method, path, body) in [
+        ("PUT", path.clone(), Some(json!({"trunk": {"name": "new"}}))),
+        (
+            "PUT",
+            format!("{path}/add_subports"),
+            Some(json!({"sub_ports": [vlan(2, 200)]})),
+        ),
+        ("GET", format!("{path}/get_subports"), None),
+        ("GET", port, None),
+        (
+            "PUT",
+            format!("{path}/remove_subports"),
+            Some(json!({"sub_ports": [{"port_id": ports[1]}]})),
+        ),
+        (
+            "PUT",
+            format!("{path}/remove_subports"),
+            Some(json!({"sub_ports": [{"port_id": ports[1]}]})),
+        ),
+        ("DELETE", path.clone(), None),
+        ("GET", path, None),
+    ] {
+        s.talk.say(method, &path, body).await;
+    }
+    s.done("trunk");
+}
