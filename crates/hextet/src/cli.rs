@@ -29,7 +29,7 @@ enum Command {
     /// (whatever --root says), and remove it again.
     Demo(Demo),
     /// Look at this host and say what keeps its cloud from working, why, and what to do: sockets,
-    /// names, certificates and the kernel. Changes nothing unless told to. The status is 0
+    /// names, certificates, the kernel, bridges, programs. Changes nothing unless told to. The status is 0
     /// when nothing is found, 1 when something is, 2 when not everything could be looked at.
     #[command(args_conflicts_with_subcommands = true)]
     Doctor(Doctor),

@@ -12,6 +12,7 @@ use linux::inet4::Inet4;
 use linux::netns::Netns;
 use model::NodeId;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use node::host::Missing;
 use node::links::names;
 use node::{Agent, NodeSettings};
 use store::Store;
@@ -171,21 +172,13 @@ fn lock(places: &Places) -> Result<File, Failure> {
 
 /// The programs that the node starts.
 fn programs() -> Result<(), Failure> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let there = |program: &str| std::env::split_paths(&path).any(|dir| dir.join(program).is_file());
-    for (program, package) in [
-        ("qemu-system-x86_64", "qemu-system-x86"),
-        ("qemu-img", "qemu-utils"),
-        ("nft", "nftables"),
-    ] {
-        if !there(program) {
-            return Err(format!(
-                "{program} is not on this host's PATH: install the package {package}"
-            )
-            .into());
-        }
+    match node::host::missing().first() {
+        None => Ok(()),
+        Some(Missing { program, package }) => Err(format!(
+            "{program} is not on this host's PATH: install the package {package}"
+        )
+        .into()),
     }
-    Ok(())
 }
 
 pub(crate) fn open(places: &Places, config: &Config) -> Result<Cloud, Failure> {

@@ -37,6 +37,19 @@ impl Netns {
         }
     }
 
+    /// A new namespace without a name, which goes with the last that has it open; `called` stands
+    /// for the name in errors.
+    pub fn fresh(called: &str) -> io::Result<Netns> {
+        let file = on_thread(|| {
+            unshare(CloneFlags::CLONE_NEWNET)?;
+            File::open("/proc/thread-self/ns/net")
+        })?;
+        Ok(Netns {
+            name: called.to_owned(),
+            file: Arc::new(file),
+        })
+    }
+
     /// A named namespace that exists.
     ///
     /// # Errors

@@ -21,14 +21,7 @@ pub fn ensure(base: &Netns, bridges: &BTreeMap<String, String>) -> io::Result<()
     }
     let mut netlink = Netlink::open(base)?;
     for (bridge, interface) in bridges {
-        let link = netlink.link(interface)?.ok_or_else(|| {
-            refused(format!(
-                "there is no interface {interface} for bridge {bridge}: correct [node.bridges]"
-            ))
-        })?;
-        let addresses = netlink.addresses(interface)?;
-        let addresses: Vec<IpAddr> = addresses.iter().map(|net| net.addr()).collect();
-        check(bridge, &link, &addresses)?;
+        let link = usable(&mut netlink, bridge, interface)?;
         if netlink.link(bridge)?.is_none() {
             let mac = link.mac.ok_or_else(|| {
                 refused(format!("interface {interface} is no Ethernet interface"))
@@ -43,6 +36,36 @@ pub fn ensure(base: &Netns, bridges: &BTreeMap<String, String>) -> io::Result<()
         netlink.set_up(bridge)?;
     }
     Ok(())
+}
+
+/// The bridges that could not be made of their interfaces, each with why; changes nothing.
+///
+/// # Errors
+/// When the namespace cannot be looked at.
+pub fn look(
+    base: &Netns,
+    bridges: &BTreeMap<String, String>,
+) -> io::Result<Vec<(String, io::Error)>> {
+    let mut netlink = Netlink::open(base)?;
+    let pairs = bridges.iter();
+    let wrong = pairs.filter_map(|(bridge, interface)| {
+        let error = usable(&mut netlink, bridge, interface).err()?;
+        Some((bridge.clone(), error))
+    });
+    Ok(wrong.collect())
+}
+
+/// The interface, when the bridge may have it.
+fn usable(netlink: &mut Netlink, bridge: &str, interface: &str) -> io::Result<Link> {
+    let link = netlink.link(interface)?.ok_or_else(|| {
+        refused(format!(
+            "there is no interface {interface} for bridge {bridge}: correct [node.bridges]"
+        ))
+    })?;
+    let addresses = netlink.addresses(interface)?;
+    let addresses: Vec<IpAddr> = addresses.iter().map(|net| net.addr()).collect();
+    check(bridge, &link, &addresses)?;
+    Ok(link)
 }
 
 fn check(bridge: &str, link: &Link, addresses: &[IpAddr]) -> io::Result<()> {

@@ -4,12 +4,18 @@
 //! Linux hears Router Advertisements only with `accept_ra` 2, and a host that lives by them would lose
 //! its default route some time after; a node must not be what such a host is blamed for.
 
+mod programs;
+mod trial;
+
 use std::fs;
 use std::io;
 
 use linux::netlink::Netlink;
 use linux::netns::Netns;
 use linux::sysctl;
+
+pub use programs::{Missing, has_iscsi, missing, without_kvm};
+pub use trial::{Lack, trial};
 
 /// Entries of the neighbour tables, which all namespaces share: below the first nothing is
 /// collected, above the last nothing is added. A guest needs one in its network's namespace and one

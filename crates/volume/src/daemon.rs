@@ -5,6 +5,8 @@
 //! It is killed, never asked to end: it ignores SIGTERM, and a write that it answered is with the
 //! kernel.
 
+mod portals;
+
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::net::SocketAddrV6;
@@ -23,6 +25,8 @@ use nix::sys::signal::Signal;
 use crate::listing::{Listing, parse_accounts, parse_portals, parse_targets};
 use crate::protocol::{ANSWER, Request, parse_answer};
 use crate::{Step, file};
+
+pub use portals::Trouble;
 
 /// tgtd's name for its socket: what it is told, and the number of its control port.
 const SOCKET: &str = "tgtd.0";
@@ -79,24 +83,6 @@ impl Daemon {
 
     pub fn settings(&self) -> &DaemonSettings {
         &self.settings
-    }
-
-    /// Where volumes can be served.
-    ///
-    /// # Errors
-    /// Why they cannot, and what to do: there is no tgtd, or an address is not this node's.
-    pub fn portals(&mut self) -> Result<Vec<SocketAddrV6>, String> {
-        let program = &self.settings.program;
-        if !on_path(program) {
-            return Err(missing(program));
-        }
-        let portals = self.remembered().map_err(|e| e.to_string())?;
-        if !self.runs() {
-            for portal in &portals {
-                self.free(*portal)?;
-            }
-        }
-        Ok(portals)
     }
 
     /// Makes sure that tgtd runs and listens at its portals and nowhere else.
@@ -281,51 +267,6 @@ impl Daemon {
         Ok(String::from_utf8_lossy(&text).into_owned())
     }
 
-    /// The portals, with the ports that were free when they were first asked for.
-    fn remembered(&self) -> io::Result<Vec<SocketAddrV6>> {
-        let settings = &self.settings;
-        if settings.portals.iter().all(|portal| portal.port() != 0) {
-            return Ok(settings.portals.clone());
-        }
-        let known = fs::read(&settings.ports).ok();
-        let known: Option<Vec<SocketAddrV6>> =
-            known.and_then(|text| serde_json::from_slice(&text).ok());
-        if let Some(known) = known.filter(|known| fits(&settings.portals, known)) {
-            return Ok(known);
-        }
-        let chosen = settings.portals.iter().map(|portal| {
-            let port = stream::can_listen_v6(&settings.base, *portal)?;
-            Ok(SocketAddrV6::new(*portal.ip(), port, 0, 0))
-        });
-        let chosen = chosen.collect::<io::Result<Vec<_>>>()?;
-        let new = settings.ports.with_extension("new");
-        let mut file = File::create(&new)?;
-        file.write_all(&serde_json::to_vec(&chosen)?)?;
-        file.sync_all()?;
-        fs::rename(&new, &settings.ports)?;
-        Ok(chosen)
-    }
-
-    fn free(&self, portal: SocketAddrV6) -> Result<(), String> {
-        let why = match stream::can_listen_v6(&self.settings.base, portal) {
-            Ok(_) => return Ok(()),
-            Err(e) => e,
-        };
-        let name = match self.settings.base.name() {
-            "" => "this node".to_owned(),
-            name => format!("the network namespace {name}"),
-        };
-        Err(match why.kind() {
-            io::ErrorKind::AddrNotAvailable => format!(
-                "no volumes on {portal}: {name} does not have that address, or another host uses it; add it, or change portals in [node.volumes]"
-            ),
-            io::ErrorKind::AddrInUse => format!(
-                "no volumes on {portal}: another program listens there; end it, or change portals in [node.volumes]"
-            ),
-            _ => format!("no volumes on {portal}: {why}"),
-        })
-    }
-
     fn last_words(&self) -> Option<String> {
         let pid = self.process.as_ref()?.id.pid;
         let said = spawn::written(&File::open(format!("/proc/{pid}/fd/2")).ok()?);
@@ -352,27 +293,6 @@ fn cgroup(dir: Option<&Path>) -> Option<PathBuf> {
             None
         }
     }
-}
-
-/// Whether remembered portals are those of the settings.
-fn fits(wanted: &[SocketAddrV6], known: &[SocketAddrV6]) -> bool {
-    let same = |(wanted, known): (&SocketAddrV6, &SocketAddrV6)| {
-        wanted.ip() == known.ip() && (wanted.port() == 0 || wanted.port() == known.port())
-    };
-    wanted.len() == known.len() && wanted.iter().zip(known).all(same)
-}
-
-fn on_path(program: &Path) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    program.is_absolute() && program.is_file()
-        || std::env::split_paths(&path).any(|dir| dir.join(program).is_file())
-}
-
-fn missing(program: &Path) -> String {
-    format!(
-        "{} is not on this node: install the package tgt to keep volumes here",
-        program.display()
-    )
 }
 
 fn words<'a>(portals: impl Iterator<Item = &'a SocketAddrV6>) -> String {

@@ -15,6 +15,6 @@ pub mod portal;
 pub mod probe;
 pub mod protocol;
 
-pub use daemon::{Daemon, DaemonSettings};
+pub use daemon::{Daemon, DaemonSettings, Trouble};
 pub use listing::Listing;
 pub use plan::{Export, Step, plan};

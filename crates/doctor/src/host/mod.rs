@@ -5,8 +5,10 @@
 
 pub mod certificates;
 pub mod dns;
+pub mod links;
 pub mod listeners;
 pub mod name;
+pub mod programs;
 pub mod sysctls;
 
 use crate::finding::{Edit, Finding, Kind, Place};
@@ -19,6 +21,8 @@ pub struct Facts {
     pub name: Option<name::Name>,
     pub listeners: listeners::Listeners,
     pub dns: dns::Dns,
+    pub links: links::Links,
+    pub programs: programs::Programs,
 }
 
 /// What is wrong, the worst first.
@@ -29,6 +33,8 @@ pub fn findings(facts: &Facts) -> Vec<Finding> {
     found.extend(facts.name.iter().flat_map(name::check));
     found.extend(listeners::check(&facts.listeners));
     found.extend(dns::check(&facts.dns));
+    found.extend(links::check(&facts.links));
+    found.extend(programs::check(&facts.programs));
     found.sort_by(|a, b| {
         let key = |f: &Finding| (f.kind.severity, f.kind.id, f.place.clone());
         key(a).cmp(&key(b))

@@ -23,12 +23,14 @@ macro_rules! kinds {
 mod host;
 mod listen;
 mod names;
+mod node;
 mod options;
 mod servers;
 
 pub(crate) use host::*;
 pub(crate) use listen::*;
 pub(crate) use names::*;
+pub(crate) use node::*;
 pub(crate) use options::*;
 pub(crate) use servers::*;
 
@@ -49,7 +51,7 @@ pub fn openstack_kinds() -> Vec<&'static Kind> {
 
 /// All kinds of `hextet doctor`, in the order of their ids.
 pub fn host_kinds() -> Vec<&'static Kind> {
-    sorted(&[host::ALL, SHARED])
+    sorted(&[host::ALL, node::ALL, SHARED])
 }
 
 fn sorted(parts: &[&[&'static Kind]]) -> Vec<&'static Kind> {

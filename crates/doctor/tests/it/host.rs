@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use doctor::host::dns::{Nobody, Silent};
+use doctor::host::links::{Bridge, FlatNetwork, Seen};
 use doctor::host::listeners::{Door, Held, Process, Space, Trouble};
+use doctor::host::programs::{Lack, Missing, Volumes};
 use doctor::host::sysctls::{Deaf, TooSmall};
 use doctor::host::{Facts, at, findings, name};
 use doctor::{Edit, Finding, Place};
@@ -99,6 +101,24 @@ fn door(facts: &mut Facts, trouble: Trouble) {
         address: "[2001:db8::5]:8443".parse().unwrap(),
         place: setting("listen", 3),
         trouble,
+    });
+}
+
+fn bridge(facts: &mut Facts, seen: Seen) {
+    facts.links.bridges.push(Bridge {
+        physical_network: "public".into(),
+        name: "br-ext".into(),
+        place: setting("public", 20),
+        seen,
+    });
+}
+
+fn flat(facts: &mut Facts, physical_network: &str, mtu: u32) {
+    facts.links.networks.push(FlatNetwork {
+        id: "9f1c".into(),
+        name: "outside".into(),
+        physical_network: physical_network.into(),
+        mtu,
     });
 }
 
@@ -337,6 +357,118 @@ const CASES: &[Case] = &[
             f.dns.nobody = Some(Nobody::NotNamed { place });
         },
         &["resolver-none /etc/resolv.conf"],
+    ),
+    // Bridges.
+    (
+        |f| {
+            bridge(
+                f,
+                Seen::Bridge {
+                    mtu: 1500,
+                    up: true,
+                },
+            );
+            flat(f, "public", 1500);
+        },
+        &[],
+    ),
+    (
+        |f| {
+            bridge(f, Seen::ToBeMade);
+            flat(f, "public", 9000);
+        },
+        &[],
+    ),
+    (
+        |f| bridge(f, Seen::Nothing),
+        &["bridge-missing /etc/hextet/hextet.toml:20 public"],
+    ),
+    (
+        |f| bridge(f, Seen::NoBridge),
+        &["bridge-missing /etc/hextet/hextet.toml:20 public"],
+    ),
+    (
+        |f| {
+            bridge(
+                f,
+                Seen::Bridge {
+                    mtu: 1500,
+                    up: false,
+                },
+            );
+            flat(f, "public", 9000);
+        },
+        &[
+            "bridge-down /etc/hextet/hextet.toml:20 public",
+            "mtu-bridge /etc/hextet/hextet.toml:20 public",
+        ],
+    ),
+    (
+        |f| {
+            bridge(
+                f,
+                Seen::Bridge {
+                    mtu: 1279,
+                    up: true,
+                },
+            );
+            flat(f, "public", 1500);
+        },
+        &["mtu-below-ipv6 /etc/hextet/hextet.toml:20 public"],
+    ),
+    (
+        |f| {
+            flat(f, "other", 1500);
+            f.links.settings = setting("physical_networks", 19);
+        },
+        &["physical-network-unknown /etc/hextet/hextet.toml:19 physical_networks"],
+    ),
+    (
+        |f| {
+            let why = "interface eth1 has the address 2001:db8::1: make the bridge yourself";
+            f.links.refused.push((setting("br300", 22), why.into()));
+        },
+        &["bridge-interface /etc/hextet/hextet.toml:22 br300"],
+    ),
+    // What guests run on.
+    (
+        |f| {
+            f.programs.missing.push(Missing {
+                program: "nft".into(),
+                package: "nftables".into(),
+            });
+            f.programs.lacks.push(Lack {
+                what: "the filters of a network".into(),
+                error: "nft: /dev/stdin:3:1-2: Error: no\nadd rule".into(),
+                fix: "`apt install nftables`".into(),
+            });
+        },
+        &[
+            "program-missing nft",
+            "trial-failed the filters of a network",
+        ],
+    ),
+    (
+        |f| {
+            f.programs.without_kvm = Some("warning\ncould not access KVM".into());
+            f.programs.without_iscsi = true;
+            f.programs.volumes = Some(Volumes::NoProgram);
+        },
+        &[
+            "kvm-unusable /dev/kvm",
+            "qemu-without-iscsi qemu-system-x86_64",
+            "tgt-missing tgtd",
+        ],
+    ),
+    (
+        |f| {
+            let why = "no volumes on [2001:db8::5]:3260: another program listens there; end it";
+            f.programs.volumes = Some(Volumes::Portal {
+                why: why.into(),
+                place: setting("portals", 30),
+            });
+        },
+        &["volume-portal /etc/hextet/hextet.toml:30 portals"],
     ),
 ];
 

@@ -1,5 +1,6 @@
 //! What the database says that this host must bear.
 
+use doctor::host::links::FlatNetwork;
 use model::Result;
 use store::{Query, Store, row};
 
@@ -10,6 +11,7 @@ use super::Look;
 pub(super) struct Database {
     /// Ports of guests and routers.
     pub(super) ports: u64,
+    pub(super) flat: Vec<FlatNetwork>,
 }
 
 pub(super) fn look(look: &mut Look<'_>) -> Database {
@@ -20,8 +22,19 @@ pub(super) fn look(look: &mut Look<'_>) -> Database {
 fn read(file: &std::path::Path) -> Result<Database> {
     Store::look(file)?.read(|tx| {
         let ports: Vec<row::Port> = tx.list(&Query::all())?;
+        let networks: Vec<row::Network> = tx.list(&Query::all())?;
         Ok(Database {
             ports: ports.len() as u64,
+            flat: networks.into_iter().filter_map(flat).collect(),
         })
+    })
+}
+
+fn flat(network: row::Network) -> Option<FlatNetwork> {
+    Some(FlatNetwork {
+        id: network.id.to_string(),
+        physical_network: network.physical_network?,
+        name: network.name,
+        mtu: network.mtu,
     })
 }

@@ -7,8 +7,10 @@ mod database;
 mod dns;
 mod fix;
 mod kernel;
+mod links;
 mod names;
 mod openstack;
+mod programs;
 mod settings;
 mod sockets;
 
@@ -155,15 +157,20 @@ fn look(places: &Places) -> Result<Look<'_>, Failure> {
         judged: net::Certificates::judge(&source(places, &look.host.config)?, SystemTime::now()),
     };
     look.forgive_unreadable_keys();
-    let database = database::look(&mut look);
+    let mut database = database::look(&mut look);
     kernel::look(&mut look, &database);
     sockets::look(&mut look);
     dns::look(&mut look);
+    links::look(&mut look, &mut database);
+    programs::look(&mut look);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let named = runtime.block_on(name(&look.host));
+    let host = &look.host;
+    let (named, kvm) =
+        runtime.block_on(async { tokio::join!(name(host), programs::without_kvm(host)) });
     look.facts.name = look.seen("the name of this cloud", named);
+    look.facts.programs.without_kvm = look.seen("KVM", kvm);
     Ok(look)
 }
 

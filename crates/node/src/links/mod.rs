@@ -27,6 +27,7 @@ mod marks;
 pub mod names;
 pub mod plan;
 mod proxied;
+pub(crate) mod settings;
 mod voice;
 mod zones;
 
