@@ -1,7 +1,7 @@
 //! The services, where they are, and the shape of their errors.
 
 use http::StatusCode;
-use model::Error;
+use model::{Error, Kind};
 use serde_json::{Value, json};
 
 use crate::reply::Reply;
@@ -100,7 +100,9 @@ fn compute_name(error: &Error) -> &'static str {
         Error::Invalid(_) => "badRequest",
         Error::Unauthorized(_) => "unauthorized",
         Error::Forbidden(_) | Error::OverQuota(_) => "forbidden",
-        Error::Conflict(_) | Error::AddressTaken(_) | Error::NoAddress(_) => "conflictingRequest",
+        Error::Conflict(_) | Error::InUse { .. } | Error::AddressTaken(_) | Error::NoAddress(_) => {
+            "conflictingRequest"
+        }
         Error::PreconditionFailed(_) => "preconditionFailed",
         Error::TooLarge(_) | Error::TooMany(_) => "overLimit",
         Error::UnsupportedMedia(_) => "badMediaType",
@@ -111,15 +113,18 @@ fn compute_name(error: &Error) -> &'static str {
     }
 }
 
+/// A kind's words as one.
+fn camel(kind: Kind) -> String {
+    let words = kind.to_string();
+    let each = words.split(' ');
+    each.map(|w| w[..1].to_ascii_uppercase() + &w[1..])
+        .collect()
+}
+
 fn network_type(error: &Error) -> String {
     match error {
-        Error::NotFound { kind, .. } => {
-            let words = kind.to_string();
-            let camel = words
-                .split(' ')
-                .map(|w| w[..1].to_ascii_uppercase() + &w[1..]);
-            format!("{}NotFound", camel.collect::<String>())
-        }
+        Error::NotFound { kind, .. } => camel(*kind) + "NotFound",
+        Error::InUse { kind, .. } => camel(*kind) + "InUse",
         Error::Invalid(_) => "HTTPBadRequest".into(),
         Error::Unauthorized(_) => "HTTPUnauthorized".into(),
         Error::Forbidden(_) => "PolicyNotAuthorized".into(),
@@ -165,7 +170,7 @@ mod tests {
             json!({"NeutronError": {"type": "HTTPBadRequest", "message": "no", "detail": ""}}),
         );
         assert_eq!(
-            network_type(&Error::not_found(model::Kind::SecurityGroup, 1)),
+            network_type(&Error::not_found(Kind::SecurityGroup, 1)),
             "SecurityGroupNotFound"
         );
     }

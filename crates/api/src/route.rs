@@ -70,7 +70,7 @@ impl Routes {
     /// # Panics
     /// When two lines contradict each other, which a test would show.
     pub fn new() -> Routes {
-        let services: [(Dialect, Lines); 9] = [
+        let services: [(Dialect, Lines); 12] = [
             (Dialect::Root, version::ROUTES),
             (Dialect::Identity, identity::ROUTES),
             (Dialect::Image, image::ROUTES),
@@ -79,6 +79,9 @@ impl Routes {
             (Dialect::Network, network::ROUTES),
             (Dialect::Network, network::MORE_ROUTES),
             (Dialect::Network, network::TAG_ROUTES),
+            (Dialect::Network, network::qos::ROUTES),
+            (Dialect::Network, network::qos::LIMIT_ROUTES),
+            (Dialect::Network, network::qos::MARK_ROUTES),
             (Dialect::Volume, volume::ROUTES),
         ];
         let mut routes = Routes {

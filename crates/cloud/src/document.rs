@@ -12,8 +12,8 @@ use model::{
 use store::{Field, Query, Tx, Value, row};
 
 use crate::{
-    address_scope, attachment, floating_ip, port, resolver, router, security_group, server, subnet,
-    trunk, volume,
+    address_scope, attachment, floating_ip, port, qos, resolver, router, security_group, server,
+    subnet, trunk, volume,
 };
 
 /// What a node should hear about a key: its document, or a tombstone when there is none for it.
@@ -206,6 +206,7 @@ fn port_document(tx: &Tx<'_>, row: row::Port) -> Result<Port> {
     let pairs = row.allowed_address_pairs.0.iter();
     let macs = pairs.clone().filter_map(|pair| pair.mac_address);
     let macs: BTreeSet<Mac> = macs.filter(|mac| *mac != row.mac).collect();
+    let qos = qos::of_port(tx, &row, &network)?;
     let groups = security_group::of_ids(tx, &view.security_groups)?;
     let mut names: Vec<String> = groups.iter().map(|group| group.name.clone()).collect();
     names.sort();
@@ -230,6 +231,7 @@ fn port_document(tx: &Tx<'_>, row: row::Port) -> Result<Port> {
         dhcp_options: dhcp_options(&row.dhcp_options.0),
         subport,
         security_groups: names,
+        qos,
     })
 }
 

@@ -24,6 +24,7 @@ mod password;
 mod place;
 mod port;
 mod project;
+mod qos;
 mod quota;
 mod rbac;
 mod resolver;
@@ -69,6 +70,10 @@ pub use node::Given;
 pub use place::{Policy, ZONE};
 pub use port::{AdvertisingUpdate, FixedIp, NewPort, PortFilter, PortUpdate, PortView};
 pub use project::{NewProject, ProjectUpdate};
+pub use qos::{
+    DSCP_MARKS, NewQosPolicy, NewQosRule, QosPolicyUpdate, QosPolicyView, QosRuleKind,
+    QosRuleUpdate,
+};
 pub use quota::{Below, Limits, Quota, Resource, Service, UNLIMITED};
 pub use rbac::{NewRbacPolicy, Shown};
 pub use router::{ExtraRoutes, GatewayInfo, InterfaceBy, NewRouter, RouterUpdate, RouterView};

@@ -124,6 +124,7 @@ fn insert(tx: &mut Tx<'_>, network: &NetworkId) -> Result<row::Port> {
         delegated: Json::default(),
         dhcp_options: Json::default(),
         host: String::new(),
+        qos_policy_id: None,
     };
     tx.insert(&port)?;
     Ok(port)

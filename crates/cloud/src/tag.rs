@@ -5,7 +5,8 @@ use store::{Row, Tx, row};
 
 use crate::list::check_tags;
 use crate::{
-    Cloud, floating_ip, network, now_ms, port, router, security_group, subnet, subnet_pool, trunk,
+    Cloud, floating_ip, network, now_ms, port, qos, router, security_group, subnet, subnet_pool,
+    trunk,
 };
 
 /// A kind of thing that has tags.
@@ -19,6 +20,7 @@ pub enum Tagged {
     FloatingIp,
     SubnetPool,
     Trunk,
+    QosPolicy,
 }
 
 /// What is to happen to tags.
@@ -52,7 +54,7 @@ macro_rules! has_tags {
         }
     )*};
 }
-has_tags!(Network Subnet Port Router SecurityGroup FloatingIp SubnetPool Trunk);
+has_tags!(Network Subnet Port Router SecurityGroup FloatingIp SubnetPool Trunk QosPolicy);
 
 impl Cloud {
     /// The tags of a thing the caller may see.
@@ -69,6 +71,7 @@ impl Cloud {
                 Tagged::FloatingIp => floating_ip::visible(tx, caller, &named(of, id)?)?.tags.0,
                 Tagged::SubnetPool => subnet_pool::visible(tx, caller, &named(of, id)?)?.tags.0,
                 Tagged::Trunk => trunk::visible(tx, caller, &named(of, id)?)?.tags.0,
+                Tagged::QosPolicy => qos::visible(tx, caller, &named(of, id)?)?.tags.0,
             })
         })
     }
@@ -118,6 +121,10 @@ impl Cloud {
                 let row = trunk::visible(tx, caller, &named(of, id)?)?;
                 apply(tx, caller, row, change)
             }
+            Tagged::QosPolicy => {
+                let row = qos::changeable(tx, caller, &named(of, id)?)?;
+                apply(tx, caller, row, change)
+            }
         })
     }
 }
@@ -165,6 +172,7 @@ fn named<Id: std::str::FromStr>(of: Tagged, text: &str) -> Result<Id> {
         Tagged::FloatingIp => Kind::FloatingIp,
         Tagged::SubnetPool => Kind::SubnetPool,
         Tagged::Trunk => Kind::Trunk,
+        Tagged::QosPolicy => Kind::QosPolicy,
     };
     text.parse().map_err(|_| Error::not_found(kind, text))
 }

@@ -387,6 +387,8 @@ pub struct Port {
     /// It has no card of its own, but a VLAN of another port's.
     #[serde(default)]
     pub subport: Option<Subport>,
+    #[serde(default)]
+    pub qos: Qos,
 }
 
 /// Where a trunk's subport is.
@@ -396,6 +398,26 @@ pub struct Subport {
     pub parent: PortId,
     /// The VLAN's id, 1 to 4094.
     pub vlan: u16,
+}
+
+/// How fast a port may send and receive, and how what it sends is marked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Qos {
+    /// What its guest receives.
+    pub ingress: Option<Bandwidth>,
+    /// What its guest sends.
+    pub egress: Option<Bandwidth>,
+    /// The Differentiated Services Code Point of the IP packets that its guest sends (RFC 2474): at most 63.
+    pub dscp: Option<u8>,
+}
+
+/// A rate, counted in Ethernet frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bandwidth {
+    /// Thousands of bits a second, at least 1.
+    pub max_kbps: u32,
+    /// Thousands of bits that may pass at once; a node that cannot do with so few takes more.
+    pub burst_kbit: u32,
 }
 
 /// What every node hears of a port, wherever it is: what it is called in its network, and whose rules

@@ -25,6 +25,9 @@ pub enum Kind {
     SubnetPool,
     RbacPolicy,
     AddressScope,
+    QosPolicy,
+    QosRule,
+    QosRuleType,
     AutoAllocatedTopology,
     Port,
     Trunk,
@@ -64,6 +67,9 @@ impl fmt::Display for Kind {
             Kind::SubnetPool => "subnet pool",
             Kind::RbacPolicy => "rbac policy",
             Kind::AddressScope => "address scope",
+            Kind::QosPolicy => "qos policy",
+            Kind::QosRule => "qos rule",
+            Kind::QosRuleType => "qos rule type",
             Kind::AutoAllocatedTopology => "auto allocated topology",
             Kind::Port => "port",
             Kind::Trunk => "trunk",
@@ -107,6 +113,9 @@ pub enum Error {
     /// 409: the state of things forbids it now.
     #[error("{0}")]
     Conflict(String),
+    /// 409: something needs it; the text says what.
+    #[error("{why}")]
+    InUse { kind: Kind, why: String },
     /// 409: a port has this address.
     #[error("{0}")]
     AddressTaken(String),
@@ -195,7 +204,8 @@ impl Error {
             Error::Invalid(_) => 400,
             Error::Unauthorized(_) => 401,
             Error::Forbidden(_) => 403,
-            Error::Conflict(_) | Error::AddressTaken(_) | Error::NoAddress(_) => 409,
+            Error::Conflict(_) | Error::InUse { .. } => 409,
+            Error::AddressTaken(_) | Error::NoAddress(_) => 409,
             Error::PreconditionFailed(_) => 412,
             Error::OverQuota(_) | Error::TooLarge(_) => 413,
             Error::UnsupportedMedia(_) => 415,

@@ -88,6 +88,10 @@ uuid_id! {
     AddressScopeId
     /// A port whose card carries other ports as VLANs.
     TrunkId
+    /// How fast ports may send and receive, and how what they send is marked.
+    QosPolicyId
+    /// A rule of a QoS policy.
+    QosRuleId
 }
 
 macro_rules! text_id {

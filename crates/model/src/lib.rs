@@ -19,19 +19,19 @@ mod volume_status;
 pub use address::{ip_from_bits, ip_to_bits};
 pub use caller::{Caller, Scope};
 pub use desired::{
-    AddressGroup, AddressMode, Advertising, Announced, Attachment, Boot, Change, Chap, Clock,
-    Desired, Dhcp6, DhcpOption, Direction, DiskBus, Firmware, FloatingIp, Forwarding, Hardware,
-    ImageFile, Key, Lifetimes, MachineType, Network, Peer, Port, PortName, Power, Preference,
-    Protocol, RaMode, Reboot, RetiredPrefix, Route, Router, RouterPort, Rule, Scopes, Server,
-    Subnet, Subport, VifModel, Volume,
+    AddressGroup, AddressMode, Advertising, Announced, Attachment, Bandwidth, Boot, Change, Chap,
+    Clock, Desired, Dhcp6, DhcpOption, Direction, DiskBus, Firmware, FloatingIp, Forwarding,
+    Hardware, ImageFile, Key, Lifetimes, MachineType, Network, Peer, Port, PortName, Power,
+    Preference, Protocol, Qos, RaMode, Reboot, RetiredPrefix, Route, Router, RouterPort, Rule,
+    Scopes, Server, Subnet, Subport, VifModel, Volume,
 };
 pub use error::{BoxError, Error, Kind, Result};
 pub use finding::Finding;
 pub use id::{
     AddressGroupId, AddressScopeId, AttachmentId, DomainId, FlavorId, FloatingIpId, ImageId,
-    KeypairId, Mac, MessageId, NetworkId, NodeId, PortForwardingId, PortId, ProjectId,
-    RbacPolicyId, RoleId, RouterId, RuleId, SecurityGroupId, ServerGroupId, ServerId, SubnetId,
-    SubnetPoolId, TrunkId, UserId, VolumeId,
+    KeypairId, Mac, MessageId, NetworkId, NodeId, PortForwardingId, PortId, ProjectId, QosPolicyId,
+    QosRuleId, RbacPolicyId, RoleId, RouterId, RuleId, SecurityGroupId, ServerGroupId, ServerId,
+    SubnetId, SubnetPoolId, TrunkId, UserId, VolumeId,
 };
 pub use observed::{
     AddressHeard, AttachmentSeen, Ended, GuestEnd, GuestSeen, NodeFacts, PortHeard, PortSeen,

@@ -353,7 +353,7 @@ impl Agent {
         let mut heard = self.inner.heard.subscribe();
         let _ = tokio::time::timeout(CONTROLLER_WITHIN, heard.wait_for(|heard| *heard)).await;
         let mut links = make_links();
-        let mut failures = Vec::new();
+        let (mut failures, mut unlimited) = (Vec::new(), Vec::new());
         loop {
             let heard = *self.inner.heard.borrow();
             let (wanted, generation, up) = {
@@ -386,6 +386,16 @@ impl Agent {
                             tracing::warn!(?key, why, "a link is not as it should be");
                         }
                         failures.clone_from(&report.failures);
+                    }
+                    if report.unlimited != unlimited {
+                        for (key, why) in &report.unlimited {
+                            tracing::warn!(
+                                ?key,
+                                why,
+                                "a port is not limited as its QoS policy has it"
+                            );
+                        }
+                        unlimited.clone_from(&report.unlimited);
                     }
                     // Guests are told of the documents' passwords by now.
                     self.inner.passwords.settle(&wanted, heard);

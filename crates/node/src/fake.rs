@@ -279,6 +279,7 @@ mod tests {
             server: None,
             stateless: false,
             security_groups: Vec::new(),
+            qos: model::Qos::default(),
             delegated: Vec::new(),
             dhcp_options: Vec::new(),
             subport: None,

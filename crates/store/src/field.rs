@@ -4,9 +4,9 @@ use std::net::IpAddr;
 
 use model::{
     AddressGroupId, AddressScopeId, AttachmentId, DomainId, Error, FlavorId, FloatingIpId, ImageId,
-    Mac, MessageId, NetworkId, NodeId, PortForwardingId, PortId, ProjectId, RbacPolicyId, Result,
-    RoleId, RouterId, RuleId, SecurityGroupId, ServerGroupId, ServerId, SubnetId, SubnetPoolId,
-    TrunkId, UserId, VolumeId,
+    Mac, MessageId, NetworkId, NodeId, PortForwardingId, PortId, ProjectId, QosPolicyId, QosRuleId,
+    RbacPolicyId, Result, RoleId, RouterId, RuleId, SecurityGroupId, ServerGroupId, ServerId,
+    SubnetId, SubnetPoolId, TrunkId, UserId, VolumeId,
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -139,7 +139,7 @@ macro_rules! parsed_field {
         }
     )*};
 }
-parsed_field!(NetworkId SubnetId PortId RouterId SecurityGroupId RuleId AddressGroupId ServerId ImageId NodeId Mac FloatingIpId PortForwardingId VolumeId AttachmentId ServerGroupId SubnetPoolId RbacPolicyId AddressScopeId MessageId TrunkId);
+parsed_field!(NetworkId SubnetId PortId RouterId SecurityGroupId RuleId AddressGroupId ServerId ImageId NodeId Mac FloatingIpId PortForwardingId VolumeId AttachmentId ServerGroupId SubnetPoolId RbacPolicyId AddressScopeId MessageId TrunkId QosPolicyId QosRuleId);
 
 macro_rules! text_field {
     ($($id:ident)*) => {$(

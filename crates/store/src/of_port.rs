@@ -1,6 +1,6 @@
 //! What belongs to ports beside their own rows, for lists: one statement for all of it.
 
-use model::{Mac, PortId, Result, SecurityGroupId, TrunkId};
+use model::{Mac, PortId, QosPolicyId, Result, SecurityGroupId, TrunkId};
 
 use crate::db::{Found, Tx};
 use crate::field::{Field, Value};
@@ -11,8 +11,8 @@ use crate::row;
 pub enum OfPort {
     Address(row::Allocation),
     SecurityGroup(PortId, SecurityGroupId),
-    /// Its network's domain.
-    Domain(PortId, String),
+    /// Its network's domain and QoS policy.
+    Network(PortId, String, Option<QosPolicyId>),
     /// The name of the node it is bound to, or else of the one it is meant for.
     Host(PortId, String),
     /// What its guest was heard to use and ask.
@@ -51,7 +51,7 @@ const PARTS: &str = "
       FROM wanted w JOIN trunk t ON t.port_id = w.id JOIN subport s ON s.trunk_id = t.id
       JOIN port p ON p.id = s.port_id
     UNION ALL
-    SELECT 'domain', p.id, coalesce(nullif(n.dns_domain, ''), d.value), NULL, NULL, NULL
+    SELECT 'network', p.id, coalesce(nullif(n.dns_domain, ''), d.value), n.qos_policy_id, NULL, NULL
       FROM wanted w JOIN port p ON p.id = w.id JOIN network n ON n.id = p.network_id
       JOIN meta d ON d.name = 'dns_domain'";
 
@@ -84,9 +84,10 @@ fn read(found: Found<'_>) -> Result<OfPort> {
             let group = SecurityGroupId::from_column(found.column(2)?)?;
             return Ok(OfPort::SecurityGroup(port_id, group));
         }
-        "domain" => {
+        "network" => {
             let domain = String::from_column(found.column(2)?)?;
-            return Ok(OfPort::Domain(port_id, domain));
+            let policy = Field::from_column(found.column(3)?)?;
+            return Ok(OfPort::Network(port_id, domain, policy));
         }
         "host" => {
             let host = String::from_column(found.column(2)?)?;

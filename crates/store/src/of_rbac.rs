@@ -20,6 +20,8 @@ pub enum Use {
     Rules,
     /// Subnet pools in an address scope.
     Pools,
+    /// Networks and ports that have a QoS policy.
+    Bound,
 }
 
 impl Use {
@@ -50,6 +52,11 @@ impl Use {
             Use::Pools => (
                 "address_scope",
                 "SELECT p.project_id FROM subnet_pool p WHERE p.address_scope_id = ?",
+            ),
+            Use::Bound => (
+                "qos_policy",
+                "SELECT n.project_id FROM network n WHERE n.qos_policy_id = ?
+                 UNION SELECT p.project_id FROM port p WHERE p.qos_policy_id = ?",
             ),
             Use::Rules => (
                 "address_group",

@@ -7,9 +7,9 @@ use ipnet::{IpNet, Ipv6Net};
 use model::{
     AddressGroupId, AddressMode, AddressScopeId, Advertising, AttachmentId, Chap, DomainId,
     FlavorId, FloatingIpId, GuestSeen, ImageFile, ImageId, Lifetimes, Mac, NetworkId, NodeFacts,
-    NodeId, PortForwardingId, PortId, ProjectId, RaMode, RbacPolicyId, RetiredPrefix, RoleId,
-    Route, RouterId, RuleId, SecurityGroupId, ServerGroupId, ServerId, SubnetId, SubnetPoolId,
-    TrunkId, UserData, UserId, VolumeId, VolumeSeen,
+    NodeId, PortForwardingId, PortId, ProjectId, QosPolicyId, QosRuleId, RaMode, RbacPolicyId,
+    RetiredPrefix, RoleId, Route, RouterId, RuleId, SecurityGroupId, ServerGroupId, ServerId,
+    SubnetId, SubnetPoolId, TrunkId, UserData, UserId, VolumeId, VolumeSeen,
 };
 
 use crate::field::Json;
@@ -139,6 +139,8 @@ rows! {
         retired: Json<Vec<RetiredPrefix>>,
         /// Of external ones that which is taken where nobody names one.
         is_default: bool,
+        /// For its ports that have none of their own.
+        qos_policy_id: Option<QosPolicyId>,
     }
     /// A subnet.
     Subnet in "subnet" as Subnet {
@@ -195,7 +197,7 @@ rows! {
     RbacPolicy in "rbac_policy" as RbacPolicy {
         id: RbacPolicyId,
         project_id: ProjectId,
-        /// What `object_id` is of: `network`, `subnetpool`, `security_group` or `address_group`.
+        /// What `object_id` is of, such as `network`.
         object_type: String,
         object_id: String,
         /// A project, or `*` for all.
@@ -216,6 +218,33 @@ rows! {
         name: String,
         /// 4 or 6.
         version: u32,
+    }
+    /// Rules for how fast ports send and receive, and how what they send is marked.
+    QosPolicy in "qos_policy" as QosPolicy {
+        id: QosPolicyId,
+        project_id: ProjectId,
+        name: String,
+        description: String,
+        /// Networks that the project makes have it unless they name another.
+        is_default: bool,
+        tags: Json<Vec<String>>,
+        revision: u64,
+        created_ms: i64,
+        updated_ms: i64,
+    }
+    /// One rule of a policy: at most one of a kind for a direction.
+    QosRule in "qos_rule" as QosRule {
+        id: QosRuleId,
+        qos_policy_id: QosPolicyId,
+        /// `bandwidth_limit` or `dscp_marking`.
+        kind: String,
+        /// `ingress` or `egress`, which marks always are.
+        direction: String,
+        /// Of a limit, as the next one; 0: none.
+        max_kbps: Option<u32>,
+        /// 0: as much as is good for the rate.
+        max_burst_kbps: Option<u32>,
+        dscp_mark: Option<u32>,
     }
     /// A port.
     Port in "port" as Port {
@@ -257,6 +286,7 @@ rows! {
         dhcp_options: Json<Vec<ExtraDhcpOption>>,
         /// The node that an administrator means it for, by name, until a server takes it to one.
         host: String,
+        qos_policy_id: Option<QosPolicyId>,
     }
     /// A port whose card carries other ports as VLANs.
     Trunk in "trunk" as Trunk {

@@ -108,6 +108,18 @@ const EXTENSIONS: &[(&str, &str)] = &[
     ("quotas", "Quota management support"),
     ("quota_details", "Quota details management support"),
     ("quota-check-limit", "Quota engine limit check"),
+    ("qos", "Quality of Service"),
+    ("qos-default", "QoS default policy"),
+    (
+        "qos-bw-limit-direction",
+        "Direction for QoS bandwidth limit rule",
+    ),
+    ("qos-rule-type-details", "Details of QoS rule types"),
+    ("qos-rules-alias", "Quality of Service rules alias API"),
+    (
+        "qos-port-network-policy",
+        "QoS Port Network Policy Extension",
+    ),
     ("dns-integration", "DNS Integration"),
     ("dns-domain-ports", "dns_domain for ports"),
 ];

@@ -9,6 +9,7 @@ mod ip_availability;
 pub(crate) mod networks;
 pub(crate) mod port;
 mod port_forwarding;
+pub(crate) mod qos;
 mod quota;
 mod rbac_policy;
 pub(crate) mod revision;
@@ -352,7 +353,7 @@ pub(crate) const MORE_ROUTES: Lines = &[
     ),
 ];
 
-pub(crate) const TAG_ROUTES: Lines = tag::tag_routes!("networks" "subnets" "ports" "routers" "security-groups" "floatingips" "subnetpools" "trunks");
+pub(crate) const TAG_ROUTES: Lines = tag::tag_routes!("networks" "subnets" "ports" "routers" "security-groups" "floatingips" "subnetpools" "trunks" "policies");
 
 /// A collection as the network API writes it, with a link to the next page when this one is full.
 fn collection(ctx: &Context, name: &str, limit: Option<u64>, entries: Vec<Value>) -> Result<Reply> {

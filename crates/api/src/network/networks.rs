@@ -5,9 +5,9 @@ use model::{Caller, Error, Kind, Result};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{collection, made, single, wanted};
+use super::{collection, made, qos, single, wanted};
 use crate::context::Context;
-use crate::json::{number, truth};
+use crate::json::{nullable, number, truth};
 use crate::page::Names;
 use crate::reply::Reply;
 use crate::time;
@@ -28,6 +28,7 @@ const NAMES: Names = &[
     ("port_security_enabled", "port_security"),
     ("created_at", "created_ms"),
     ("dns_domain", "dns_domain"),
+    ("qos_policy_id", "qos_policy_id"),
 ];
 
 #[derive(Deserialize)]
@@ -63,6 +64,8 @@ struct Fields {
     port_security_enabled: Option<bool>,
     tags: Option<Vec<String>>,
     dns_domain: Option<String>,
+    #[serde(default, deserialize_with = "nullable")]
+    qos_policy_id: Option<Option<String>>,
     /// There is one zone, so every hint is followed.
     #[serde(rename = "availability_zone_hints")]
     _zones: Option<Vec<String>>,
@@ -114,6 +117,7 @@ pub(super) fn update(ctx: &Context) -> Result<Reply> {
         mtu: wanted.mtu,
         port_security: wanted.port_security_enabled,
         dns_domain: wanted.dns_domain.map(|d| d.to_ascii_lowercase()),
+        qos_policy: wanted.qos_policy_id.map(qos::named).transpose()?,
     };
     let id = ctx.id("id", Kind::Network)?;
     let network = ctx.cloud.update_network(&ctx.caller, &id, &update)?;
@@ -158,6 +162,7 @@ fn check(wanted: Fields) -> Result<NewNetwork> {
         port_security: wanted.port_security_enabled,
         tags: wanted.tags.unwrap_or_default(),
         dns_domain: wanted.dns_domain.unwrap_or_default().to_ascii_lowercase(),
+        qos_policy: qos::named(wanted.qos_policy_id.flatten())?,
     })
 }
 
@@ -176,6 +181,7 @@ pub(crate) fn view(caller: &Caller, view: &NetworkView) -> Value {
         "port_security_enabled": network.port_security, "subnets": subnets, "tags": network.tags.0,
         "ipv4_address_scope": scopes.v4, "ipv6_address_scope": scopes.v6,
         "availability_zone_hints": [], "availability_zones": ["nova"],
+        "qos_policy_id": network.qos_policy_id,
         "dns_domain": network.dns_domain, "revision_number": network.revision,
         "created_at": time::seconds(network.created_ms), "updated_at": time::seconds(network.updated_ms),
     });

@@ -7,9 +7,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use store::{Carried, row};
 
-use super::{collection, made, single, trunk, wanted};
+use super::{collection, made, qos, single, trunk, wanted};
 use crate::context::Context;
-use crate::json::{ip, named, number, parse, truth};
+use crate::json::{ip, named, nullable, number, parse, truth};
 use crate::page::Names;
 use crate::reply::Reply;
 use crate::time;
@@ -29,6 +29,7 @@ const NAMES: Names = &[
     ("created_at", "created_ms"),
     ("dns_name", "dns_name"),
     ("dns_domain", "dns_domain"),
+    ("qos_policy_id", "qos_policy_id"),
 ];
 
 /// Each is one condition of the statement.
@@ -72,6 +73,8 @@ struct Fields {
     ra_interval: Option<u16>,
     ra_lifetime: Option<u16>,
     ra_preference: Option<Preference>,
+    #[serde(default, deserialize_with = "nullable")]
+    qos_policy_id: Option<Option<String>>,
 }
 
 /// An option of DHCP; without a value it is to go.
@@ -206,6 +209,7 @@ pub(super) fn update(ctx: &Context) -> Result<Reply> {
             preference: wanted.ra_preference,
         },
         host: wanted.host,
+        qos_policy: wanted.qos_policy_id.map(qos::named).transpose()?,
     };
     let port = ctx
         .cloud
@@ -267,6 +271,7 @@ fn check(wanted: Fields) -> Result<NewPort> {
         delegated: prefixes(&wanted.delegated_prefixes.unwrap_or_default())?,
         dhcp_options: dhcp_options(wanted.extra_dhcp_opts.unwrap_or_default()),
         host: wanted.host.unwrap_or_default(),
+        qos_policy: qos::named(wanted.qos_policy_id.flatten())?,
     })
 }
 
@@ -341,6 +346,7 @@ pub(crate) fn view(caller: &Caller, view: &PortView) -> Value {
         "device_id": port.device_id, "device_owner": port.device_owner,
         "binding:vnic_type": "normal", "tags": port.tags.0,
         "extra_dhcp_opts": port.dhcp_options.0, "delegated_prefixes": port.delegated.0,
+        "qos_policy_id": port.qos_policy_id, "qos_network_policy_id": view.network_qos_policy,
         "revision_number": port.revision,
         "dns_name": port.dns_name, "dns_domain": port.dns_domain, "dns_assignment": names,
         "created_at": time::seconds(port.created_ms), "updated_at": time::seconds(port.updated_ms),

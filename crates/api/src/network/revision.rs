@@ -4,7 +4,7 @@ use http::{HeaderMap, Method};
 use model::{Error, Result};
 
 /// Collections whose things are looked at for it. [`model::Caller::check_revision`] does.
-const REVISED: [&str; 10] = [
+const REVISED: [&str; 11] = [
     "networks",
     "subnets",
     "ports",
@@ -15,7 +15,11 @@ const REVISED: [&str; 10] = [
     "subnetpools",
     "address-groups",
     "trunks",
+    "policies",
 ];
+
+/// The same of a line that is about one alone.
+const REVISED_LINE: &str = "/v2.0/qos/policies/{id}";
 
 /// The revision that the thing of a request must have; `path` is a line of the table of routes.
 ///
@@ -40,7 +44,7 @@ pub(crate) fn if_match(method: &Method, path: &str, headers: &HeaderMap) -> Resu
         ));
     }
     let collection = path.split('/').nth(2).unwrap_or_default();
-    match REVISED.contains(&collection) {
+    match REVISED.contains(&collection) || path == REVISED_LINE {
         true => Ok(Some(first)),
         false => Err(Error::invalid(
             "Revision matching not supported for this resource",

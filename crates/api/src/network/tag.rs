@@ -86,6 +86,7 @@ fn kind(ctx: &Context) -> Result<Tagged> {
         ("floatingips", Tagged::FloatingIp),
         ("subnetpools", Tagged::SubnetPool),
         ("trunks", Tagged::Trunk),
+        ("policies", Tagged::QosPolicy),
     ];
     let collection = ctx.path.split('/').nth(3).unwrap_or_default();
     let found = kinds.iter().find(|(name, _)| *name == collection);

@@ -4,7 +4,9 @@ mod external;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use model::{Caller, Error, Key, NetworkId, ProjectId, Result, Scope, Scopes, SubnetId};
+use model::{
+    Caller, Error, Key, NetworkId, ProjectId, QosPolicyId, Result, Scope, Scopes, SubnetId,
+};
 use store::{Field, Json, OfNetwork, Query, Tx, Value, row};
 
 use crate::dns::check_domain;
@@ -15,7 +17,7 @@ use crate::token::owner_of;
 pub(crate) use external::follow_policies;
 use external::{set_default, set_external};
 
-use crate::{Cloud, NewSubnet, floating_ip, now_ms, resolver, subnet};
+use crate::{Cloud, NewSubnet, floating_ip, now_ms, qos, resolver, subnet};
 
 /// The least MTU an IPv6 link may have (RFC 8200, section 5).
 const LEAST_MTU: u32 = 1280;
@@ -38,6 +40,8 @@ pub struct NewNetwork {
     pub port_security: Option<bool>,
     pub tags: Vec<String>,
     pub dns_domain: String,
+    /// `None`: its project's default, if there is one.
+    pub qos_policy: Option<QosPolicyId>,
 }
 
 /// What to change.
@@ -52,6 +56,7 @@ pub struct NetworkUpdate {
     pub mtu: Option<u32>,
     pub port_security: Option<bool>,
     pub dns_domain: Option<String>,
+    pub qos_policy: Option<Option<QosPolicyId>>,
 }
 
 /// A network with what belongs to it.
@@ -171,11 +176,16 @@ impl Cloud {
             network.mtu = update.mtu.unwrap_or(network.mtu);
             network.port_security = update.port_security.unwrap_or(network.port_security);
             network.dns_domain = update.dns_domain.clone().unwrap_or(network.dns_domain);
+            let policy = network.qos_policy_id;
+            network.qos_policy_id = qos::chosen(tx, caller, policy, update.qos_policy)?;
             network.revision += 1;
             network.updated_ms = now_ms();
             check(&network)?;
             tx.update(&network)?;
             tx.touch(Key::Network(*id))?;
+            if network.qos_policy_id != policy {
+                qos::touch_network(tx, id)?;
+            }
             if update.enabled.is_some() {
                 let ports: Vec<row::Port> = tx.list(&Query::equal("network_id", id.to_value()))?;
                 ports
@@ -235,9 +245,15 @@ pub(crate) fn create(
         ));
     }
     let now = now_ms();
+    let project_id = owner_of(caller, new.project.as_ref())?;
+    let policy = qos::chosen(tx, caller, None, Some(new.qos_policy))?;
+    let qos_policy_id = match policy {
+        None => qos::default_of(tx, &project_id)?,
+        named => named,
+    };
     let mut network = row::Network {
         id: NetworkId::random(),
-        project_id: owner_of(caller, new.project.as_ref())?,
+        project_id,
         name: new.name.clone(),
         description: new.description.clone(),
         enabled: new.enabled.unwrap_or(true),
@@ -253,6 +269,7 @@ pub(crate) fn create(
         dns_domain: new.dns_domain.clone(),
         retired: Json::default(),
         is_default: false,
+        qos_policy_id,
     };
     check(&network)?;
     if let Some(name) = &network.physical_network {

@@ -60,6 +60,7 @@ fn scene(tx: &mut Tx<'_>, cidrs: &[String], gateway: u8) -> Result<Vec<row::Subn
         dns_domain: String::new(),
         retired: Json::default(),
         is_default: false,
+        qos_policy_id: None,
     };
     tx.insert(&network)?;
     let mut subnets = Vec::new();
@@ -120,6 +121,7 @@ fn one_more(tx: &mut Tx<'_>, subnets: &[row::Subnet], number: usize) -> Result<O
         delegated: Json::default(),
         dhcp_options: Json::default(),
         host: String::new(),
+        qos_policy_id: None,
     };
     tx.insert(&port)?;
     match allocate(tx, &port, subnets, None) {

@@ -114,6 +114,7 @@ pub(super) fn check(tx: &Tx<'_>, port: &row::Port) -> Result<()> {
     list::check_name("device_id", &port.device_id)?;
     list::check_name("device_owner", &port.device_owner)?;
     list::check_tags(&port.tags.0)?;
+    check_limited(port)?;
     if !port.allowed_address_pairs.0.is_empty() && !port.port_security {
         return Err(Error::conflict(
             "Port security must be enabled in order to have allowed address pairs on a port.",
@@ -128,6 +129,18 @@ pub(super) fn check(tx: &Tx<'_>, port: &row::Port) -> Result<()> {
         check_pair(pair)?;
     }
     check_twice(port)
+}
+
+/// # Errors
+/// `Conflict` for a QoS policy of a port that no guest has: nodes look after guests' ports alone.
+pub(crate) fn check_limited(port: &row::Port) -> Result<()> {
+    match port.qos_policy_id.is_some() && port.device_owner.starts_with("network:") {
+        true => Err(Error::conflict(format!(
+            "Port {} cannot have a QoS policy: ports with device owner {} have none in this cloud.",
+            port.id, port.device_owner
+        ))),
+        false => Ok(()),
+    }
 }
 
 fn check_pair(pair: &row::AddressPair) -> Result<()> {

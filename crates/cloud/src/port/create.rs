@@ -10,7 +10,7 @@ use super::{
 };
 use crate::quota::{self, Resource};
 use crate::token::owner_of;
-use crate::{network, now_ms, rbac, resolver, security_group};
+use crate::{network, now_ms, qos, rbac, resolver, security_group};
 
 /// A port that a client asks for.
 pub(super) fn create(tx: &mut Tx<'_>, caller: &Caller, new: &NewPort) -> Result<PortView> {
@@ -100,6 +100,7 @@ pub(crate) fn insert_for(
         delegated: Json::default(),
         dhcp_options: Json(new.dhcp_options.clone()),
         host: new.host.clone(),
+        qos_policy_id: qos::chosen(tx, caller, None, Some(new.qos_policy))?,
     };
     check(tx, &port)?;
     delegated::check(tx, caller, &port, &new.delegated)?;

@@ -14,16 +14,16 @@ use std::net::IpAddr;
 
 use ipnet::Ipv6Net;
 use model::{
-    Caller, Error, Key, Mac, NetworkId, PortHeard, PortId, Preference, ProjectId, Result,
-    SecurityGroupId, SubnetId, TrunkId, dns,
+    Caller, Error, Key, Mac, NetworkId, PortHeard, PortId, Preference, ProjectId, QosPolicyId,
+    Result, SecurityGroupId, SubnetId, TrunkId, dns,
 };
 use store::{Carried, Field, Query, Tx, Value, row};
 
 use crate::list::{self, Page, marks, revise};
-use crate::{Cloud, floating_ip, now_ms, resolver, router, security_group, trunk};
+use crate::{Cloud, floating_ip, now_ms, qos, resolver, router, security_group, trunk};
 
 pub(crate) use address::{allocate, service_address};
-pub(crate) use check::{check_owner_only, names_address};
+pub(crate) use check::{check_limited, check_owner_only, names_address};
 pub(crate) use create::{insert, insert_for};
 pub(crate) use dhcp_option::document as dhcp_option;
 pub(crate) use mac::free_mac;
@@ -62,6 +62,7 @@ pub struct NewPort {
     pub dhcp_options: Vec<row::ExtraDhcpOption>,
     /// The node it is meant for, by name.
     pub host: String,
+    pub qos_policy: Option<QosPolicyId>,
 }
 
 /// Which ports a list is of: of each of these that is not empty, a port must have one.
@@ -97,6 +98,7 @@ pub struct PortUpdate {
     pub dhcp_options: Vec<(String, u32, Option<String>)>,
     pub advertising: AdvertisingUpdate,
     pub host: Option<String>,
+    pub qos_policy: Option<Option<QosPolicyId>>,
 }
 
 /// What to change of how a router's port advertises.
@@ -115,6 +117,8 @@ pub struct PortView {
     pub security_groups: Vec<SecurityGroupId>,
     /// The domain of names in its network.
     pub network_domain: String,
+    /// The QoS policy of its network.
+    pub network_qos_policy: Option<QosPolicyId>,
     /// The node it is bound to, else the one it is meant for; by name, empty when none.
     pub host: String,
     /// What its guest was heard to use and ask.
@@ -227,6 +231,7 @@ impl Cloud {
                 delegated::check(tx, caller, &port, delegated)?;
             }
             change(&mut port, update);
+            port.qos_policy_id = qos::chosen(tx, caller, port.qos_policy_id, update.qos_policy)?;
             let moved = mac::change(tx, &mut port, update.mac)?;
             check_advertising(&port)?;
             port.revision += 1;

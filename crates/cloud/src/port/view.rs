@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use model::{Caller, Error, Kind, NetworkId, PortHeard, PortId, Result, SecurityGroupId, TrunkId};
+use model::{
+    Caller, Error, Kind, NetworkId, PortHeard, PortId, QosPolicyId, Result, SecurityGroupId,
+    TrunkId,
+};
 use store::{Carried, Field, OfPort, Order, Query, Tx, Value, row};
 
 use super::PortView;
@@ -20,7 +23,7 @@ pub(crate) fn view(tx: &Tx<'_>, port: row::Port) -> Result<PortView> {
 pub(crate) fn views(tx: &Tx<'_>, ports: Vec<row::Port>) -> Result<Vec<PortView>> {
     let mut addresses: HashMap<PortId, Vec<row::Allocation>> = HashMap::new();
     let mut groups: HashMap<PortId, Vec<SecurityGroupId>> = HashMap::new();
-    let mut domains: HashMap<PortId, String> = HashMap::new();
+    let mut networks: HashMap<PortId, (String, Option<QosPolicyId>)> = HashMap::new();
     let mut hosts: HashMap<PortId, String> = HashMap::new();
     let mut heard: HashMap<PortId, PortHeard> = HashMap::new();
     let mut trunks: HashMap<PortId, TrunkId> = HashMap::new();
@@ -28,7 +31,9 @@ pub(crate) fn views(tx: &Tx<'_>, ports: Vec<row::Port>) -> Result<Vec<PortView>>
     for part in tx.of_ports(ports.iter().map(|p| &p.id))? {
         match part {
             OfPort::Address(held) => addresses.entry(held.port_id).or_default().push(held),
-            OfPort::Domain(port, domain) => drop(domains.insert(port, domain)),
+            OfPort::Network(port, domain, policy) => {
+                networks.insert(port, (domain, policy));
+            }
             OfPort::Heard(row) => drop(heard.insert(row.port_id, row.heard.0)),
             OfPort::Host(port, host) => drop(hosts.insert(port, host)),
             OfPort::Trunk(port, trunk) => drop(trunks.insert(port, trunk)),
@@ -44,16 +49,20 @@ pub(crate) fn views(tx: &Tx<'_>, ports: Vec<row::Port>) -> Result<Vec<PortView>>
     carried
         .values_mut()
         .for_each(|of_port| of_port.sort_by_key(|one| one.vlan));
-    let join = |port: row::Port| PortView {
-        trunk: trunks
-            .remove(&port.id)
-            .map(|trunk| (trunk, carried.remove(&port.id).unwrap_or_default())),
-        addresses: addresses.remove(&port.id).unwrap_or_default(),
-        security_groups: groups.remove(&port.id).unwrap_or_default(),
-        network_domain: domains.remove(&port.id).unwrap_or_default(),
-        host: hosts.remove(&port.id).unwrap_or_default(),
-        heard: heard.remove(&port.id).unwrap_or_default(),
-        port,
+    let join = |port: row::Port| {
+        let (network_domain, network_qos_policy) = networks.remove(&port.id).unwrap_or_default();
+        PortView {
+            trunk: trunks
+                .remove(&port.id)
+                .map(|trunk| (trunk, carried.remove(&port.id).unwrap_or_default())),
+            addresses: addresses.remove(&port.id).unwrap_or_default(),
+            security_groups: groups.remove(&port.id).unwrap_or_default(),
+            network_domain,
+            network_qos_policy,
+            host: hosts.remove(&port.id).unwrap_or_default(),
+            heard: heard.remove(&port.id).unwrap_or_default(),
+            port,
+        }
     };
     Ok(ports.into_iter().map(join).collect())
 }

@@ -16,7 +16,7 @@ use crate::{Cloud, network};
 
 pub use access::Shown;
 pub(crate) use access::{Of, is_shared, is_target, page_query, seen_by, shown, shown_one, visible};
-pub(crate) use object::{ADDRESS_SCOPE, NETWORK, SUBNET_POOL};
+pub(crate) use object::{ADDRESS_SCOPE, NETWORK, QOS_POLICY, SUBNET_POOL};
 
 use object::{Object, check_users};
 
@@ -29,7 +29,7 @@ pub(crate) const EXTERNAL: &str = "access_as_external";
 #[derive(Clone, Debug)]
 pub struct NewRbacPolicy {
     pub project: Option<ProjectId>,
-    /// `network`, `subnetpool`, `security_group`, `address_group` or `address_scope`.
+    /// `network`, `subnetpool`, `security_group`, `address_group`, `address_scope` or `qos_policy`.
     pub object_type: String,
     pub object_id: String,
     /// `access_as_shared`, or of a network `access_as_external` too.

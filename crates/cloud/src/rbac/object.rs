@@ -1,7 +1,7 @@
 //! What policies are of.
 
 use model::{
-    AddressGroupId, AddressScopeId, Caller, Error, Kind, NetworkId, ProjectId, Result,
+    AddressGroupId, AddressScopeId, Caller, Error, Kind, NetworkId, ProjectId, QosPolicyId, Result,
     SecurityGroupId, SubnetPoolId,
 };
 use store::{Tx, Use, row};
@@ -15,6 +15,7 @@ pub(crate) const SUBNET_POOL: &str = "subnetpool";
 pub(crate) const SECURITY_GROUP: &str = "security_group";
 pub(crate) const ADDRESS_SCOPE: &str = "address_scope";
 pub(crate) const ADDRESS_GROUP: &str = "address_group";
+pub(crate) const QOS_POLICY: &str = "qos_policy";
 
 /// Something that a policy can be of.
 pub(super) struct Object {
@@ -55,9 +56,14 @@ impl Object {
                 let row: row::AddressScope = visible(tx, caller, &id, Of::Itself)?;
                 (row.project_id, &[SHARED])
             }
+            QOS_POLICY => {
+                let id: QosPolicyId = parsed(Kind::QosPolicy, id)?;
+                let row: row::QosPolicy = visible(tx, caller, &id, Of::Itself)?;
+                (row.project_id, &[SHARED])
+            }
             other => {
                 return Err(Error::invalid(format!(
-                    "Invalid input for object_type. Reason: '{other}' is not in valid_values: {NETWORK}, {SUBNET_POOL}, {SECURITY_GROUP}, {ADDRESS_GROUP}, {ADDRESS_SCOPE}"
+                    "Invalid input for object_type. Reason: '{other}' is not in valid_values: {NETWORK}, {SUBNET_POOL}, {SECURITY_GROUP}, {ADDRESS_GROUP}, {ADDRESS_SCOPE}, {QOS_POLICY}"
                 )));
             }
         };
@@ -108,6 +114,7 @@ pub(super) fn check_users(tx: &Tx<'_>, policy: &row::RbacPolicy, target: &str) -
         (SUBNET_POOL, _) => Use::Subnets,
         (ADDRESS_GROUP, _) => Use::Rules,
         (ADDRESS_SCOPE, _) => Use::Pools,
+        (QOS_POLICY, _) => Use::Bound,
         _ => Use::Members,
     };
     match tx.uses_without_policy(by, &policy.object_id, &policy.action, target)? {

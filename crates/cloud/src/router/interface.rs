@@ -197,6 +197,7 @@ fn add_by_port(
     leg.device_owner = INTERFACE.into();
     leg.port_security = false;
     leg.revision += 1;
+    port::check_limited(&leg)?;
     tx.delete_where::<row::Membership>("port_id", id)?;
     tx.update(&leg)?;
     port::touch(tx, id)?;

@@ -41,6 +41,10 @@ async fn world() -> World {
     let body = json!({"subnet_id": subnet});
     world.member.put(&leg, body).await.expect(200);
     world.ids.insert("spare router", router);
+    let policy = json!({"policy": {}});
+    let policy = world.admin.post("/network/v2.0/qos/policies", policy).await;
+    let policy = crate::world::id(&policy.expect(201));
+    world.ids.insert("spare policy", policy);
     world.ids.insert("spare network", network);
     world
         .ids
@@ -69,7 +73,10 @@ fn samples(world: &World) -> Vec<Sample> {
         lenient,
     };
     let of = |kind: &str| world.id(kind).to_owned();
-    let at = |prefix: &str, kind: &str| format!("{prefix}/{kind}/{}", world.id(kind));
+    let at = |prefix: &str, kind: &str| {
+        let segment = kind.rsplit('/').next().unwrap();
+        format!("{prefix}/{kind}/{}", world.id(segment))
+    };
     let (keystone, nova, neutron) = ("/identity/v3", "/compute/v2.1", "/network/v2.0");
     let cinder = "/volume/v3";
     let mut all = vec![
@@ -629,6 +636,84 @@ fn samples(world: &World) -> Vec<Sample> {
         ),
         one(
             "POST",
+            "/network/v2.0/qos/policies",
+            json!({"policy": {
+                "name": "q", "description": "d", "shared": false, "is_default": false,
+                "project_id": of("projects"),
+            }}),
+            &["policy"],
+            &[],
+        ),
+        one(
+            "PUT",
+            &at(neutron, "qos/policies"),
+            json!({"policy": {"name": "q", "description": "d", "shared": false}}),
+            &["policy"],
+            &[],
+        ),
+        one(
+            "POST",
+            &format!("{}/bandwidth_limit_rules", at(neutron, "qos/policies")),
+            json!({"bandwidth_limit_rule": {
+                "direction": "ingress", "max_kbps": 8, "max_burst_kbps": 9,
+            }}),
+            &["bandwidth_limit_rule", "bandwidth_limit_rule/max_kbps"],
+            &[TEXTS_TOO],
+        ),
+        one(
+            "PUT",
+            &format!(
+                "{neutron}/qos/alias-bandwidth-limit-rules/{}",
+                of("alias-bandwidth-limit-rules")
+            ),
+            json!({"alias_bandwidth_limit_rule": {"max_kbps": 8, "max_burst_kbps": 9}}),
+            &["alias_bandwidth_limit_rule"],
+            &[TEXTS_TOO],
+        ),
+        one(
+            "PUT",
+            &format!(
+                "{}/bandwidth_limit_rules/{}",
+                at(neutron, "qos/policies"),
+                of("bandwidth_limit_rules")
+            ),
+            json!({"bandwidth_limit_rule": {"direction": "egress", "max_kbps": 8}}),
+            &["bandwidth_limit_rule"],
+            &[TEXTS_TOO],
+        ),
+        one(
+            "POST",
+            &format!(
+                "/network/v2.0/qos/policies/{}/dscp_marking_rules",
+                of("spare policy")
+            ),
+            json!({"dscp_marking_rule": {"dscp_mark": 8}}),
+            &["dscp_marking_rule", "dscp_marking_rule/dscp_mark"],
+            &[TEXTS_TOO],
+        ),
+        one(
+            "PUT",
+            &format!(
+                "{neutron}/qos/alias-dscp-marking-rules/{}",
+                of("alias-dscp-marking-rules")
+            ),
+            json!({"alias_dscp_marking_rule": {"dscp_mark": 10}}),
+            &["alias_dscp_marking_rule"],
+            &[TEXTS_TOO],
+        ),
+        one(
+            "PUT",
+            &format!(
+                "{}/dscp_marking_rules/{}",
+                at(neutron, "qos/policies"),
+                of("dscp_marking_rules")
+            ),
+            json!({"dscp_marking_rule": {"dscp_mark": 8}}),
+            &["dscp_marking_rule"],
+            &[TEXTS_TOO],
+        ),
+        one(
+            "POST",
             "/network/v2.0/rbac-policies",
             json!({"rbac_policy": {
                 "object_type": "network", "object_id": of("networks"),
@@ -1011,6 +1096,9 @@ async fn no_route_is_left_out() {
         "POST /volume/v3/snapshots",
         "POST /volume/v3/backups",
         "PUT /compute/v2.1/servers/{id}/os-volume_attachments/{volume}",
+        "POST /network/v2.0/qos/policies/{id}/minimum_bandwidth_rules",
+        "POST /network/v2.0/qos/policies/{id}/minimum_packet_rate_rules",
+        "POST /network/v2.0/qos/policies/{id}/packet_rate_limit_rules",
     ];
     for route in api::Routes::new().all() {
         let line = crate::world::line(route);
@@ -1021,6 +1109,7 @@ async fn no_route_is_left_out() {
         }
         let path = crate::world::fill(route, |kind| world.id(kind).to_owned());
         let spare = path.replace(world.id("routers"), world.id("spare router"));
+        let spare = spare.replace(world.id("policies"), world.id("spare policy"));
         let found = samples
             .iter()
             .any(|s| [&path, &spare].contains(&&s.path) && s.method == route.method.as_str());

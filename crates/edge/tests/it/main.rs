@@ -32,6 +32,7 @@ mod place;
 mod port;
 mod project;
 mod proxy;
+mod qos;
 mod quota;
 mod race;
 mod rbac;

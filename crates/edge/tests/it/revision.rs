@@ -53,8 +53,13 @@ async fn each_change_of_another_revision_is_refused() {
         let path = fill(route, |segment| {
             world.ids.get(segment).cloned().unwrap_or_default()
         });
-        let thing = format!("{NET}/{}", parts(route.path)[..1].join("/"));
-        let thing = format!("{thing}/{}", path.split('/').nth(4).unwrap());
+        let whole = parts(route.path);
+        // A policy's tags are not below the policy.
+        let thing = match whole[..] {
+            ["policies", ..] => format!("{NET}/qos/policies/{}", world.id("policies")),
+            ["qos", "policies", _] => path.clone(),
+            _ => format!("{NET}/{}/{}", whole[0], path.split('/').nth(4).unwrap()),
+        };
         let body = body_for(route, &world);
         let ask = async |value: &str| {
             if_match(

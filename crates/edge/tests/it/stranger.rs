@@ -18,7 +18,10 @@ fn needs_admin(line: &str) -> bool {
     let writes = identity && method != "GET" && method != "HEAD";
     let roles = identity && path.contains("/roles");
     let catalog = path.contains("/services/") || path.contains("/endpoints/");
-    flavor || writes || (roles && path != "/identity/v3/roles/{id}") || catalog
+    // Rules are an administrator's to make, and so is the look at what nodes can do.
+    let qos = path.starts_with("/network/v2.0/qos/")
+        && (method == "POST" || path.contains("/rule-types/"));
+    flavor || qos || writes || (roles && path != "/identity/v3/roles/{id}") || catalog
 }
 
 #[tokio::test]
@@ -53,7 +56,13 @@ async fn a_stranger_finds_nothing_and_changes_nothing() {
 async fn no_list_shows_a_stranger_what_is_not_its_own() {
     let world = World::new().await;
     let alpha = world.id("projects");
-    let named = ["os-keypairs", "os-extra_specs", "tags", "metadata"];
+    let named = [
+        "os-keypairs",
+        "os-extra_specs",
+        "tags",
+        "metadata",
+        "rule-types",
+    ];
     let secrets = world.ids.iter().filter(|(kind, _)| !named.contains(kind));
     let secrets: Vec<&String> = secrets.map(|(_, id)| id).collect();
     for route in Routes::new().all() {
@@ -100,6 +109,7 @@ async fn a_marker_of_anothers_is_none() {
         ("/network/v2.0/trunks", "trunks"),
         ("/network/v2.0/security-groups", "security-groups"),
         ("/network/v2.0/address-groups", "address-groups"),
+        ("/network/v2.0/qos/policies", "policies"),
         ("/image/v2/images", "images"),
         ("/compute/v2.1/servers", "servers"),
         ("/volume/v3/volumes", "volumes"),
@@ -236,6 +246,15 @@ async fn a_strangers_requests_cannot_name_what_is_not_its_own() {
             ),
             404,
         ),
+        (port(json!({"qos_policy_id": ids("policies")})), 404),
+        (
+            (
+                "POST",
+                "/network/v2.0/networks".to_owned(),
+                json!({"network": {"qos_policy_id": ids("policies")}}),
+            ),
+            404,
+        ),
         (server(json!({"imageRef": ids("images")})), 400),
         (
             server(json!({"networks": [{"uuid": ids("networks")}]})),
@@ -299,6 +318,7 @@ async fn a_reader_sees_and_changes_nothing() {
         // What is not there yet a look would make.
         let admins = line.ends_with("/migrations")
             || line.contains("/network-ip-")
+            || line.contains("/qos/rule-types/")
             || line.starts_with("GET /network/v2.0/auto-allocated-topology");
         if !own.iter().any(|p| line.contains(p)) || admins {
             continue;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::shape;
 use crate::world::{World, id};
 
-pub(crate) const KINDS: [&str; 8] = [
+pub(crate) const KINDS: [&str; 9] = [
     "networks",
     "subnets",
     "ports",
@@ -14,32 +14,36 @@ pub(crate) const KINDS: [&str; 8] = [
     "floatingips",
     "subnetpools",
     "trunks",
+    "policies",
 ];
 
 #[tokio::test]
 async fn each_kind_of_thing_has_tags() {
     let world = World::new().await;
-    let member = &world.member;
     for kind in KINDS {
-        let thing = format!("/network/v2.0/{kind}/{}", world.id(kind));
-        let tags = format!("{thing}/tags");
+        let (net, id) = ("/network/v2.0", world.id(kind));
+        let (client, thing) = match kind {
+            "policies" => (&world.admin, format!("{net}/qos/policies/{id}")),
+            _ => (&world.member, format!("{net}/{kind}/{id}")),
+        };
+        let tags = format!("{net}/{kind}/{id}/tags");
         let now = async || {
-            let shown = member.get(&thing).await.expect(200);
+            let shown = client.get(&thing).await.expect(200);
             let (_, fields) = shown.as_object().unwrap().iter().next().unwrap();
-            assert_eq!(member.get(&tags).await.expect(200)["tags"], fields["tags"]);
+            assert_eq!(client.get(&tags).await.expect(200)["tags"], fields["tags"]);
             fields["tags"].clone()
         };
         let body = json!({"tags": ["a", "b", "a"]});
-        let set = member.put(&tags, body).await.expect(200);
+        let set = client.put(&tags, body).await.expect(200);
         assert_eq!(set["tags"], json!(["a", "b"]), "each once");
-        let one = member.request(http::Method::PUT, &format!("{tags}/c%20d"));
+        let one = client.request(http::Method::PUT, &format!("{tags}/c%20d"));
         assert_eq!(one.send().await.status, 201);
         assert_eq!(now().await, json!(["a", "b", "c d"]));
-        member.delete(&format!("{tags}/a")).await.expect(204);
-        member.get(&format!("{tags}/b")).await.expect(204);
+        client.delete(&format!("{tags}/a")).await.expect(204);
+        client.get(&format!("{tags}/b")).await.expect(204);
         for gone in [
-            member.get(&format!("{tags}/a")).await,
-            member.delete(&format!("{tags}/a")).await,
+            client.get(&format!("{tags}/a")).await,
+            client.delete(&format!("{tags}/a")).await,
         ] {
             shape::error(&gone, 404, "a tag that is not there");
         }
@@ -52,10 +56,10 @@ async fn each_kind_of_thing_has_tags() {
             json!({"tags": null}),
             json!({}),
         ] {
-            shape::error(&member.put(&tags, wrong).await, 400, &thing);
+            shape::error(&client.put(&tags, wrong).await, 400, &thing);
         }
         testkit::assert_same(&before, &world.cloud.dump(), "refused tags");
-        member.delete(&tags).await.expect(204);
+        client.delete(&tags).await.expect(204);
         assert_eq!(now().await, json!([]));
     }
 }

@@ -227,6 +227,17 @@ impl World {
             {"port_id": carried[1], "segmentation_type": "vlan", "segmentation_id": 100},
         ]}});
         let trunk = post(&member, &format!("{net}/trunks"), trunk).await;
+        let qos = json!({"policy": {"name": "slow", "project_id": cloud.project_id(testkit::Person::Member)}});
+        let qos = post(&admin, &format!("{net}/qos/policies"), qos).await;
+        let limit = json!({"bandwidth_limit_rule": {"max_kbps": 1000}});
+        let path = format!("{net}/qos/policies/{qos}/bandwidth_limit_rules");
+        let limit = post(&admin, &path, limit).await;
+        let mark = json!({"dscp_marking_rule": {"dscp_mark": 26}});
+        let path = format!("{net}/qos/policies/{qos}/dscp_marking_rules");
+        let mark = post(&admin, &path, mark).await;
+        let tags = format!("{net}/policies/{qos}/tags");
+        let body = json!({"tags": ["blue"]});
+        admin.put(&tags, body).await.expect(200);
         for (kind, id) in [
             ("trunks", &trunk),
             ("subnetpools", &pool),
@@ -271,6 +282,12 @@ impl World {
             ("rbac-policies", policy),
             ("address-scopes", scope),
             ("address-groups", addresses),
+            ("policies", qos),
+            ("bandwidth_limit_rules", limit.clone()),
+            ("alias-bandwidth-limit-rules", limit),
+            ("dscp_marking_rules", mark.clone()),
+            ("alias-dscp-marking-rules", mark),
+            ("rule-types", "dscp_marking".to_owned()),
             ("security-groups", group),
             ("security-group-rules", rule),
             ("os-keypairs", "key".to_owned()),
@@ -453,6 +470,25 @@ pub(crate) fn body_for(route: &Route, world: &World) -> Option<Value> {
             json!({"port_forwarding": {"internal_port": 23}})
         }
         ("PUT", "/network/v2.0/floatingips/{id}") => json!({"floatingip": {"description": "x"}}),
+        ("PUT", "/network/v2.0/qos/policies/{id}") => json!({"policy": {"name": "x"}}),
+        (_, "/network/v2.0/qos/policies/{id}/bandwidth_limit_rules") => {
+            json!({"bandwidth_limit_rule": {"max_kbps": 1, "direction": "ingress"}})
+        }
+        (_, "/network/v2.0/qos/policies/{id}/dscp_marking_rules") => {
+            json!({"dscp_marking_rule": {"dscp_mark": 8}})
+        }
+        ("PUT", "/network/v2.0/qos/policies/{id}/bandwidth_limit_rules/{rule}") => {
+            json!({"bandwidth_limit_rule": {"max_kbps": 2}})
+        }
+        ("PUT", "/network/v2.0/qos/policies/{id}/dscp_marking_rules/{rule}") => {
+            json!({"dscp_marking_rule": {"dscp_mark": 8}})
+        }
+        ("PUT", "/network/v2.0/qos/alias-bandwidth-limit-rules/{rule}") => {
+            json!({"alias_bandwidth_limit_rule": {"max_kbps": 2}})
+        }
+        ("PUT", "/network/v2.0/qos/alias-dscp-marking-rules/{rule}") => {
+            json!({"alias_dscp_marking_rule": {"dscp_mark": 8}})
+        }
         ("PUT", path) if path.ends_with("/{id}/tags") => json!({"tags": ["x"]}),
         ("PUT", "/network/v2.0/security-groups/{id}") => json!({"security_group": {"name": "x"}}),
         _ => return None,

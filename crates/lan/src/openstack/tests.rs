@@ -36,6 +36,7 @@ pub(crate) fn sample() -> Instance {
         server: Some(server().id),
         stateless: false,
         security_groups: Vec::new(),
+        qos: model::Qos::default(),
         delegated: Vec::new(),
         dhcp_options: Vec::new(),
         subport: None,

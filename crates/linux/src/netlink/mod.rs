@@ -40,6 +40,11 @@ impl Error {
     pub fn errno(&self) -> Option<i32> {
         self.source.raw_os_error()
     }
+
+    /// Whether the kernel was built without the kind of object that was to be made.
+    pub fn is_of_unknown_kind(&self) -> bool {
+        matches!(self.errno(), Some(libc::EOPNOTSUPP | libc::ENOENT))
+    }
 }
 
 impl From<Error> for io::Error {

@@ -33,27 +33,26 @@ pub enum QdiscKind {
 pub struct Tbf {
     /// Octets a second, at least 1.
     pub rate: u64,
-    /// Octets that may leave at once, at least a frame. Of longer than [`Tbf::LONGEST_S`] of the rate, the kernel
-    /// reports less.
+    /// Octets that may leave at once, at least a frame.
     pub burst: u32,
     /// Octets that wait at most; more are dropped.
     pub limit: u32,
 }
 
 impl Tbf {
-    /// Seconds of its rate that a bucket holds at most, so that the kernel can say how large it is: it
-    /// counts ticks of 64 ns in 32 bits.
-    pub const LONGEST_S: u64 = 270;
-
-    /// Whether a bucket that was read is this one: what the kernel reports of a burst has gone through ticks.
+    /// Whether a bucket that was read is this one: what the kernel reports of a burst has gone through ticks, of
+    /// which 32 bits are told.
     pub fn is(&self, read: &Tbf) -> bool {
         let tick = self.rate / (NS_IN_S / TICK_NS) + 2;
+        let told = u64::from(self.burst) <= self.rate * LONGEST_S;
         (self.rate, self.limit) == (read.rate, read.limit)
-            && u64::from(self.burst.abs_diff(read.burst)) <= tick
+            && (!told || u64::from(self.burst.abs_diff(read.burst)) <= tick)
     }
 }
 
 const TICK_NS: u64 = 64; // PSCHED_SHIFT of net/pkt_sched.h
+/// How long a bucket may take to fill so that its ticks fit 32 bits.
+const LONGEST_S: u64 = 270;
 const NS_IN_S: u64 = 1_000_000_000;
 
 const CLSACT: &str = "clsact";

@@ -114,6 +114,9 @@ pub(super) fn table(scene: &Scene<'_>) -> Table {
     );
     table.chain("rogue", lines(ROGUE));
     table.chain("fragment", lines(FRAGMENT));
+    if is_marked(scene) {
+        table.map("dscp", "type ifname : verdict");
+    }
     for (port, mark) in &scene.ports {
         add_port(&mut table, scene, port, *mark);
     }
@@ -141,6 +144,9 @@ fn prerouting(scene: &Scene<'_>) -> Vec<String> {
         "iifname vmap @guard",
         "iifname \"t*\" counter name unknown_tap drop",
     ]);
+    if is_marked(scene) {
+        rules.insert(1, "iifname vmap @dscp".to_owned());
+    }
     // A guest that knows no better way sends what is for the service to its gateway. It is meant
     // for us whatever Ethernet address it bears, and the kernel must not take it for another's.
     let mac = names::bridge_mac(scene.network.id);
@@ -214,6 +220,9 @@ fn add_port(table: &mut Table, scene: &Scene<'_>, port: &Port, mark: u32) {
     table.element("into", format!("\"{tap}\""), format!("jump into_{tap}"));
     let add = format!("meta mark set meta mark | {}", receiver_text(mark));
     table.chain(&format!("into_{tap}"), vec![add]);
+    if let Some(dscp) = port.qos.dscp {
+        add_dscp(table, &tap, dscp);
+    }
     if !port.port_security {
         table.element("guard", format!("\"{tap}\""), "accept".into());
         return;
@@ -232,6 +241,19 @@ fn add_port(table: &mut Table, scene: &Scene<'_>, port: &Port, mark: u32) {
         table.chain(&format!("arp_{tap}"), arp(port, &tap, &ipv4, &services));
         table.chain(&format!("ipv4_{tap}"), ipv4_source(&ipv4, &services));
     }
+}
+
+/// Whether what some port sends is to bear a code point.
+fn is_marked(scene: &Scene<'_>) -> bool {
+    scene.ports.iter().any(|(port, _)| port.qos.dscp.is_some())
+}
+
+/// What a port sends bears a code point, whatever it bore before. Ports of one code point share a chain.
+fn add_dscp(table: &mut Table, tap: &str, dscp: u8) {
+    let chain = format!("dscp_{dscp}");
+    table.element("dscp", format!("\"{tap}\""), format!("jump {chain}"));
+    let set = ["ip6", "ip"].map(|family| format!("{family} dscp set {dscp}"));
+    table.chain(&chain, set.into());
 }
 
 /// What every frame of a port passes.

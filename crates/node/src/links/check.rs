@@ -66,6 +66,11 @@ fn of_steps(steps: &[Step], short: &str) -> BTreeSet<Finding> {
             Step::RemoveLink(_) | Step::RemoveSpace(_) => {
                 leak(format!("{what} is there, and nothing wants it"))
             }
+            step if step.is_of_limit() => Finding::new(
+                format!("{what} is not limited as its port's QoS policy has it"),
+                "a guest sends or receives faster or slower than it should",
+                MISSING,
+            ),
             _ => Finding::new(
                 format!("{what} is missing, or not as it should be"),
                 "a guest has no network, or a wrong one",

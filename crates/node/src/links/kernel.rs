@@ -6,11 +6,13 @@ use std::io;
 use ipnet::IpNet;
 use linux::netlink::{LinkKind, Netlink, VethEnd};
 use linux::netns::Netns;
+use linux::tc::Tbf;
 use linux::{sysctl, tap};
 use model::Mac;
 
 use super::LinkSettings;
 use super::layout::{Contents, Kind, Layout, Link, Place};
+use super::limits::{self, Limits};
 use super::names::{self, Space};
 use super::plan::Step;
 use super::proxied::Chosen;
@@ -105,6 +107,11 @@ impl<'a> Kernel<'a> {
             }
             Step::MakeTap((space, name)) => tap::ensure(&self.open(*space)?.0, name)?,
             Step::MakePair(a, b) => self.make_pair(a, b)?,
+            Step::MakeIfb((space, _))
+            | Step::SetRate((space, _), _)
+            | Step::RemoveRate((space, _))
+            | Step::Redirect((space, _), _)
+            | Step::RemoveRedirect((space, _)) => limits::apply(&mut self.open(*space)?.1, step)?,
             Step::SetMac((space, name), mac) => self.open(*space)?.1.set_mac(name, mac.0)?,
             Step::SetMtu((space, name), mtu) => self.open(*space)?.1.set_mtu(name, *mtu)?,
             Step::SetAlias((space, name), alias) => self.open(*space)?.1.set_alias(name, alias)?,
@@ -167,9 +174,14 @@ impl<'a> Kernel<'a> {
             true => netlink.vlans()?.into_iter().collect(),
             false => BTreeSet::new(),
         };
+        let mut limits = match space {
+            Space::Network(_) => limits::observe(netlink),
+            _ => Limits::new(),
+        };
         let ours = links.into_iter().filter_map(|l| {
             let addresses = addresses.remove(&l.index).unwrap_or_default();
-            Some((l.name.clone(), link(l, addresses)?))
+            let limits = limits.remove(&l.name).unwrap_or_default();
+            Some((l.name.clone(), link(l, addresses, limits)?))
         });
         Ok(Contents {
             prepared,
@@ -238,12 +250,17 @@ impl<'a> Kernel<'a> {
 
 /// `None` for what we never make: the loopback, and the tunnels that some kernels put into each
 /// new namespace.
-fn link(seen: linux::netlink::Link, addresses: BTreeSet<IpNet>) -> Option<Link> {
+fn link(
+    seen: linux::netlink::Link,
+    addresses: BTreeSet<IpNet>,
+    (rate, redirect): (Option<Tbf>, Option<String>),
+) -> Option<Link> {
     let kind = match seen.kind {
         LinkKind::Bridge => Kind::Bridge,
         LinkKind::Tap => Kind::Tap,
         LinkKind::Veth => Kind::Veth,
-        LinkKind::Ifb | LinkKind::Other => return None,
+        LinkKind::Ifb => Kind::Ifb,
+        LinkKind::Other => return None,
     };
     Some(Link {
         kind,
@@ -253,5 +270,7 @@ fn link(seen: linux::netlink::Link, addresses: BTreeSet<IpNet>) -> Option<Link> 
         master: seen.master,
         alias: seen.alias,
         addresses,
+        rate,
+        redirect,
     })
 }

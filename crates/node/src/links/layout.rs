@@ -5,11 +5,12 @@ use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use linux::netlink::{Proxy, Route};
-use linux::tc::Vlan;
+use linux::tc::{Tbf, Vlan};
 use model::{Key, Mac, Network, NetworkId, Port, Router, RouterPort, Subport};
 
 use super::LinkSettings;
 use super::delegated::Nexthops;
+use super::limits::bucket;
 use super::names::{self, Space};
 use super::voice;
 use crate::Wanted;
@@ -51,6 +52,10 @@ pub struct Link {
     /// Says to an operator, and to us after a restart, whose it is.
     pub alias: Option<String>,
     pub addresses: BTreeSet<IpNet>,
+    /// How fast it sends.
+    pub rate: Option<Tbf>,
+    /// The link that all it receives goes by first; empty when that has gone.
+    pub redirect: Option<String>,
 }
 
 /// What a link is made of.
@@ -59,6 +64,7 @@ pub enum Kind {
     Bridge,
     Tap,
     Veth,
+    Ifb,
 }
 
 /// What is wanted, whose it is, and what cannot be had.
@@ -210,17 +216,23 @@ impl Draft<'_> {
         if let Some(subport) = &port.subport {
             return self.subport(port, subport, network);
         }
-        let tap = Link {
-            up: port.enabled,
-            alias: Some(port.id.to_string()),
-            ..in_bridge(Kind::Tap, network.mtu)
-        };
-        self.add(
-            Space::Network(network.id),
-            names::tap(port.id),
-            tap,
-            Key::Port(port.id),
-        );
+        let tap = of_guest(Kind::Tap, port, network.mtu);
+        let (space, key) = (Space::Network(network.id), Key::Port(port.id));
+        self.add(space, names::tap(port.id), tap, key);
+        self.limit(port, network);
+    }
+
+    /// Where what a guest sends waits.
+    fn limit(&mut self, port: &Port, network: &Network) {
+        if let Some(limit) = &port.qos.egress {
+            let ifb = Link {
+                master: None,
+                rate: Some(bucket(limit, network.mtu)),
+                ..in_bridge(Kind::Ifb, network.mtu)
+            };
+            let space = Space::Network(network.id);
+            self.add(space, names::limit(port.id), ifb, Key::Port(port.id));
+        }
     }
 
     /// A pair stands in for the tap: here it has the tap's place and name, and its other end is beside
@@ -232,11 +244,7 @@ impl Draft<'_> {
             let text = format!("port {parent}, whose VLAN {vlan} it is, is not known here");
             return self.fail(Key::Port(port.id), text);
         };
-        let inner = Link {
-            up: port.enabled,
-            alias: Some(port.id.to_string()),
-            ..in_bridge(Kind::Veth, network.mtu)
-        };
+        let inner = of_guest(Kind::Veth, port, network.mtu);
         let outer = Link {
             master: None,
             ..in_bridge(Kind::Veth, network.mtu)
@@ -250,6 +258,7 @@ impl Draft<'_> {
             untagged: Some(outside.1.clone()),
         };
         self.pair((inside, inner), (outside, outer), Key::Port(port.id));
+        self.limit(port, network);
         let contents = self.design.layout.spaces.entry(there).or_default();
         contents.vlans.insert(vlan);
     }
@@ -392,6 +401,17 @@ impl Draft<'_> {
     }
 }
 
+/// A guest's port of a network's bridge.
+fn of_guest(kind: Kind, port: &Port, mtu: u32) -> Link {
+    Link {
+        up: port.enabled,
+        alias: Some(port.id.to_string()),
+        rate: port.qos.ingress.map(|limit| bucket(&limit, mtu)),
+        redirect: port.qos.egress.map(|_| names::limit(port.id)),
+        ..in_bridge(kind, mtu)
+    }
+}
+
 /// A port of a network's bridge.
 fn in_bridge(kind: Kind, mtu: u32) -> Link {
     Link {
@@ -402,6 +422,8 @@ fn in_bridge(kind: Kind, mtu: u32) -> Link {
         master: Some(names::BRIDGE.to_owned()),
         alias: None,
         addresses: BTreeSet::new(),
+        rate: None,
+        redirect: None,
     }
 }
 

@@ -113,6 +113,7 @@ mod tests {
             server: None,
             stateless: false,
             security_groups: Vec::new(),
+            qos: model::Qos::default(),
             delegated: Vec::new(),
             subport: None,
             dhcp_options: [(true, 23), (false, 42)]

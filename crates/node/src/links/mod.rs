@@ -7,6 +7,7 @@
 //!   | operator's bridge|   | br  fe80::a9fe:a9fe              |   | forwards, sends  |
 //!   |   hxSHORTpNETWORK+---+ uplink (provider networks only)  |   | Router Adverts   |
 //!   +------------------+   | tPORT  tap, opened by QEMU       |   |                  |
+//!                          | iPORT  where what it sends waits |   |                  |
 //!                          | rPORT  router's port  -----------+---+ nPORT  its MAC   |
 //!                          | sPORT  subport of a tap's VLAN   |   +------------------+
 //!                          +---+------------------------------+
@@ -23,6 +24,7 @@ mod instance;
 mod kernel;
 pub mod layout;
 mod leases;
+mod limits;
 mod marks;
 pub mod names;
 pub mod plan;
@@ -88,6 +90,8 @@ pub struct Report {
     pub steps: usize,
     /// The first thing that failed for each object.
     pub failures: Vec<(Key, String)>,
+    /// Ports that are not limited as their QoS policies have it, and why. They work all the same.
+    pub unlimited: Vec<(Key, String)>,
 }
 
 impl Links {
@@ -313,8 +317,10 @@ impl Report {
                 }
             }
             Err(e) => {
-                if let Some(key) = owner(step, design) {
-                    self.fail(key, &e);
+                let key = owner(step, design);
+                match key.filter(|_| step.is_of_limit()) {
+                    Some(key) => self.unlimited.push((key, e.to_string())),
+                    None => key.into_iter().for_each(|key| self.fail(key, &e)),
                 }
                 tracing::warn!(?step, error = %e, "a link step failed");
             }

@@ -75,6 +75,11 @@ pub fn subport(port: PortId) -> String {
 /// How the names of all subports' ends begin, and no other's in a network's namespace.
 pub const SUBPORT: char = 's';
 
+/// Where what a guest sends waits, if that is limited.
+pub fn limit(port: PortId) -> String {
+    format!("i{}", digits(port.0))
+}
+
 /// A router port's veth end in its network's namespace.
 pub fn leg_in_network(port: PortId) -> String {
     format!("r{}", digits(port.0))

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use linux::netlink::{Proxy, Route};
-use linux::tc::Vlan;
+use linux::tc::{Tbf, Vlan};
 use model::Mac;
 
 use super::layout::{Contents, Kind, Layout, Link, Place};
@@ -21,6 +21,7 @@ pub enum Step {
     MakeBridge(Place, Mac),
     MakeTap(Place),
     MakePair(Place, Place),
+    MakeIfb(Place),
     SetMac(Place, Mac),
     SetMtu(Place, u32),
     SetAlias(Place, String),
@@ -29,6 +30,11 @@ pub enum Step {
     AddAddress(Place, IpNet),
     SetUp(Place),
     SetDown(Place),
+    SetRate(Place, Tbf),
+    RemoveRate(Place),
+    /// Has all that a link receives go by another first.
+    Redirect(Place, String),
+    RemoveRedirect(Place),
     RemoveRoute(Space, Route),
     AddRoute(Space, Route),
     RemoveProxy(Space, Proxy),
@@ -49,7 +55,18 @@ impl Step {
                 | Step::RemoveSpace(_)
                 | Step::PrepareSpace(_)
                 | Step::RemoveVlan(..)
+                | Step::RemoveRedirect(_)
         )
+    }
+
+    /// Whether it is about how fast a port sends or receives, and about nothing else of it.
+    pub fn is_of_limit(&self) -> bool {
+        let of_ifb = |place: &Place| place.1.starts_with('i');
+        match self {
+            Step::SetRate(..) | Step::RemoveRate(_) => true,
+            Step::Redirect(..) | Step::RemoveRedirect(_) => true,
+            step => step.place().1.is_some_and(of_ifb),
+        }
     }
 
     /// What it does, without to what.
@@ -68,6 +85,11 @@ impl Step {
             Step::RemoveLink(p)
             | Step::MakeBridge(p, _)
             | Step::MakeTap(p)
+            | Step::MakeIfb(p)
+            | Step::SetRate(p, _)
+            | Step::RemoveRate(p)
+            | Step::Redirect(p, _)
+            | Step::RemoveRedirect(p)
             | Step::MakePair(p, _)
             | Step::SetMac(p, _)
             | Step::SetMtu(p, _)
@@ -86,8 +108,15 @@ impl Step {
 pub fn plan(wanted: &Layout, seen: &Layout) -> Vec<Step> {
     let removed = stale(wanted, seen);
     let kept = |place: &Place| link(seen, place).filter(|_| !removed.contains(place));
+    // What still went there would be lost.
+    let freed = links(wanted).filter(|(place, link)| {
+        link.redirect.is_none() && kept(place).is_some_and(|l| l.redirect.is_some())
+    });
+    let mut steps: Vec<_> = freed
+        .map(|(place, _)| Step::RemoveRedirect(place))
+        .collect();
     // Before the links: where one went without this, its VLAN would be lost instead of unknown.
-    let mut steps = ended(wanted, seen, &removed);
+    steps.extend(ended(wanted, seen, &removed));
     steps.extend(removed.iter().cloned().map(Step::RemoveLink));
     steps.extend(
         seen.spaces
@@ -114,6 +143,7 @@ pub fn plan(wanted: &Layout, seen: &Layout) -> Vec<Step> {
                 steps.extend(link.mac.map(|mac| Step::MakeBridge(place, mac)));
             }
             Kind::Tap => steps.push(Step::MakeTap(place)),
+            Kind::Ifb => steps.push(Step::MakeIfb(place)),
             Kind::Veth => {}
         }
     }
@@ -124,6 +154,14 @@ pub fn plan(wanted: &Layout, seen: &Layout) -> Vec<Step> {
     }
     for (place, link) in links(wanted) {
         set(&mut steps, &place, link, kept(&place));
+    }
+    for (place, link) in links(wanted) {
+        rate(&mut steps, &place, link, kept(&place));
+    }
+    for (place, link) in links(wanted) {
+        let seen = kept(&place).and_then(|l| l.redirect.as_ref());
+        let due = link.redirect.as_ref().filter(|to| seen != Some(*to));
+        steps.extend(due.map(|to| Step::Redirect(place, to.clone())));
     }
     for (space, contents) in &wanted.spaces {
         let lives = |link: &str| !removed.contains(&(*space, link.to_owned()));
@@ -190,6 +228,16 @@ fn set(steps: &mut Vec<Step>, place: &Place, link: &Link, seen: Option<&Link>) {
         (true, false) => steps.push(Step::SetUp(place())),
         (false, true) => steps.push(Step::SetDown(place())),
         _ => {}
+    }
+}
+
+fn rate(steps: &mut Vec<Step>, place: &Place, link: &Link, seen: Option<&Link>) {
+    let seen = seen.and_then(|l| l.rate.as_ref());
+    match (&link.rate, seen) {
+        (Some(wanted), Some(seen)) if wanted.is(seen) => {}
+        (Some(wanted), _) => steps.push(Step::SetRate(place.clone(), *wanted)),
+        (None, Some(_)) => steps.push(Step::RemoveRate(place.clone())),
+        (None, None) => {}
     }
 }
 

@@ -138,6 +138,16 @@ fn changes_as_text() {
 }
 
 #[test]
+fn marked_ports_as_text() {
+    let mut sample = Sample::new();
+    let before = sample.tables();
+    for (port, _) in &mut sample.ports {
+        port.qos.dscp = Some(26);
+    }
+    golden::check("dscp.nft", &before.changes(&sample.tables()).unwrap());
+}
+
+#[test]
 fn a_stateless_port_as_text() {
     let mut sample = Sample::new();
     let before = sample.tables();

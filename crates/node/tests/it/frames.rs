@@ -4,11 +4,15 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-/// Copies frames both ways until one end is gone; then the host's tap is free again.
-pub(crate) fn pump(mut host: File, mut own: File) {
+/// Copies frames both ways until one end is gone; then the host's tap is free again. The octets of the largest.
+pub(crate) fn pump(mut host: File, mut own: File) -> Arc<AtomicUsize> {
+    let largest = Arc::new(AtomicUsize::new(0));
+    let seen = largest.clone();
     std::thread::spawn(move || {
         let mut frame = vec![0; 70_000];
         loop {
@@ -25,11 +29,13 @@ pub(crate) fn pump(mut host: File, mut own: File) {
                 let Ok(length) = ends[from].read(&mut frame) else {
                     return;
                 };
+                seen.fetch_max(length, Ordering::Relaxed);
                 // A frame that finds its receiver down is lost, as on a wire.
                 let _ = ends[to].write(&frame[..length]);
             }
         }
     });
+    largest
 }
 
 /// Builders of packets: enough to say what a guest may not.

@@ -90,6 +90,42 @@ fn removals_come_first() {
 }
 
 #[test]
+fn nothing_is_redirected_to_what_is_not_there() {
+    let before = sample();
+    let mut after = before.clone();
+    let limit = model::Bandwidth {
+        max_kbps: 1000,
+        burst_kbit: 800,
+    };
+    let port = after.ports.values_mut().next().unwrap();
+    port.qos.egress = Some(limit);
+    port.qos.ingress = Some(limit);
+    let (free, limited) = (layout_of(&before), layout_of(&after));
+    let words = |wanted, seen| {
+        let steps = plan(wanted, seen).into_iter();
+        let text = |step: Step| {
+            let text = format!("{step:?}");
+            text.split('(').next().unwrap().to_owned()
+        };
+        steps.map(text).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        words(&limited, &free),
+        [
+            "MakeIfb", "SetMtu", "SetUp", "SetRate", "SetRate", "Redirect"
+        ]
+    );
+    assert_eq!(
+        words(&free, &limited),
+        ["RemoveRedirect", "RemoveLink", "RemoveRate"]
+    );
+    let twice = plan(&limited, &limited);
+    assert_eq!(twice, []);
+    let steps = plan(&limited, &free);
+    assert!(steps.iter().all(Step::is_of_limit), "{steps:?}");
+}
+
+#[test]
 fn routes_go_and_come_back_with_their_link() {
     let before = sample();
     let mut after = before.clone();

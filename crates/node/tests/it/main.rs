@@ -19,6 +19,7 @@ mod nat;
 mod nat6;
 mod nd_proxy;
 mod observed;
+mod qos;
 mod routers;
 mod trunk;
 mod volumes;

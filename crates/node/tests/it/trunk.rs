@@ -3,6 +3,7 @@
 use linux::netlink::{Netlink, VethEnd};
 use linux::tc::Vlan;
 use model::{Direction, Mac, NetworkId, PortId, RaMode, Subport};
+use node::links::names;
 
 use crate::world::{Guest, World, allow, eventually};
 
@@ -181,4 +182,40 @@ fn a_subport_without_its_parent_says_so() {
     assert_eq!(*key, model::Key::Port(scene.subport));
     assert!(text.contains("is not known here"), "{text}");
     assert!(!report.up.contains(&scene.subport));
+}
+
+/// Limits are at the end of the pair that stands in for the tap.
+#[test]
+fn a_subport_is_limited_as_any_port() {
+    let mut scene = Scene::new();
+    let limit = model::Bandwidth {
+        max_kbps: 4000,
+        burst_kbit: 160,
+    };
+    scene.wanted().qos.egress = Some(limit);
+    scene.wanted().qos.ingress = Some(limit);
+    scene.world.pass();
+    assert_eq!(scene.world.pass().steps, 0, "all is as wanted");
+    eventually("an answer by the VLAN", || scene.answers(100));
+    let ns = scene.world.netns(scene.inner);
+    for link in [names::tap(scene.subport), names::limit(scene.subport)] {
+        let show = [
+            "netns",
+            "exec",
+            ns.name(),
+            "tc",
+            "-s",
+            "qdisc",
+            "show",
+            "dev",
+            &link,
+        ];
+        let output = std::process::Command::new("ip")
+            .args(show)
+            .output()
+            .unwrap();
+        let seen = String::from_utf8(output.stdout).unwrap();
+        assert!(seen.contains("rate 4Mbit"), "{seen}");
+        assert!(!seen.contains("Sent 0 bytes"), "{seen}");
+    }
 }

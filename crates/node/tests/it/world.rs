@@ -212,6 +212,11 @@ impl World {
         Netns::open(&names::Space::Network(network).name(&self.short).unwrap()).unwrap()
     }
 
+    /// What the checker finds.
+    pub(crate) fn findings(&self) -> std::io::Result<Vec<model::Finding>> {
+        node::links::check(&self.settings, &self.wanted)
+    }
+
     /// The packets that a counter of the bridge table has seen.
     pub(crate) fn counter(&self, network: NetworkId, family: &str, name: &str) -> u64 {
         let arguments = ["list", "counter", family, "hextet", name];
@@ -228,7 +233,7 @@ impl Drop for World {
             // What a test wants and never had made is made first.
             false => {
                 self.links.pass(&self.wanted);
-                node::links::check(&self.settings, &self.wanted)
+                self.findings()
             }
         };
         let _ = node::links::purge(&self.short, &self.base);
@@ -261,7 +266,7 @@ pub(crate) struct Guest {
 }
 
 impl Guest {
-    fn new(name: &str, mac: Mac) -> Guest {
+    pub(crate) fn new(name: &str, mac: Mac) -> Guest {
         let ns = Netns::ensure(name).unwrap();
         sysctl::set(&ns, "net/ipv6/conf/default/accept_dad", "0").unwrap();
         tap::ensure(&ns, "eth0").unwrap();
@@ -274,7 +279,7 @@ impl Guest {
 
     fn copy(&self, host: File) {
         let own = File::from(tap::open(&self.ns, "eth0").unwrap());
-        pump(host, own);
+        drop(pump(host, own));
         Netlink::open(&self.ns).unwrap().set_up("eth0").unwrap();
     }
 
@@ -431,6 +436,7 @@ pub(crate) fn port(network: NetworkId, number: u8, address: &str) -> Port {
         server: None,
         stateless: false,
         security_groups: Vec::new(),
+        qos: model::Qos::default(),
         delegated: Vec::new(),
         dhcp_options: Vec::new(),
         subport: None,

@@ -235,6 +235,57 @@ async fn address_groups() {
 }
 
 #[tokio::test]
+async fn qos_policies() {
+    let mut s = scene(Person::Admin).await;
+    let body = json!({"policy": {"name": "slow", "description": "for tests"}});
+    let policy = s.life("/network/v2.0/qos/policies", body, &[]).await;
+    let one = format!("/network/v2.0/qos/policies/{policy}");
+    for (kind, new, update) in [
+        (
+            "bandwidth_limit",
+            json!({"max_kbps": 1000, "max_burst_kbps": 100, "direction": "ingress"}),
+            json!({"max_kbps": "2000"}),
+        ),
+        (
+            "dscp_marking",
+            json!({"dscp_mark": 26}),
+            json!({"dscp_mark": 8}),
+        ),
+    ] {
+        let (all, name) = (format!("{one}/{kind}_rules"), format!("{kind}_rule"));
+        let rule = s.talk.say("POST", &all, Some(json!({&name: new}))).await;
+        let rule = format!("{all}/{}", id(&rule));
+        s.talk.say("PUT", &rule, Some(json!({&name: update}))).await;
+        s.talk.say("GET", &rule, None).await;
+        s.talk.say("GET", &all, None).await;
+        let id = rule.rsplit('/').next().unwrap();
+        let alias = format!("alias-{}-rules", kind.replace('_', "-"));
+        let alias = format!("/network/v2.0/qos/{alias}/{id}");
+        s.talk.say("GET", &alias, None).await;
+    }
+    s.talk.say("GET", &one, None).await;
+    let all = format!("{one}/minimum_bandwidth_rules");
+    let body = json!({"minimum_bandwidth_rule": {"min_kbps": 1}});
+    s.talk.say("POST", &all, Some(body)).await;
+    let types = "/network/v2.0/qos/rule-types";
+    s.talk.say("GET", types, None).await;
+    for kind in ["bandwidth_limit", "dscp_marking", "minimum_bandwidth"] {
+        s.talk.say("GET", &format!("{types}/{kind}"), None).await;
+    }
+    let body = json!({"network": {"qos_policy_id": policy}});
+    let made = s
+        .talk
+        .say("POST", "/network/v2.0/networks", Some(body))
+        .await;
+    s.talk.say("DELETE", &one, None).await;
+    let network = format!("/network/v2.0/networks/{}", id(&made));
+    let body = json!({"network": {"qos_policy_id": null}});
+    s.talk.say("PUT", &network, Some(body)).await;
+    s.talk.say("DELETE", &one, None).await;
+    s.done("qos_policy");
+}
+
+#[tokio::test]
 async fn security_groups() {
     let mut s = scene(Person::Member).await;
     let body = json!({"security_group": {"name": "web", "description": "sites"}});

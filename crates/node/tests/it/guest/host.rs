@@ -368,6 +368,7 @@ pub(crate) fn port(server: ServerId) -> Port {
         server: Some(server),
         stateless: false,
         security_groups: Vec::new(),
+        qos: model::Qos::default(),
         delegated: Vec::new(),
         dhcp_options: Vec::new(),
         subport: None,

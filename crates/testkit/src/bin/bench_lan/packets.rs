@@ -268,6 +268,7 @@ fn port(network: &Network, number: u16, id: PortId, rules: Vec<Rule>) -> Port {
         stateless: false,
         server: None,
         security_groups: Vec::new(),
+        qos: model::Qos::default(),
         delegated: Vec::new(),
         dhcp_options: Vec::new(),
         subport: None,
