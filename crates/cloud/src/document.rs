@@ -129,6 +129,7 @@ fn network_document(tx: &Tx<'_>, network: row::Network) -> Result<Network> {
         id: network.id,
         mtu: network.mtu,
         physical_network: network.physical_network,
+        vlan: network.segmentation_id.and_then(|id| id.try_into().ok()),
         subnets: subnets.collect(),
         dns_domain,
         resolver: resolver.iter().map(|held| held.address).collect(),

@@ -95,7 +95,7 @@ enum Manage {
     Check(Check),
     /// Networks of this host.
     #[command(subcommand)]
-    Network(Network),
+    Network(Box<Network>),
 }
 
 #[derive(Debug, Subcommand)]
@@ -125,6 +125,9 @@ pub(crate) struct CreateNetwork {
         value_name = "NAME"
     )]
     pub(crate) bridge_interface: Option<String>,
+    /// The VLAN that it is on the bridge, 1 to 4094. Without it, it is what bears no tag.
+    #[arg(long, value_name = "ID")]
+    pub(crate) vlan: Option<u32>,
     /// The outside router's address in the IPv6 subnet; its first address when left out.
     #[arg(long = "gateway_v6", alias = "gateway-v6", value_name = "ADDRESS")]
     pub(crate) gateway_v6: Option<std::net::Ipv6Addr>,
@@ -225,7 +228,10 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
             });
         }
         Command::Manage(Manage::Check(wish)) => return Ok(check::command(&places, &wish)),
-        Command::Manage(Manage::Network(Network::Create(wish))) => network::create(&places, &wish),
+        Command::Manage(Manage::Network(network)) => {
+            let Network::Create(wish) = *network;
+            network::create(&places, &wish)
+        }
         Command::Init(wish) => init::init(&places, &wish),
         Command::Up => up::up(&places),
         Command::Demo(wish) => demo::demo(&wish),

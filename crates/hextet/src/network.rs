@@ -62,7 +62,8 @@ pub(crate) fn create(places: &Places, wish: &CreateNetwork) -> Result<(), Failur
             shared: true,
             external: true,
             physical_network: Some(wish.label.clone()),
-            network_type: Some("flat".into()),
+            network_type: Some(if wish.vlan.is_some() { "vlan" } else { "flat" }.into()),
+            segmentation_id: wish.vlan,
             ..NewNetwork::default()
         },
         &subnets,
@@ -162,6 +163,7 @@ mod tests {
             fixed_range_v4: None,
             bridge: "br300".into(),
             bridge_interface: Some("eth1".into()),
+            vlan: None,
             gateway_v6: None,
             gateway: None,
             dns1: Some("2001:db8::53".parse().unwrap()),

@@ -68,8 +68,11 @@ pub struct Network {
     pub id: NetworkId,
     /// Octets of an IP packet that fit a frame here; at least 1280.
     pub mtu: u32,
-    /// A flat provider network: the name that the node's settings map to a bridge.
+    /// A provider network: the name that the node's settings map to a bridge.
     pub physical_network: Option<String>,
+    /// The VLAN that it is there, 1 to 4094; a flat network is what has no tag.
+    #[serde(default)]
+    pub vlan: Option<u16>,
     pub subnets: Vec<Subnet>,
     /// What names of its ports end in, with the dot at its end.
     #[serde(default = "default_domain")]

@@ -258,6 +258,7 @@ mod tests {
             id: NetworkId::random(),
             mtu: 1500,
             physical_network: None,
+            vlan: None,
             dns_domain: "openstacklocal.".into(),
             resolver: Vec::new(),
             subnets: Vec::new(),

@@ -109,6 +109,7 @@ mod tests {
             id: NetworkId::random(),
             mtu: 1500,
             physical_network: Some("physnet".into()),
+            vlan: None,
             subnets: vec![subnet],
             dns_domain: "x.".into(),
             resolver: Vec::new(),

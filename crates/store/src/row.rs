@@ -125,7 +125,7 @@ rows! {
         enabled: bool,
         external: bool,
         mtu: u32,
-        /// `flat` or `local`.
+        /// `flat`, `vlan` or `local`.
         network_type: String,
         physical_network: Option<String>,
         port_security: bool,
@@ -141,6 +141,8 @@ rows! {
         is_default: bool,
         /// For its ports that have none of their own.
         qos_policy_id: Option<QosPolicyId>,
+        /// Of a `vlan` network: 1 to 4094.
+        segmentation_id: Option<u32>,
     }
     /// A subnet.
     Subnet in "subnet" as Subnet {

@@ -25,6 +25,7 @@ const NAMES: Names = &[
     ("mtu", "mtu"),
     ("provider:network_type", "network_type"),
     ("provider:physical_network", "physical_network"),
+    ("provider:segmentation_id", "segmentation_id"),
     ("port_security_enabled", "port_security"),
     ("created_at", "created_ms"),
     ("dns_domain", "dns_domain"),
@@ -58,8 +59,12 @@ struct Fields {
     network_type: Option<String>,
     #[serde(rename = "provider:physical_network")]
     physical_network: Option<String>,
-    #[serde(rename = "provider:segmentation_id")]
-    segmentation_id: Option<Value>,
+    #[serde(
+        rename = "provider:segmentation_id",
+        default,
+        deserialize_with = "number"
+    )]
+    segmentation_id: Option<u32>,
     #[serde(default, deserialize_with = "truth")]
     port_security_enabled: Option<bool>,
     tags: Option<Vec<String>>,
@@ -102,7 +107,8 @@ pub(super) fn create(ctx: &Context) -> Result<Reply> {
 /// `PUT /v2.0/networks/{id}`
 pub(super) fn update(ctx: &Context) -> Result<Reply> {
     let wanted = ctx.json::<Body>()?.network;
-    if wanted.network_type.is_some() || wanted.physical_network.is_some() {
+    let provider = wanted.network_type.is_some() || wanted.physical_network.is_some();
+    if provider || wanted.segmentation_id.is_some() {
         return Err(Error::invalid(
             "provider attributes of a network cannot change: make another",
         ));
@@ -136,18 +142,6 @@ pub(super) fn delete(ctx: &Context) -> Result<Reply> {
 }
 
 fn check(wanted: Fields) -> Result<NewNetwork> {
-    // What a type has no use for its own refusal says better.
-    let known = [None, Some("flat"), Some("local")].contains(&wanted.network_type.as_deref());
-    if known
-        && wanted
-            .segmentation_id
-            .as_ref()
-            .is_some_and(|s| !s.is_null())
-    {
-        return Err(Error::invalid(
-            "provider:segmentation_id is for network types this cloud does not have: flat and local networks have none",
-        ));
-    }
     Ok(NewNetwork {
         project: wanted.project_id.or(wanted.tenant_id).map(Into::into),
         name: wanted.name.unwrap_or_default(),
@@ -159,6 +153,7 @@ fn check(wanted: Fields) -> Result<NewNetwork> {
         mtu: wanted.mtu,
         network_type: wanted.network_type,
         physical_network: wanted.physical_network,
+        segmentation_id: wanted.segmentation_id,
         port_security: wanted.port_security_enabled,
         tags: wanted.tags.unwrap_or_default(),
         dns_domain: wanted.dns_domain.unwrap_or_default().to_ascii_lowercase(),
@@ -191,7 +186,7 @@ pub(crate) fn view(caller: &Caller, view: &NetworkView) -> Value {
     if caller.is_admin() {
         view["provider:network_type"] = json!(network.network_type);
         view["provider:physical_network"] = json!(network.physical_network);
-        view["provider:segmentation_id"] = Value::Null;
+        view["provider:segmentation_id"] = json!(network.segmentation_id);
     }
     view
 }

@@ -145,21 +145,24 @@ pub(super) fn remove_subports(ctx: &Context) -> Result<Reply> {
 fn new_subports(wanted: &[SubportJson]) -> Result<Vec<NewSubport>> {
     let one = |subport: &SubportJson| {
         let kind = subport.segmentation_type.as_deref();
-        match (kind, subport.segmentation_id) {
-            (Some("vlan"), Some(vlan)) => Ok(NewSubport {
-                port: named(Kind::Port, &subport.port_id)?,
-                vlan,
-            }),
-            (Some("vlan"), None) => Err(Error::invalid(
-                "sub_ports: segmentation_id is missing: 1 to 4094, beside segmentation_type vlan",
-            )),
-            (Some("inherit"), _) => Err(Error::invalid(
-                "sub_ports: segmentation_type inherit takes the VLAN of a network, and this cloud's networks have none: use vlan, with a segmentation_id",
-            )),
-            _ => Err(Error::invalid(
-                "sub_ports: segmentation_type must be vlan, with a segmentation_id",
-            )),
-        }
+        let vlan = match (kind, subport.segmentation_id) {
+            (Some("vlan"), Some(vlan)) => Some(vlan),
+            (Some("inherit"), None) => None,
+            (Some("vlan"), None) => {
+                return Err(Error::invalid(
+                    "sub_ports: segmentation_id is missing: 1 to 4094, beside segmentation_type vlan",
+                ));
+            }
+            _ => {
+                return Err(Error::invalid(
+                    "sub_ports: segmentation_type must be vlan, with a segmentation_id, or inherit, without",
+                ));
+            }
+        };
+        Ok(NewSubport {
+            port: named(Kind::Port, &subport.port_id)?,
+            vlan,
+        })
     };
     wanted.iter().map(one).collect()
 }

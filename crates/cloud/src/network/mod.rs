@@ -1,6 +1,7 @@
 //! Networks.
 
 mod external;
+mod provider;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -37,6 +38,7 @@ pub struct NewNetwork {
     pub mtu: Option<u32>,
     pub network_type: Option<String>,
     pub physical_network: Option<String>,
+    pub segmentation_id: Option<u32>,
     pub port_security: Option<bool>,
     pub tags: Vec<String>,
     pub dns_domain: String,
@@ -238,7 +240,8 @@ pub(crate) fn create(
         || new.external
         || new.is_default
         || new.network_type.is_some()
-        || new.physical_network.is_some();
+        || new.physical_network.is_some()
+        || new.segmentation_id.is_some();
     if privileged && !caller.is_admin() {
         return Err(Error::Forbidden(
             "shared, external and provider networks are made by administrators".into(),
@@ -259,7 +262,7 @@ pub(crate) fn create(
         enabled: new.enabled.unwrap_or(true),
         external: false,
         mtu: new.mtu.unwrap_or(mtu),
-        network_type: network_type(new)?,
+        network_type: provider::network_type(new)?,
         physical_network: new.physical_network.clone(),
         port_security: new.port_security.unwrap_or(true),
         tags: Json(new.tags.clone()),
@@ -270,17 +273,10 @@ pub(crate) fn create(
         retired: Json::default(),
         is_default: false,
         qos_policy_id,
+        segmentation_id: new.segmentation_id,
     };
     check(&network)?;
-    if let Some(name) = &network.physical_network {
-        check_physical(name, there)?;
-        let same = Query::equal("physical_network", Value::Text(name.clone()));
-        if tx.exists::<row::Network>(same)? {
-            return Err(Error::conflict(format!(
-                "Physical network {name} carries a flat network already, which owns it whole."
-            )));
-        }
-    }
+    provider::check(tx, &network, there)?;
     quota::check(tx, &network.project_id, Resource::Network, 1)?;
     set_external(tx, &mut network, new.external)?;
     set_default(tx, &mut network, new.is_default)?;
@@ -350,42 +346,6 @@ pub(crate) fn owned(tx: &Tx<'_>, caller: &Caller, id: &NetworkId) -> Result<row:
             "network {id} belongs to another project"
         ))),
     }
-}
-
-/// A flat network is a physical one; anything else lives inside the cloud.
-fn network_type(new: &NewNetwork) -> Result<String> {
-    match (new.network_type.as_deref(), &new.physical_network) {
-        (None | Some("flat"), Some(_)) => Ok("flat".into()),
-        (None | Some("local"), None) => Ok("local".into()),
-        (Some("flat"), None) => Err(Error::invalid(
-            "provider:network_type flat needs provider:physical_network: the name that a node's settings map to a bridge",
-        )),
-        (Some("local"), Some(_)) => Err(Error::invalid(
-            "a local network has no provider:physical_network",
-        )),
-        (Some("vlan"), _) => Err(Error::invalid(
-            "provider:network_type 'vlan' is not available: nodes of this cloud make no VLAN links. Where the host has one in a bridge, name that bridge among the node's physical networks and make a flat network",
-        )),
-        (Some(other), _) => Err(Error::invalid(format!(
-            "provider:network_type '{other}' is not available: this cloud has flat and local networks"
-        ))),
-    }
-}
-
-/// # Errors
-/// `Invalid` when no connected node has a bridge to a physical network.
-fn check_physical(name: &str, there: &BTreeSet<String>) -> Result<()> {
-    if there.contains(name) {
-        return Ok(());
-    }
-    let known: Vec<&str> = there.iter().map(String::as_str).collect();
-    let known = match known.is_empty() {
-        true => "no connected node has any: `physical_networks` of a node's settings".into(),
-        false => format!("connected nodes have {}", known.join(", ")),
-    };
-    Err(Error::invalid(format!(
-        "Invalid input for operation: physical_network '{name}' unknown for flat provider network: {known}."
-    )))
 }
 
 fn check(network: &row::Network) -> Result<()> {

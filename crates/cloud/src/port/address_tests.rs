@@ -61,6 +61,7 @@ fn scene(tx: &mut Tx<'_>, cidrs: &[String], gateway: u8) -> Result<Vec<row::Subn
         retired: Json::default(),
         is_default: false,
         qos_policy_id: None,
+        segmentation_id: None,
     };
     tx.insert(&network)?;
     let mut subnets = Vec::new();

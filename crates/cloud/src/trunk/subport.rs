@@ -16,8 +16,8 @@ const VLANS: std::ops::RangeInclusive<u32> = 1..=4094;
 #[derive(Clone, Copy, Debug)]
 pub struct NewSubport {
     pub port: PortId,
-    /// 1 to 4094.
-    pub vlan: u32,
+    /// 1 to 4094; `None`: that of its network.
+    pub vlan: Option<u32>,
 }
 
 /// Whether a port can carry others: a server's, or one that a server can get.
@@ -51,8 +51,11 @@ pub(super) fn add(
         check_owned(caller, &subport)?;
         check_free(tx, &subport.id)?;
         check_unused(&subport)?;
-        check_vlan(tx, trunk, wish.vlan)?;
-        let own = tx.get::<row::Network>(&subport.network_id)?.mtu;
+        let network: row::Network = tx.get(&subport.network_id)?;
+        let vlan = wish.vlan.or(network.segmentation_id);
+        let vlan = vlan.ok_or_else(|| nothing_to_inherit(&network))?;
+        check_vlan(tx, trunk, vlan)?;
+        let own = network.mtu;
         if own > mtu {
             return Err(Error::conflict(format!(
                 "MTU {own} of port {} cannot be greater than MTU {mtu} of the trunk's port {}.",
@@ -62,7 +65,7 @@ pub(super) fn add(
         tx.insert(&row::Subport {
             port_id: subport.id,
             trunk_id: trunk.id,
-            vlan: wish.vlan,
+            vlan,
         })?;
         let subport = row::Port {
             device_owner: OWNER.into(),
@@ -172,6 +175,13 @@ fn check_unused(port: &row::Port) -> Result<()> {
             port.id, port.device_id
         ))),
     }
+}
+
+fn nothing_to_inherit(network: &row::Network) -> Error {
+    Error::invalid(format!(
+        "sub_ports: segmentation_type inherit takes the VLAN of a network, and {} is none: use vlan, with a segmentation_id",
+        network.id
+    ))
 }
 
 fn check_vlan(tx: &Tx<'_>, trunk: &row::Trunk, vlan: u32) -> Result<()> {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use testkit::{Answer, Client, FakeNode, TestCloud, assert_same};
 
 use crate::shape;
-use crate::world::{id, network};
+use crate::world::{id, network, subnet};
 
 const NET: &str = "/network/v2.0";
 const TRUNKS: &str = "/network/v2.0/trunks";
@@ -253,7 +253,7 @@ async fn what_cannot_be_carried_is_refused() {
         (
             json!({"port_id": two, "segmentation_type": "inherit"}),
             400,
-            "inherit",
+            "inherit takes the VLAN of a network",
         ),
         (
             json!({"port_id": two}),
@@ -325,4 +325,57 @@ async fn a_trunk_goes_with_the_port_that_a_server_made() {
         "it went",
     );
     assert!(s.node.wanted_port(&subport).await.is_none());
+}
+
+#[tokio::test]
+async fn networks_are_vlans_of_physical_ones() {
+    let s = scene().await;
+    let admin = s.cloud.admin().await;
+    let body = |id: u32| {
+        json!({"network": {
+            "shared": true, "mtu": 1400, "provider:network_type": "vlan",
+            "provider:physical_network": "physnet1", "provider:segmentation_id": id,
+        }})
+    };
+    let networks = format!("{NET}/networks");
+    let ask = async |body: Value| admin.post(&networks, body).await;
+    let made = ask(body(7)).await.expect(201);
+    let shown = &made["network"];
+    assert_eq!(
+        (
+            &shown["provider:segmentation_id"],
+            &shown["provider:network_type"]
+        ),
+        (&json!(7), &json!("vlan"))
+    );
+    assert_eq!(
+        s.node.wanted_network(&id(&made)).await.unwrap().vlan,
+        Some(7)
+    );
+    let again = ask(body(7)).await;
+    assert!(shape::error(&again, 409, "twice").contains("VLAN 7 on physical network physnet1"));
+    let flat = json!({"network": {"provider:physical_network": "physnet1"}});
+    assert!(shape::error(&ask(flat).await, 409, "flat too").contains("carries VLAN networks"));
+    let other = id(&ask(body(8)).await.expect(201));
+    let listed = admin
+        .get(&format!("{networks}?provider:segmentation_id=8"))
+        .await
+        .expect(200);
+    assert_eq!(listed["networks"][0]["id"], json!(other));
+    let change = json!({"network": {"provider:segmentation_id": 9}});
+    let fixed = admin.put(&format!("{networks}/{other}"), change).await;
+    shape::error(&fixed, 400, "another VLAN");
+
+    // A subport may have its network's VLAN inside its trunk, too.
+    subnet(&admin, &other, json!({"cidr": "2001:db8:e::/64"})).await;
+    let port = json!({"port": {"network_id": other}});
+    let port = id(&s
+        .member
+        .post(&format!("{NET}/ports"), port)
+        .await
+        .expect(201));
+    let inherited = json!({"port_id": port, "segmentation_type": "inherit"});
+    let parent = s.port().await;
+    let trunk = s.trunk(&parent, &[inherited]).await;
+    assert_eq!(s.now(&trunk).await["sub_ports"], json!([vlan(&port, 8)]));
 }

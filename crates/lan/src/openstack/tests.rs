@@ -45,6 +45,7 @@ pub(crate) fn sample() -> Instance {
         id: network,
         mtu: 1430,
         physical_network: None,
+        vlan: None,
         dns_domain: "openstacklocal.".into(),
         resolver: Vec::new(),
         subnets,

@@ -235,6 +235,7 @@ mod tests {
             id: NetworkId::random(),
             mtu: 1400,
             physical_network: None,
+            vlan: None,
             dns_domain: "openstacklocal.".into(),
             resolver: Vec::new(),
             subnets: vec![subnet(1, first), subnet(2, second)],

@@ -72,6 +72,7 @@ impl<'a> Kernel<'a> {
             .for_each(|link| link.addresses.clear());
         base.routes.clear();
         base.proxies.clear();
+        base.vlans.retain(|vlan| vlan.link.starts_with(&ours));
         base.prepared = true;
         layout.spaces.insert(Space::Base, base);
         Ok(Seen { layout, bridges })
@@ -159,6 +160,7 @@ impl<'a> Kernel<'a> {
     }
 
     fn contents(&mut self, space: Space) -> io::Result<Contents> {
+        let short = self.settings.short.clone();
         let (_, netlink) = self.open(space)?;
         let links = netlink.links()?;
         let mut addresses = BTreeMap::<u32, BTreeSet<IpNet>>::new();
@@ -168,9 +170,14 @@ impl<'a> Kernel<'a> {
         let routes = netlink.routes()?.into_iter().collect();
         let proxies = netlink.proxies()?.into_iter().collect();
         let prepared = links.iter().any(|l| l.name == "lo" && l.up);
-        let subports = matches!(space, Space::Network(_))
-            && links.iter().any(|l| l.name.starts_with(names::SUBPORT));
-        let vlans = match subports {
+        // Only where some can be: most namespaces have none.
+        let carrier = match space {
+            Space::Network(_) => Some(names::SUBPORT.to_owned()),
+            Space::Base => Some(names::carrier_prefix(&short)),
+            Space::Router(_) => None,
+        };
+        let carries = |l: &linux::netlink::Link| carrier.iter().any(|c| l.name.starts_with(c));
+        let vlans = match links.iter().any(carries) {
             true => netlink.vlans()?.into_iter().collect(),
             false => BTreeSet::new(),
         };

@@ -196,7 +196,7 @@ impl Draft<'_> {
         let inner = in_bridge(Kind::Veth, network.mtu);
         // A bridge takes the least MTU of its ports: ours must not lower the operator's.
         let outer = Link {
-            master: Some(bridge.clone()),
+            master: network.vlan.is_none().then(|| bridge.clone()),
             alias: Some(format!(
                 "hextet {} network {}",
                 self.settings.short, network.id
@@ -205,7 +205,41 @@ impl Draft<'_> {
         };
         let name = names::uplink(&self.settings.short, network.id);
         let inside = (Space::Network(network.id), names::UPLINK.to_owned());
-        self.pair((inside, inner), ((Space::Base, name), outer), key);
+        self.pair((inside, inner), ((Space::Base, name.clone()), outer), key);
+        if let Some(id) = network.vlan {
+            let bridge = bridge.clone();
+            let link = self.carrier(physical, bridge, bridge_mtu, key);
+            let untagged = Some(name);
+            let base = self.design.layout.spaces.entry(Space::Base).or_default();
+            base.vlans.insert(Vlan { link, id, untagged });
+        }
+    }
+
+    /// Where the VLANs of a physical network are tagged: one pair for all of them, which the first makes.
+    fn carrier(&mut self, physical: &str, bridge: String, mtu: u32, key: Key) -> String {
+        let (own, in_it) = names::carrier(&self.settings.short, physical);
+        let alias = Some(format!(
+            "hextet {} VLANs of {physical}",
+            self.settings.short
+        ));
+        let outer = Link {
+            master: Some(bridge),
+            alias,
+            ..in_bridge(Kind::Veth, mtu)
+        };
+        let inner = Link {
+            master: None,
+            ..outer.clone()
+        };
+        let place = (Space::Base, own.clone());
+        let spaces = &self.design.layout.spaces;
+        let there = spaces
+            .get(&Space::Base)
+            .and_then(|base| base.links.get(&own));
+        if there != Some(&inner) {
+            self.pair((place, inner), ((Space::Base, in_it), outer), key);
+        }
+        own
     }
 
     fn port(&mut self, port: &Port) {

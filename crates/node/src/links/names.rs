@@ -61,6 +61,23 @@ pub fn uplink(short: &str, network: NetworkId) -> String {
     format!("{}{}", uplink_prefix(short), network.short())
 }
 
+/// The two ends, both in the node's own namespace, of the pair that carries a physical network's VLANs
+/// with their tags: the second is in the bridge.
+pub fn carrier(short: &str, physical: &str) -> (String, String) {
+    // FNV-1a: what two names share is found out where links are laid out.
+    let hash = physical.bytes().fold(0x811c_9dc5_u32, |hash, octet| {
+        (hash ^ u32::from(octet)).wrapping_mul(0x0100_0193)
+    });
+    let digits = format!("{:07x}", hash >> 4);
+    let in_bridge = format!("{}w{digits}", uplink_prefix(short));
+    (format!("{}{digits}", carrier_prefix(short)), in_bridge)
+}
+
+/// How the names of all carriers' own ends begin: with a letter that no network's id begins with.
+pub fn carrier_prefix(short: &str) -> String {
+    format!("{}v", uplink_prefix(short))
+}
+
 /// A guest port's tap.
 pub fn tap(port: PortId) -> String {
     format!("t{}", digits(port.0))
@@ -73,7 +90,7 @@ pub fn subport(port: PortId) -> String {
 }
 
 /// How the names of all subports' ends begin, and no other's in a network's namespace.
-pub const SUBPORT: char = 's';
+pub const SUBPORT: &str = "s";
 
 /// Where what a guest sends waits, if that is limited.
 pub fn limit(port: PortId) -> String {
@@ -114,6 +131,10 @@ mod tests {
             assert_eq!(Space::parse("ab13", &name), None);
         }
         assert_eq!(uplink("ab12", network), "hxab12p0a1b2c3d");
+        let (own, in_bridge) = carrier("ab12", "physnet");
+        assert_eq!((own.len(), in_bridge.len()), (15, 15));
+        assert!(own.starts_with(&carrier_prefix("ab12")) && own != in_bridge);
+        assert_ne!(carrier("ab12", "physnet2").0, own);
         assert_eq!(tap(PortId(network.0)), "t0a1b2c3d000040");
         assert_eq!(tap(PortId(network.0)).len(), 15);
     }

@@ -67,6 +67,7 @@ mod tests {
             id: NetworkId::random(),
             mtu: 1400,
             physical_network: None,
+            vlan: None,
             dns_domain: domain.into(),
             resolver: resolver.iter().map(|a| a.parse().unwrap()).collect(),
             retired: Vec::new(),

@@ -394,6 +394,7 @@ async fn a_network_card_comes_and_goes() {
         id: port.network,
         mtu: 1430,
         physical_network: None,
+        vlan: None,
         dns_domain: "openstacklocal.".into(),
         resolver: Vec::new(),
         subnets: vec![],

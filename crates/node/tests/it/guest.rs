@@ -223,6 +223,7 @@ async fn a_guest_waits_for_its_port_and_gets_its_tap() {
         id: port.network,
         mtu: 1430,
         physical_network: None,
+        vlan: None,
         dns_domain: "openstacklocal.".into(),
         resolver: Vec::new(),
         subnets: vec![],

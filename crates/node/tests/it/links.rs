@@ -27,6 +27,7 @@ pub(crate) fn sample() -> Wanted {
     let inner = network("2001:db8:1::/64");
     let outer = model::Network {
         physical_network: Some("physnet".into()),
+        vlan: None,
         ..network("2001:db8:ffff::/64")
     };
     let port = port(inner.id, 1, "2001:db8:1::5");

@@ -22,6 +22,7 @@ mod observed;
 mod qos;
 mod routers;
 mod trunk;
+mod vlan;
 mod volumes;
 mod vrrp;
 mod world;

@@ -101,6 +101,7 @@ pub(crate) fn scene() -> Scene {
     world.subnet4(inner, "192.0.2.0/24");
     let outer = Network {
         physical_network: Some("physnet".into()),
+        vlan: None,
         ..network("2001:db8:ffff::/64")
     };
     let outer_id = outer.id;

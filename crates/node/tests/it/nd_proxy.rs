@@ -22,6 +22,7 @@ fn scene() -> Scene {
     let inner = world.network("2001:db8:300:1::/64");
     let outer = Network {
         physical_network: Some("physnet".into()),
+        vlan: None,
         ..network("2001:db8:300::/48")
     };
     let outer_id = outer.id;

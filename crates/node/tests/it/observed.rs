@@ -122,6 +122,7 @@ fn a_router_from_outside_is_counted() {
     let mut world = World::new();
     let mut provider = Network {
         physical_network: Some("physnet".into()),
+        vlan: None,
         ..network("2001:db8:1::/64")
     };
     provider.subnets[0].ra_mode = Some(RaMode::Slaac);

@@ -90,6 +90,7 @@ fn a_router_has_the_routes_that_it_announces() {
     let inner = world.network("2001:db8:1::/64");
     let outer = model::Network {
         physical_network: Some("physnet".into()),
+        vlan: None,
         ..network("2001:db8:ffff::/64")
     };
     let outer_id = outer.id;

@@ -397,6 +397,7 @@ pub(crate) fn network(prefix: &str) -> Network {
         id: NetworkId::random(),
         mtu: 1400,
         physical_network: None,
+        vlan: None,
         dns_domain: "openstacklocal.".into(),
         resolver: Vec::new(),
         subnets: vec![subnet(prefix.parse().unwrap())],

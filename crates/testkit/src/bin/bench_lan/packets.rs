@@ -143,6 +143,7 @@ impl Pair {
             id: NetworkId::random(),
             mtu: 1500,
             physical_network: None,
+            vlan: None,
             dns_domain: "openstacklocal.".into(),
             resolver: Vec::new(),
             subnets: vec![subnet()?],
