@@ -4,6 +4,7 @@
 
 pub mod arp;
 mod bpf;
+pub mod clock;
 pub mod conntrack;
 pub mod datagram;
 pub mod inet4;

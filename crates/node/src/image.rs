@@ -28,6 +28,7 @@ use model::ImageFile;
 
 pub(crate) use check::check;
 pub(crate) use file::{copy, private_dir, sha512};
+pub use room::RESERVE;
 
 /// Where images come from.
 #[derive(Clone, Debug)]

@@ -87,6 +87,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_look_knows_its_own_schema_alone() {
+        let mut old = Connection::open_in_memory().unwrap();
+        assert!(is_known(&old).is_err(), "no database of ours");
+        migrate_by(&mut old, &MIGRATIONS[..1]).unwrap();
+        assert!(is_known(&old).is_err());
+        migrate(&mut old).unwrap();
+        is_known(&old).unwrap();
+        let gone = std::env::temp_dir().join(format!("hxlook{}", std::process::id()));
+        assert!(crate::Store::look(&gone).is_err());
+        assert!(!gone.exists(), "a look makes nothing");
+    }
+
+    #[test]
     fn servers_of_the_first_schema_get_their_flavors_disk() {
         let mut old = Connection::open_in_memory().unwrap();
         migrate_by(&mut old, &MIGRATIONS[..1]).unwrap();

@@ -10,6 +10,8 @@ const LEAST_MTU: u32 = 1280;
 /// What was seen of bridges.
 #[derive(Debug, Default)]
 pub struct Links {
+    /// The network namespace that they are in; empty: the host's own.
+    pub netns: String,
     pub bridges: Vec<Bridge>,
     /// Bridges that `up` would make and cannot, each with why.
     pub refused: Vec<(Place, String)>,
@@ -53,7 +55,11 @@ pub struct FlatNetwork {
 }
 
 pub(super) fn check(seen: &Links) -> Vec<Finding> {
-    let mut all: Vec<Finding> = seen.bridges.iter().filter_map(bridge).collect();
+    let ip = match seen.netns.as_str() {
+        "" => "ip".to_owned(),
+        netns => format!("ip -n {netns}"),
+    };
+    let mut all: Vec<Finding> = seen.bridges.iter().filter_map(|b| bridge(&ip, b)).collect();
     all.extend(seen.refused.iter().map(|(place, why)| refused(place, why)));
     let of = |network: &FlatNetwork| {
         let name = &network.physical_network;
@@ -63,14 +69,14 @@ pub(super) fn check(seen: &Links) -> Vec<Finding> {
         seen.networks
             .iter()
             .filter_map(|network| match of(network) {
-                Some(bridge) => too_large(network, bridge),
+                Some(bridge) => too_large(&ip, network, bridge),
                 None => Some(unknown(network, &seen.settings)),
             }),
     );
     all
 }
 
-fn bridge(bridge: &Bridge) -> Option<Finding> {
+fn bridge(ip: &str, bridge: &Bridge) -> Option<Finding> {
     let name = &bridge.name;
     let of = &bridge.physical_network;
     let (kind, what, fix) = match bridge.seen {
@@ -78,7 +84,7 @@ fn bridge(bridge: &Bridge) -> Option<Finding> {
             &table::BRIDGE_MISSING,
             format!("there is no bridge {name}, which is to lead to the physical network {of}"),
             format!(
-                "`ip link add {name} type bridge && ip link set {name} up`, put the interface that leads there into it, and tell your distribution; or correct the name here"
+                "`{ip} link add {name} type bridge && {ip} link set {name} up`, put the interface that leads there into it, and tell your distribution; or correct the name here"
             ),
         ),
         Seen::NoBridge => (
@@ -91,13 +97,13 @@ fn bridge(bridge: &Bridge) -> Option<Finding> {
         Seen::Bridge { up: false, .. } => (
             &table::BRIDGE_DOWN,
             format!("the bridge {name} of the physical network {of} is down"),
-            format!("`ip link set {name} up`, and tell your distribution"),
+            format!("`{ip} link set {name} up`, and tell your distribution"),
         ),
         Seen::Bridge { mtu, .. } if mtu < LEAST_MTU => (
             &table::MTU_BELOW_IPV6,
             format!("the bridge {name} of the physical network {of} has an MTU of {mtu}"),
             format!(
-                "`ip link set {name} mtu 1500`, and what is in it likewise (`ip link show master {name}`)"
+                "`{ip} link set {name} mtu 1500`, and what is in it likewise (`{ip} link show master {name}`)"
             ),
         ),
         Seen::ToBeMade | Seen::Bridge { .. } => return None,
@@ -117,7 +123,7 @@ fn refused(place: &Place, why: &str) -> Finding {
     )
 }
 
-fn too_large(network: &FlatNetwork, bridge: &Bridge) -> Option<Finding> {
+fn too_large(ip: &str, network: &FlatNetwork, bridge: &Bridge) -> Option<Finding> {
     let Seen::Bridge { mtu, .. } = bridge.seen else {
         return None;
     };
@@ -127,7 +133,7 @@ fn too_large(network: &FlatNetwork, bridge: &Bridge) -> Option<Finding> {
         network.mtu, bridge.name
     );
     let fix = format!(
-        "`openstack network set --mtu {mtu} {id}`, or `ip link set {} mtu {}` with all that is in it and behind it",
+        "`openstack network set --mtu {mtu} {id}`, or `{ip} link set {} mtu {}` with all that is in it and behind it",
         bridge.name, network.mtu
     );
     // Below what IPv6 needs that is the finding.

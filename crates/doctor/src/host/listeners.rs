@@ -119,7 +119,7 @@ fn door(door: &Door) -> Finding {
             &table::LISTENER_ADDRESS_ABSENT,
             format!("no interface of this host has {}", address.ip()),
             format!(
-                "`ip address add {} dev INTERFACE` (and where your distribution keeps it), or write another address here",
+                "`ip address add {}/64 dev INTERFACE` (and where your distribution keeps it), or write another address here",
                 address.ip()
             ),
         ),

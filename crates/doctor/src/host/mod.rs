@@ -4,10 +4,13 @@
 //! a plain function of them. `hextet/src/doctor` looks.
 
 pub mod certificates;
+pub mod clock;
+pub mod disk;
 pub mod dns;
 pub mod links;
 pub mod listeners;
 pub mod name;
+pub mod nodes;
 pub mod programs;
 pub mod sysctls;
 
@@ -23,6 +26,9 @@ pub struct Facts {
     pub dns: dns::Dns,
     pub links: links::Links,
     pub programs: programs::Programs,
+    pub disks: disk::Disks,
+    pub clock: clock::Clock,
+    pub nodes: nodes::Nodes,
 }
 
 /// What is wrong, the worst first.
@@ -35,6 +41,9 @@ pub fn findings(facts: &Facts) -> Vec<Finding> {
     found.extend(dns::check(&facts.dns));
     found.extend(links::check(&facts.links));
     found.extend(programs::check(&facts.programs));
+    found.extend(disk::check(&facts.disks));
+    found.extend(clock::check(&facts.clock));
+    found.extend(nodes::check(&facts.nodes));
     found.sort_by(|a, b| {
         let key = |f: &Finding| (f.kind.severity, f.kind.id, f.place.clone());
         key(a).cmp(&key(b))

@@ -39,19 +39,19 @@ pub fn check(name: &Name) -> Vec<Finding> {
     match (here.is_empty(), name.six.is_empty(), name.four.is_empty()) {
         (true, true, false) => vec![say(
             &table::NAME_WITHOUT_AAAA,
-            format!("has an A record ({four}) and no AAAA record, and this cloud is reached over IPv6 only"),
-            format!("give it an AAAA record with an address of this host ({held}), and take the A record away"),
+            format!(
+                "has an A record ({four}) and no AAAA record, and this cloud is reached over IPv6 only"
+            ),
+            format!(
+                "give it an AAAA record with an address of this host ({held}), and take the A record away"
+            ),
         )],
         (true, true, true) => vec![say(
             &table::NAME_NOT_IN_DNS,
             "has no AAAA record, so clients do not find this cloud".into(),
             format!("give it an AAAA record with an address of this host ({held})"),
         )],
-        (true, false, _) => vec![say(
-            &table::NAME_ELSEWHERE,
-            format!("leads to {}, which no interface of this host has (they have {held})", list(&name.six)),
-            "mend its AAAA record, give the address to an interface, or say `url_elsewhere = true` in [edge] if another machine passes connections on to this one".into(),
-        )],
+        (true, false, _) => vec![elsewhere_only(name, &held)],
         (false, ..) => {
             let orphan = (!name.four.is_empty()).then(|| say(
                 &table::NAME_ORPHANED_A,
@@ -66,6 +66,23 @@ pub fn check(name: &Name) -> Vec<Finding> {
             orphan.into_iter().chain(astray).collect()
         }
     }
+}
+
+fn elsewhere_only(name: &Name, held: &str) -> Finding {
+    const BALANCED: &str = "or say `url_elsewhere = true` in [edge] if another machine passes connections on to this one";
+    let (host, six) = (&name.host, list(&name.six));
+    let (what, fix) = match *host == six {
+        true => (
+            format!("the url's host is the address {host}"),
+            format!("give the address to an interface, write another into url, {BALANCED}"),
+        ),
+        false => (
+            format!("the url's host '{host}' leads to {six}"),
+            format!("mend its AAAA record, give the address to an interface, {BALANCED}"),
+        ),
+    };
+    let what = format!("{what}, which no interface of this host has (they have {held})");
+    found(&table::NAME_ELSEWHERE, name.place.clone(), what, fix)
 }
 
 fn list<'a>(addresses: impl IntoIterator<Item = &'a IpAddr>) -> String {

@@ -1,7 +1,7 @@
 //! Settings of the kernel.
 
 use super::{at, found, mended};
-use crate::finding::{Edit, Finding};
+use crate::finding::{Edit, Finding, Kind};
 use crate::table;
 
 /// Where a setting is written so that the next boot has it too.
@@ -10,6 +10,8 @@ const KEPT: &str = "/etc/sysctl.d/90-hextet.conf";
 /// What matters of the kernel's settings.
 #[derive(Debug, Default)]
 pub struct Sysctls {
+    /// The network namespace that uplinks are in; empty: the host's own.
+    pub netns: String,
     /// Interfaces that should hear Router Advertisements, and do not.
     pub deaf: Vec<Deaf>,
     /// Sizes of the neighbour tables that are below what a node sets.
@@ -45,7 +47,7 @@ pub struct TooSmall {
 
 pub(super) fn check(seen: &Sysctls) -> Vec<Finding> {
     let mut found = Vec::new();
-    found.extend(seen.deaf.iter().filter_map(deaf));
+    found.extend(seen.deaf.iter().filter_map(|link| deaf(&seen.netns, link)));
     found.extend(seen.disabled.iter().map(|name| disabled(name)));
     found.extend(seen.neighbours.iter().filter_map(|n| too_small(seen, n)));
     if seen.bindv6only {
@@ -54,7 +56,7 @@ pub(super) fn check(seen: &Sysctls) -> Vec<Finding> {
     found
 }
 
-fn deaf(seen: &Deaf) -> Option<Finding> {
+fn deaf(netns: &str, seen: &Deaf) -> Option<Finding> {
     let Deaf { interface, .. } = seen;
     let knob = format!("net/ipv6/conf/{interface}/accept_ra");
     let why = match seen {
@@ -66,7 +68,7 @@ fn deaf(seen: &Deaf) -> Option<Finding> {
         _ => return None,
     };
     let what = format!("{interface} forwards, and its accept_ra is 1: {why}");
-    Some(set(&table::SYSCTL_ACCEPT_RA, &knob, what, "2"))
+    Some(set(&table::SYSCTL_ACCEPT_RA, netns, &knob, what, "2"))
 }
 
 fn disabled(interface: &str) -> Finding {
@@ -94,6 +96,7 @@ fn too_small(seen: &Sysctls, knob: &TooSmall) -> Option<Finding> {
     let what = format!("{} is {now}, and a node sets {least}", dotted(&knob.knob));
     Some(set(
         &table::SYSCTL_GC_THRESH,
+        "",
         &knob.knob,
         what,
         &least.to_string(),
@@ -109,11 +112,17 @@ fn bindv6only() -> Finding {
     found(&table::SYSCTL_BINDV6ONLY, place, what.into(), fix.into())
 }
 
-fn set(kind: &'static crate::Kind, knob: &str, what: String, value: &str) -> Finding {
+fn set(kind: &'static Kind, netns: &str, knob: &str, what: String, value: &str) -> Finding {
     let name = dotted(knob);
-    let fix = format!(
-        "`sysctl -w {name}={value}` (`hextet doctor --fix` does it); for the next boot the line `{name} = {value}` in {KEPT}"
-    );
+    let fix = match netns {
+        "" => format!(
+            "`sysctl -w {name}={value}` (`hextet doctor --fix` does it); for the next boot the line `{name} = {value}` in {KEPT}"
+        ),
+        // No file of sysctl.d is read for a namespace.
+        netns => format!(
+            "`ip netns exec {netns} sysctl -w {name}={value}` (`hextet doctor --fix` does it), and where the namespace is made"
+        ),
+    };
     let edit = Edit::Sysctl {
         name: knob.to_owned(),
         value: value.to_owned(),

@@ -1,4 +1,4 @@
-//! What guests on a hextet host can lack: bridges, programs, KVM, volumes.
+//! What guests on a hextet host can lack: bridges, programs, KVM, volumes, room, time.
 
 use crate::finding::{Kind, Severity};
 
@@ -53,7 +53,7 @@ kinds! {
 
     KVM_UNUSABLE = "kvm-unusable", Warning,
         "Guests do not run under KVM.",
-        "They are emulated, and ten to fifty times slower. A device file proves nothing, so a small program was run to its end under KVM, or was not.",
+        "They are emulated, which is many times slower. A device file proves nothing, so a small program was run to its end under KVM, or was not.",
         "Switch virtualisation on, in the firmware or on the host outside.",
         ["https://www.kernel.org/doc/html/latest/virt/kvm/index.html"];
 
@@ -74,4 +74,40 @@ kinds! {
         "The address is not this host's, or another program listens there. tgtd is not started then, because where it finds none of its addresses it listens on all.",
         "Give the address to an interface, end the other program, or change portals in [node.volumes].",
         ["tgtd(8), --iscsi portal", "RFC 7143"];
+
+    DISK_READ_ONLY = "disk-read-only", Error,
+        "A file system that hextet keeps things on cannot be written.",
+        "Nothing can be created or changed. Often it is the kernel that stopped writing, because the disk fails.",
+        "See dmesg; mend the disk, then mount it for writing.",
+        ["mount(8), ro"];
+
+    DISK_SHORT = "disk-short", Warning,
+        "A file system that hextet keeps things on is nearly full.",
+        "When it is full the database commits nothing, so the cloud answers with errors, and guests' disks and volumes fail their writes.",
+        "Make room.",
+        ["statvfs(3)", "ARCHITECTURE.md, A guest"];
+
+    SECRET_EXPOSED = "secret-exposed", Warning,
+        "Others on this host may use what is hextet's alone.",
+        "The database, the key of tokens, the authority's key or the administrator's password lies there: who reads it has the cloud.",
+        "`chmod`; and new secrets where strangers had accounts.",
+        ["chmod(1)"];
+
+    CLOCK_ADRIFT = "clock-adrift", Warning,
+        "Nothing keeps this host's clock right.",
+        "A clock that is wrong makes certificates and tokens end too soon or too late, and guests take their time from it.",
+        "Run an NTP client, with servers that are reached over IPv6.",
+        ["adjtimex(2), STA_UNSYNC", "RFC 5905"];
+
+    CLOCK_BEHIND = "clock-behind", Error,
+        "This host's clock is behind what the database knows.",
+        "It went back, or was ahead before: new things are older than old ones, and lists and clients that ask for changes since then miss some.",
+        "Set the clock right.",
+        ["adjtimex(2)"];
+
+    NODE_SILENT = "node-silent", Error,
+        "A node on record is not connected.",
+        "Its guests may run on, but nothing is created, changed or removed there, and what it last said is shown.",
+        "See why in its log; take it off the record if it never comes back.",
+        ["README.md, hextet doctor"];
 }

@@ -27,6 +27,7 @@ fn sysctls(host: &Host<'_>) -> io::Result<Sysctls> {
         read => Ok::<_, io::Error>(read? == value),
     };
     let mut seen = Sysctls {
+        netns: host.config.node.netns.clone().unwrap_or_default(),
         running: host.up.is_some(),
         bindv6only: is("net/ipv6/bindv6only", "1")?,
         ..Sysctls::default()

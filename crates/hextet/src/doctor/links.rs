@@ -39,6 +39,7 @@ fn links(host: &Host<'_>) -> io::Result<Links> {
     };
     let refused = node::bridge::look(&node.base, made)?.into_iter();
     Ok(Links {
+        netns: host.config.node.netns.clone().unwrap_or_default(),
         bridges: node.physical.iter().map(bridge).collect(),
         refused: refused
             .map(|(name, why)| {

@@ -4,11 +4,13 @@
 //! never stops the others.
 
 mod database;
+mod disks;
 mod dns;
 mod fix;
 mod kernel;
 mod links;
 mod names;
+mod nodes;
 mod openstack;
 mod programs;
 mod settings;
@@ -19,6 +21,8 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::SystemTime;
 
+use doctor::host::clock::Clock;
+use doctor::host::nodes::Nodes;
 use doctor::host::{Facts, certificates, findings, name};
 use doctor::{Finding, render};
 
@@ -27,6 +31,7 @@ use crate::config::{Config, Places, host_of, load};
 use crate::edge::source;
 use crate::{Failure, check};
 
+use database::Database;
 pub(crate) use openstack::openstack;
 use settings::SettingsFile;
 
@@ -67,15 +72,22 @@ fn examine(places: &Places, wish: &Doctor) -> Result<u8, Failure> {
 /// Says how many there are, and what of them is left to the operator.
 fn tell(found: &[Finding], fixed: bool) {
     let safe = found.iter().filter(|f| f.edit.is_some()).count();
-    match (found.len(), fixed) {
-        (0, _) => {}
+    match (counted(found.len()), fixed) {
+        _ if found.is_empty() => {}
         (count, true) => eprintln!(
-            "hextet: {count} findings are left: to mend them is for you to decide, or could harm somebody"
+            "hextet: {count} left: to mend what is left is for you to decide, or could harm somebody"
         ),
         (count, false) if safe > 0 => {
-            eprintln!("hextet: {count} findings; `hextet doctor --fix` mends {safe}");
+            eprintln!("hextet: {count}; `hextet doctor --fix` mends {safe}");
         }
-        (count, false) => eprintln!("hextet: {count} findings"),
+        (count, false) => eprintln!("hextet: {count}"),
+    }
+}
+
+fn counted(findings: usize) -> String {
+    match findings {
+        1 => "1 finding".into(),
+        many => format!("{many} findings"),
     }
 }
 
@@ -134,12 +146,32 @@ impl Look<'_> {
 /// # Errors
 /// When there are no settings, so that nothing says what should be.
 fn look(places: &Places) -> Result<Look<'_>, Failure> {
-    let config = load(places)?;
+    let mut look = begin(places)?;
+    let mut database = database::look(&mut look);
+    let now = SystemTime::now();
+    look.facts.certificates = certificates::Seen {
+        now,
+        judged: net::Certificates::judge(&source(places, &look.host.config)?, now),
+    };
+    look.forgive_unreadable_keys();
+    kernel::look(&mut look, &database);
+    sockets::look(&mut look);
+    dns::look(&mut look);
+    links::look(&mut look, &mut database);
+    programs::look(&mut look);
+    disks::look(&mut look);
+    clock(&mut look, &database)?;
+    all_that_waits(&mut look, database)?;
+    Ok(look)
+}
+
+/// The settings, and what follows from them.
+fn begin(places: &Places) -> Result<Look<'_>, Failure> {
     let mut look = Look {
         host: Host {
+            config: load(places)?,
             settings: SettingsFile::read(&places.config())?,
             places,
-            config,
             node: None,
             up: None,
         },
@@ -152,26 +184,46 @@ fn look(places: &Places) -> Result<Look<'_>, Failure> {
         let settings = crate::up::node_settings(places, &look.host.config);
         look.host.node = look.seen("this node", settings.map(Some));
     }
-    look.facts.certificates = certificates::Seen {
-        now: SystemTime::now(),
-        judged: net::Certificates::judge(&source(places, &look.host.config)?, SystemTime::now()),
+    Ok(look)
+}
+
+fn clock(look: &mut Look<'_>, database: &Database) -> Result<(), Failure> {
+    let synchronised = linux::clock::is_synchronised();
+    look.facts.clock = Clock {
+        adrift: look.seen("the clock", synchronised.map(|is| !is)),
+        now_ms: now_ms()?,
+        newest_ms: database.newest_ms,
     };
-    look.forgive_unreadable_keys();
-    let mut database = database::look(&mut look);
-    kernel::look(&mut look, &database);
-    sockets::look(&mut look);
-    dns::look(&mut look);
-    links::look(&mut look, &mut database);
-    programs::look(&mut look);
+    Ok(())
+}
+
+/// What others have to answer, or a trial to end: all at once.
+fn all_that_waits(look: &mut Look<'_>, database: Database) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let host = &look.host;
-    let (named, kvm) =
-        runtime.block_on(async { tokio::join!(name(host), programs::without_kvm(host)) });
+    let (host, known) = (&look.host, database.nodes.len() as u64);
+    let (named, kvm, connected) = runtime.block_on(async {
+        tokio::join!(
+            name(host),
+            programs::without_kvm(host),
+            nodes::connected(host, known)
+        )
+    });
     look.facts.name = look.seen("the name of this cloud", named);
     look.facts.programs.without_kvm = look.seen("KVM", kvm);
-    Ok(look)
+    look.facts.nodes = Nodes {
+        connected: look.seen("nodes", connected),
+        known: database.nodes,
+        now_ms: now_ms()?,
+    };
+    Ok(())
+}
+
+/// Milliseconds since 1970.
+fn now_ms() -> Result<i64, Failure> {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
+    Ok(i64::try_from(since.as_millis())?)
 }
 
 impl Look<'_> {

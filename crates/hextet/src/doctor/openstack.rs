@@ -67,7 +67,7 @@ fn tell(wish: &DoctorOpenstack, report: &Report) -> u8 {
             wish.etc.display()
         );
     } else if found > 0 {
-        eprintln!("hextet: {found} findings");
+        eprintln!("hextet: {}", super::counted(found));
     }
     super::status(found, report.unread.len())
 }

@@ -52,7 +52,7 @@ fn findings_go_to_stdout_and_the_status_says_them() {
         "{out}"
     );
     assert!(out.contains("fix: metadata_listen = ::\n"), "{out}");
-    assert_eq!(said, "hextet: 1 findings\n");
+    assert_eq!(said, "hextet: 1 finding\n");
     // The release is assumed, and that is said; the option is gone in the newest.
     let newest = etc.look(&[]);
     assert_eq!(newest.status.code(), Some(1));

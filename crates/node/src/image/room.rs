@@ -11,7 +11,7 @@ use nix::sys::statvfs::{fstatvfs, statvfs};
 use super::Shared;
 
 /// Octets that are left free on the disk, for the guests that are there.
-const RESERVE: u64 = 1 << 30;
+pub const RESERVE: u64 = 1 << 30;
 
 /// A file that may go.
 struct Idle {

@@ -1,37 +1,23 @@
-//! What was seen of a host, and what must be found in it, no more and no less.
+//! Kernel, certificates, names, sockets, resolvers.
 
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use doctor::Place;
 use doctor::host::dns::{Nobody, Silent};
-use doctor::host::links::{Bridge, FlatNetwork, Seen};
 use doctor::host::listeners::{Door, Held, Process, Space, Trouble};
-use doctor::host::programs::{Lack, Missing, Volumes};
 use doctor::host::sysctls::{Deaf, TooSmall};
-use doctor::host::{Facts, at, findings, name};
-use doctor::{Edit, Finding, Place};
+use doctor::host::{Facts, at, name};
 use linux::sockets::Socket;
 use net::{Ends, TlsError};
 
-/// What was seen, and `ID PLACE` of each finding in their order.
-type Case = (fn(&mut Facts), &'static [&'static str]);
+use super::{Case, setting};
 
-const SETTINGS: &str = "/etc/hextet/hextet.toml";
 const KEY: &str = "/etc/hextet/key.pem";
 const CERTIFICATE: &str = "/etc/hextet/certificate.pem";
 
-fn setting(option: &str, line: usize) -> Place {
-    Place {
-        file: SETTINGS.into(),
-        line: Some(line),
-        section: None,
-        option: Some(option.into()),
-    }
-}
-
-fn deaf(has_learned: bool, has_lost: bool) -> Deaf {
+pub(super) fn deaf(has_learned: bool, has_lost: bool) -> Deaf {
     Deaf {
         interface: "eth0.7".into(),
         has_learned,
@@ -39,7 +25,7 @@ fn deaf(has_learned: bool, has_lost: bool) -> Deaf {
     }
 }
 
-fn too_small() -> TooSmall {
+pub(super) fn too_small() -> TooSmall {
     TooSmall {
         knob: "net/ipv6/neigh/default/gc_thresh3".into(),
         now: 1024,
@@ -47,23 +33,23 @@ fn too_small() -> TooSmall {
     }
 }
 
-fn refused(facts: &mut Facts, error: TlsError) {
+pub(super) fn refused(facts: &mut Facts, error: TlsError) {
     facts.certificates.judged.push(Err(error));
 }
 
-fn file(path: &str) -> PathBuf {
+pub(super) fn file(path: &str) -> PathBuf {
     Path::new(path).into()
 }
 
 /// A certificate that ends so many days from now.
-fn ends(facts: &mut Facts, days: u64) {
+pub(super) fn ends(facts: &mut Facts, days: u64) {
     facts.certificates.now = SystemTime::now();
     let at = facts.certificates.now + Duration::from_secs(days * 86_400 + 60);
     let file = file(CERTIFICATE);
     facts.certificates.judged.push(Ok(Ends { file, at }));
 }
 
-fn named(facts: &mut Facts, six: &[&str], four: &[&str]) {
+pub(super) fn named(facts: &mut Facts, six: &[&str], four: &[&str]) {
     let parse = |list: &[&str]| list.iter().map(|a| a.parse().unwrap()).collect();
     facts.name = Some(name::Name {
         host: "cloud.example".into(),
@@ -77,7 +63,7 @@ fn named(facts: &mut Facts, six: &[&str], four: &[&str]) {
     });
 }
 
-fn held(facts: &mut Facts, table: &'static str, local: &str, space: Space) {
+pub(super) fn held(facts: &mut Facts, table: &'static str, local: &str, space: Space) {
     let local: SocketAddr = local.parse().unwrap();
     facts.listeners.held.push(Held {
         process: Process {
@@ -96,7 +82,7 @@ fn held(facts: &mut Facts, table: &'static str, local: &str, space: Space) {
     });
 }
 
-fn door(facts: &mut Facts, trouble: Trouble) {
+pub(super) fn door(facts: &mut Facts, trouble: Trouble) {
     facts.listeners.doors.push(Door {
         address: "[2001:db8::5]:8443".parse().unwrap(),
         place: setting("listen", 3),
@@ -104,25 +90,7 @@ fn door(facts: &mut Facts, trouble: Trouble) {
     });
 }
 
-fn bridge(facts: &mut Facts, seen: Seen) {
-    facts.links.bridges.push(Bridge {
-        physical_network: "public".into(),
-        name: "br-ext".into(),
-        place: setting("public", 20),
-        seen,
-    });
-}
-
-fn flat(facts: &mut Facts, physical_network: &str, mtu: u32) {
-    facts.links.networks.push(FlatNetwork {
-        id: "9f1c".into(),
-        name: "outside".into(),
-        physical_network: physical_network.into(),
-        mtu,
-    });
-}
-
-const CASES: &[Case] = &[
+pub(super) const CASES: &[Case] = &[
     (|_| {}, &[]),
     // Kernel.
     (
@@ -358,202 +326,4 @@ const CASES: &[Case] = &[
         },
         &["resolver-none /etc/resolv.conf"],
     ),
-    // Bridges.
-    (
-        |f| {
-            bridge(
-                f,
-                Seen::Bridge {
-                    mtu: 1500,
-                    up: true,
-                },
-            );
-            flat(f, "public", 1500);
-        },
-        &[],
-    ),
-    (
-        |f| {
-            bridge(f, Seen::ToBeMade);
-            flat(f, "public", 9000);
-        },
-        &[],
-    ),
-    (
-        |f| bridge(f, Seen::Nothing),
-        &["bridge-missing /etc/hextet/hextet.toml:20 public"],
-    ),
-    (
-        |f| bridge(f, Seen::NoBridge),
-        &["bridge-missing /etc/hextet/hextet.toml:20 public"],
-    ),
-    (
-        |f| {
-            bridge(
-                f,
-                Seen::Bridge {
-                    mtu: 1500,
-                    up: false,
-                },
-            );
-            flat(f, "public", 9000);
-        },
-        &[
-            "bridge-down /etc/hextet/hextet.toml:20 public",
-            "mtu-bridge /etc/hextet/hextet.toml:20 public",
-        ],
-    ),
-    (
-        |f| {
-            bridge(
-                f,
-                Seen::Bridge {
-                    mtu: 1279,
-                    up: true,
-                },
-            );
-            flat(f, "public", 1500);
-        },
-        &["mtu-below-ipv6 /etc/hextet/hextet.toml:20 public"],
-    ),
-    (
-        |f| {
-            flat(f, "other", 1500);
-            f.links.settings = setting("physical_networks", 19);
-        },
-        &["physical-network-unknown /etc/hextet/hextet.toml:19 physical_networks"],
-    ),
-    (
-        |f| {
-            let why = "interface eth1 has the address 2001:db8::1: make the bridge yourself";
-            f.links.refused.push((setting("br300", 22), why.into()));
-        },
-        &["bridge-interface /etc/hextet/hextet.toml:22 br300"],
-    ),
-    // What guests run on.
-    (
-        |f| {
-            f.programs.missing.push(Missing {
-                program: "nft".into(),
-                package: "nftables".into(),
-            });
-            f.programs.lacks.push(Lack {
-                what: "the filters of a network".into(),
-                error: "nft: /dev/stdin:3:1-2: Error: no\nadd rule".into(),
-                fix: "`apt install nftables`".into(),
-            });
-        },
-        &[
-            "program-missing nft",
-            "trial-failed the filters of a network",
-        ],
-    ),
-    (
-        |f| {
-            f.programs.without_kvm = Some("warning\ncould not access KVM".into());
-            f.programs.without_iscsi = true;
-            f.programs.volumes = Some(Volumes::NoProgram);
-        },
-        &[
-            "kvm-unusable /dev/kvm",
-            "qemu-without-iscsi qemu-system-x86_64",
-            "tgt-missing tgtd",
-        ],
-    ),
-    (
-        |f| {
-            let why = "no volumes on [2001:db8::5]:3260: another program listens there; end it";
-            f.programs.volumes = Some(Volumes::Portal {
-                why: why.into(),
-                place: setting("portals", 30),
-            });
-        },
-        &["volume-portal /etc/hextet/hextet.toml:30 portals"],
-    ),
 ];
-
-fn look(see: fn(&mut Facts)) -> Vec<Finding> {
-    let mut facts = Facts::default();
-    see(&mut facts);
-    findings(&facts)
-}
-
-fn line(finding: &Finding) -> String {
-    let Place {
-        file, line, option, ..
-    } = &finding.place;
-    let line = line.map(|l| format!(":{l}")).unwrap_or_default();
-    let option = option.as_ref().map(|o| format!(" {o}")).unwrap_or_default();
-    format!("{} {file}{line}{option}", finding.kind.id)
-}
-
-#[test]
-fn what_is_wrong_is_found_and_nothing_else() {
-    for (number, (see, expected)) in CASES.iter().enumerate() {
-        let found = look(*see);
-        let lines: Vec<String> = found.iter().map(line).collect();
-        assert_eq!(lines, *expected, "case {number}");
-        for finding in found {
-            assert!(!finding.what.is_empty() && !finding.fix.is_empty());
-            assert_eq!(finding.what.lines().count(), 1, "{}", finding.what);
-        }
-    }
-}
-
-#[test]
-fn every_kind_has_a_case() {
-    let seen: BTreeSet<&str> = CASES
-        .iter()
-        .flat_map(|(see, _)| look(*see))
-        .map(|f| f.kind.id)
-        .collect();
-    let known: BTreeSet<&str> = doctor::host_kinds().iter().map(|kind| kind.id).collect();
-    assert_eq!(seen, known);
-}
-
-#[test]
-fn fixes_are_lines_to_run() {
-    let fix = |see: fn(&mut Facts)| {
-        let found = look(see).remove(0);
-        (found.fix, found.edit)
-    };
-    let (said, edit) = fix(|f| f.sysctls.deaf = vec![deaf(true, false)]);
-    assert!(
-        said.starts_with("`sysctl -w net.ipv6.conf.eth0/7.accept_ra=2`"),
-        "{said}"
-    );
-    assert!(
-        said.contains("`net.ipv6.conf.eth0/7.accept_ra = 2` in /etc/sysctl.d/"),
-        "{said}"
-    );
-    let name = "net/ipv6/conf/eth0.7/accept_ra".into();
-    assert_eq!(
-        edit,
-        Some(Edit::Sysctl {
-            name,
-            value: "2".into()
-        })
-    );
-    let (said, edit) = fix(|f| {
-        refused(
-            f,
-            TlsError::Exposed {
-                file: file(KEY),
-                mode: 0o604,
-            },
-        )
-    });
-    assert!(
-        said.starts_with("`chmod 600 /etc/hextet/key.pem`"),
-        "{said}"
-    );
-    assert_eq!(edit, Some(Edit::Mode { mode: 0o600 }));
-    let (said, edit) = fix(|f| {
-        let by = Process {
-            pid: 42,
-            name: "nginx".into(),
-        };
-        door(f, Trouble::Taken(Some(by)));
-    });
-    assert!(said.contains("kill 42") && edit.is_none(), "{said}");
-}
