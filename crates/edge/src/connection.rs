@@ -75,7 +75,12 @@ impl Entrance {
         };
         // What ALPN agreed on is what is spoken: waiting for the first octets to tell would have no
         // end when none come.
-        let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        let spoken = stream.get_ref().1.alpn_protocol();
+        if spoken == Some(net::ACME_TLS) {
+            // An ACME server has seen the certificate that it came for (RFC 8737, section 3).
+            return tracing::debug!(%from, "a challenge was looked at");
+        }
+        let http2 = spoken == Some(b"h2");
         self.speak(stream, http2, place.over, stopped).await;
     }
 

@@ -157,6 +157,7 @@ pub(crate) fn source(places: &Places, config: &Config) -> Result<Source, Failure
     Ok(Source {
         pairs,
         ca: places.ca(),
+        awaited: None,
         host: host_of(&config.url)?,
     })
 }

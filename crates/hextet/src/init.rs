@@ -137,6 +137,7 @@ fn certificates(
                 key: key.clone(),
             }],
             ca: ca.clone(),
+            awaited: None,
             host: host.to_owned(),
         };
         net::Certificates::read(source, SystemTime::now())?;

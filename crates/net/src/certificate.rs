@@ -67,6 +67,7 @@ pub(crate) struct Certificate {
     pub(crate) names: Vec<String>,
     /// The addresses it carries.
     pub(crate) addresses: Vec<std::net::IpAddr>,
+    pub(crate) start: SystemTime,
     pub(crate) end: SystemTime,
 }
 
@@ -146,16 +147,18 @@ impl Certificate {
             signed: Arc::new(signed),
             names,
             addresses,
+            start: at(parsed.validity().not_before.timestamp()),
             end: at(parsed.validity().not_after.timestamp()),
         };
         certificate.trusted(roots, &parsed, now)?;
         Ok(certificate)
     }
 
-    /// When it ends.
+    /// When it begins and ends.
     pub(crate) fn ends(&self) -> Ends {
         Ends {
             file: self.file.clone(),
+            from: self.start,
             at: self.end,
         }
     }

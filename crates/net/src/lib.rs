@@ -11,8 +11,8 @@ pub mod proxy;
 mod resolver;
 
 pub use certificate::{Pair, TlsError};
-pub use certificates::{Certificates, Ends, Source, WARNED};
+pub use certificates::{ACME_TLS, Certificates, Challenges, Ends, Shown, Source, WARNED};
 pub use connect::{ConnectError, Reach};
 pub use listen::listen;
-pub use pki::{Authority, Issued};
+pub use pki::{Authority, Issued, Requested};
 pub use resolver::{Family, NameError, Resolver};

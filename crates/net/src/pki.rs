@@ -1,12 +1,14 @@
-//! The built-in certificate authority: for one host, and for tests.
+//! The built-in certificate authority: for one host, and for tests. And what another authority is
+//! asked with.
 
-use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use rcgen::{
-    BasicConstraints, Certificate, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, KeyUsagePurpose, SanType,
+    BasicConstraints, Certificate, CertificateParams, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose,
 };
+
+use crate::certificates::alternative;
 
 const DAY: Duration = Duration::from_secs(86_400);
 const AUTHORITY_DAYS: u32 = 3650;
@@ -51,8 +53,7 @@ impl Authority {
         self.key.serialize_pem()
     }
 
-    /// A server's certificate for names and addresses. An address literal in a URL is checked
-    /// against an iPAddress of 16 octets (RFC 9525), never against the common name.
+    /// A server's certificate for names and addresses.
     ///
     /// # Errors
     /// When a name is no DNS name, or no key can be made.
@@ -62,10 +63,7 @@ impl Authority {
         let common = hosts.first().cloned().unwrap_or_default();
         params.distinguished_name.push(DnType::CommonName, common);
         for host in hosts {
-            params.subject_alt_names.push(match host.parse::<IpAddr>() {
-                Ok(address) => SanType::IpAddress(address),
-                Err(_) => SanType::DnsName(host.as_str().try_into()?),
-            });
+            params.subject_alt_names.push(alternative(host)?);
         }
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
@@ -74,6 +72,34 @@ impl Authority {
         let certificate = params.signed_by(&key, &self.certificate, &self.key)?;
         Ok(Issued {
             certificate: certificate.pem(),
+            key: key.serialize_pem(),
+        })
+    }
+}
+
+/// What an authority is asked with for a certificate, and the key that it will be for.
+pub struct Requested {
+    /// PKCS #10, in DER.
+    pub request: Vec<u8>,
+    /// A new one, ECDSA on P-256, in PEM.
+    pub key: String,
+}
+
+impl Requested {
+    /// For names and addresses.
+    ///
+    /// # Errors
+    /// When a name is no DNS name, or no key can be made.
+    pub fn new(hosts: &[String]) -> Result<Requested, rcgen::Error> {
+        let key = KeyPair::generate()?;
+        let mut params = CertificateParams::default();
+        // Names stand in the subjectAltName alone: a common name may have 64 octets at most.
+        params.distinguished_name = DistinguishedName::new();
+        for host in hosts {
+            params.subject_alt_names.push(alternative(host)?);
+        }
+        Ok(Requested {
+            request: params.serialize_request(&key)?.der().to_vec(),
             key: key.serialize_pem(),
         })
     }

@@ -125,6 +125,7 @@ impl TestCloud {
         let source = Source {
             pairs: vec![Pair { certificate, key }],
             ca,
+            awaited: None,
             host: "::1".into(),
         };
         let certificates = Certificates::read(source, SystemTime::now()).unwrap();

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::SystemTime;
 
-use net::{Ends, TlsError, WARNED};
+use net::{Ends, TlsError};
 
 use super::{at, found, mended};
 use crate::finding::{Edit, Finding, Kind};
@@ -44,7 +44,8 @@ fn soon(end: &Ends, now: SystemTime) -> Option<Finding> {
     let what = format!("the certificate in {file} ends in {days} days");
     let fix = format!("have a new one issued and put in its place as {file}: no restart is needed");
     let place = at(file.to_string());
-    (left < WARNED).then(|| found(&table::CERTIFICATE_ENDS_SOON, place, what, fix))
+    end.is_near(now)
+        .then(|| found(&table::CERTIFICATE_ENDS_SOON, place, what, fix))
 }
 
 fn refused(error: &TlsError) -> Finding {

@@ -70,7 +70,7 @@ kinds! {
         ["RFC 9525, section 6"];
 
     CERTIFICATE_ENDS_SOON = "certificate-ends-soon", Warning,
-        "A certificate ends within 30 days.",
+        "A certificate ends within 30 days, or the last quarter of a shorter life.",
         "From its end on clients refuse the cloud.",
         "Have a new one issued. It is taken up without a restart.",
         ["RFC 5280, section 4.1.2.5"];

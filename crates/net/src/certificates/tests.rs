@@ -1,5 +1,4 @@
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair, SanType};
@@ -100,6 +99,7 @@ impl World {
         Source {
             pairs: pairs.iter().map(|p| (*p).clone()).collect(),
             ca: self.dir.join("ca.pem"),
+            awaited: None,
             host: "::1".into(),
         }
     }
@@ -304,4 +304,78 @@ fn new_files_take_the_place_of_old_ones_and_bad_ones_do_not() {
     assert_eq!(shake(&server, &fresh, "::1"), (second, HandshakeKind::Full));
     // A session of before goes on.
     assert_eq!(shake(&server, &client, "::1").1, HandshakeKind::Resumed);
+}
+
+/// What a client that offers these protocols makes of the server's first words; `Ok`: it is shown a
+/// certificate that it trusts.
+fn first_words(
+    server: &Arc<ServerConfig>,
+    client: &Arc<ClientConfig>,
+    name: &str,
+    alpn: &[&[u8]],
+) -> Result<(), rustls::Error> {
+    let mut config = (**client).clone();
+    config.alpn_protocols = alpn.iter().map(|p| p.to_vec()).collect();
+    let name = ServerName::try_from(name.to_owned()).unwrap();
+    let mut client = ClientConnection::new(Arc::new(config), name).unwrap();
+    let mut server = ServerConnection::new(server.clone()).unwrap();
+    let mut wire = Vec::new();
+    client.write_tls(&mut wire).unwrap();
+    server.read_tls(&mut wire.as_slice()).unwrap();
+    // What is wrong is told to the client too.
+    let _ = server.process_new_packets();
+    wire.clear();
+    while server.wants_write() {
+        server.write_tls(&mut wire).unwrap();
+    }
+    client.read_tls(&mut wire.as_slice()).unwrap();
+    client.process_new_packets().map(drop)
+}
+
+#[test]
+fn until_a_certificate_has_come_only_challenges_are_answered() {
+    let world = World::new();
+    let good = world.issue("awaited", &GOOD, &world.root, "");
+    let away = world.dir.join("away");
+    std::fs::rename(&good.certificate, &away).unwrap();
+    let source = Source {
+        awaited: Some(good.clone()),
+        ..world.source(&[])
+    };
+    let now = SystemTime::now();
+    Certificates::read(source.clone(), now).unwrap_err();
+    let (certificates, why) = Certificates::read_or_wait(source.clone(), now).unwrap();
+    assert!(why.unwrap().to_string().contains("cannot read"));
+    assert!(!certificates.complete() && certificates.ends().is_empty());
+
+    let server = certificates.server_config().unwrap();
+    let client = client(&world, false);
+    let h2: &[u8] = b"h2";
+    let says = |name: &str, alpn: &[&[u8]]| first_words(&server, &client, name, alpn);
+    let nobody = Err(rustls::Error::AlertReceived(
+        rustls::AlertDescription::AccessDenied,
+    ));
+    let shown = certificates.challenges().show("Cloud.example", &[7; 32]);
+    assert_eq!(says("cloud.example", &[h2]), nobody);
+    assert_eq!(says("other.example", &[ACME_TLS]), nobody);
+    // It is shown one that it does not trust, which is all that an ACME server wants.
+    for (alpn, seen) in [(&[ACME_TLS][..], true), (&[ACME_TLS, h2], false)] {
+        let said = says("cloud.example", alpn);
+        let refused = matches!(said, Err(rustls::Error::InvalidCertificate(_)));
+        assert_eq!(refused, seen, "{said:?}");
+    }
+    drop(shown);
+    assert_eq!(says("cloud.example", &[ACME_TLS]), nobody);
+
+    std::fs::rename(&away, &good.certificate).unwrap();
+    certificates.reload(now).unwrap();
+    assert!(certificates.complete());
+    assert_eq!(says("cloud.example", &[h2]), Ok(()));
+    assert_eq!(says("cloud.example", &[ACME_TLS]), nobody);
+    // One that cannot be used any more is awaited again by the next start; others must be good.
+    world.write("awaited.pem", "nothing");
+    let (_, why) = Certificates::read_or_wait(source.clone(), now).unwrap();
+    assert!(why.unwrap().to_string().contains("holds no certificate"));
+    let pairs = vec![good];
+    Certificates::read_or_wait(Source { pairs, ..source }, now).unwrap_err();
 }

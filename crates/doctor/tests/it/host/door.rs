@@ -45,8 +45,12 @@ pub(super) fn file(path: &str) -> PathBuf {
 pub(super) fn ends(facts: &mut Facts, days: u64) {
     facts.certificates.now = SystemTime::now();
     let at = facts.certificates.now + Duration::from_secs(days * 86_400 + 60);
-    let file = file(CERTIFICATE);
-    facts.certificates.judged.push(Ok(Ends { file, at }));
+    let ends = Ends {
+        file: file(CERTIFICATE),
+        from: at - Duration::from_secs(365 * 86_400),
+        at,
+    };
+    facts.certificates.judged.push(Ok(ends));
 }
 
 pub(super) fn named(facts: &mut Facts, six: &[&str], four: &[&str]) {
