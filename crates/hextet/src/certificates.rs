@@ -1,12 +1,13 @@
 //! Certificates while the cloud runs: new files are taken up, and an end that comes near is told.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use net::{Certificates, WARNED};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 
 /// How often files are looked at.
 const LOOK: Duration = Duration::from_secs(5);
@@ -21,6 +22,10 @@ pub(crate) struct Watched {
     pub(crate) certificates: Arc<Certificates>,
     /// Whether the files that are there now could not be used.
     refused: Arc<AtomicBool>,
+    /// Whether clients can be shown one that carries the URL's host.
+    complete: Arc<watch::Sender<bool>>,
+    /// The files as they were when they were last read.
+    seen: Arc<Mutex<Vec<Stamp>>>,
 }
 
 /// A file as it was last seen: when it was changed, which it is, and how long.
@@ -29,9 +34,17 @@ type Stamp = Option<(SystemTime, u64, u64)>;
 impl Watched {
     pub(crate) fn new(certificates: Arc<Certificates>) -> Watched {
         Watched {
+            complete: Arc::new(watch::Sender::new(certificates.complete())),
+            seen: Arc::new(Mutex::new(stamps(&certificates))),
             certificates,
             refused: Arc::default(),
         }
+    }
+
+    /// Waits until clients can be shown a certificate that carries the URL's host.
+    pub(crate) async fn complete(&self) {
+        // Without a sender there would be nobody to wait.
+        let _ = self.complete.subscribe().wait_for(|done| *done).await;
     }
 
     /// Whether the files that are there now could not be used, so that earlier ones are.
@@ -62,7 +75,6 @@ impl Watched {
     }
 
     async fn watch(self, mut hangup: Signal) {
-        let mut seen = self.clone().look().await;
         let mut spoken: Option<Instant> = None;
         loop {
             if spoken.is_none_or(|at| at.elapsed() > SPEAK) {
@@ -73,31 +85,36 @@ impl Watched {
                 word = hangup.recv() => word.is_some(),
                 () = tokio::time::sleep(LOOK) => false,
             };
-            let now = self.clone().look().await;
-            if asked || now != seen {
-                seen = now;
+            // One that ACME is to bring is read when it has come: until then there is nothing to say.
+            let waits = !*self.complete.borrow();
+            if !waits && (asked || self.clone().changed().await) {
                 self.reload().await;
                 spoken = None;
             }
         }
     }
 
-    async fn look(self) -> Vec<Stamp> {
-        let stamps = move || -> Vec<Stamp> {
-            let files = self.certificates.files();
-            files.iter().map(stamp).collect()
+    async fn changed(self) -> bool {
+        let compare = move || {
+            let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            *seen != stamps(&self.certificates)
         };
-        tokio::task::spawn_blocking(stamps)
-            .await
-            .unwrap_or_default()
+        tokio::task::spawn_blocking(compare).await.unwrap_or(false)
     }
 
-    async fn reload(&self) {
-        let certificates = self.certificates.clone();
-        let done = move || certificates.reload(SystemTime::now());
+    /// Reads them anew.
+    pub(crate) async fn reload(&self) {
+        let watched = self.clone();
+        let done = move || {
+            // Before they are read: what changes meanwhile is read again.
+            let stamps = stamps(&watched.certificates);
+            *watched.seen.lock().unwrap_or_else(PoisonError::into_inner) = stamps;
+            watched.certificates.reload(SystemTime::now())
+        };
         match tokio::task::spawn_blocking(done).await {
             Ok(Ok(())) => {
                 self.refused.store(false, Ordering::Relaxed);
+                self.complete.send_replace(true);
                 tracing::info!("the certificates were read anew: new connections are shown them");
             }
             Ok(Err(e)) => {
@@ -112,7 +129,12 @@ impl Watched {
     }
 
     fn warn(&self) {
+        let renewed = self.certificates.awaited();
         for (file, days) in self.days_left() {
+            // ACME's own log tells of it, in time for lives of any length.
+            if Some(&*file) == renewed {
+                continue;
+            }
             let file = file.display();
             match days {
                 0 => tracing::error!(
@@ -125,6 +147,10 @@ impl Watched {
             }
         }
     }
+}
+
+fn stamps(certificates: &Certificates) -> Vec<Stamp> {
+    certificates.files().iter().map(stamp).collect()
 }
 
 fn stamp(file: &PathBuf) -> Stamp {

@@ -8,6 +8,7 @@ use cloud::Resource;
 use serde::{Deserialize, Serialize};
 
 use crate::Failure;
+use crate::acme::AcmeConfig;
 use crate::dns::DnsConfig;
 use crate::edge::EdgeConfig;
 use crate::metadata::MetadataConfig;
@@ -36,6 +37,8 @@ pub(crate) struct Config {
     pub(crate) max_image_gib: u64,
     #[serde(default, skip_serializing_if = "EdgeConfig::is_default")]
     pub(crate) edge: EdgeConfig,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) acme: Option<AcmeConfig>,
     #[serde(default)]
     pub(crate) node: NodeConfig,
     #[serde(default, skip_serializing_if = "DnsConfig::is_default")]
@@ -227,6 +230,11 @@ impl Places {
         self.etc.join("ca.pem")
     }
 
+    /// What ACME issued: the key, the certificate, its chain.
+    pub(crate) fn acme_certificate(&self) -> PathBuf {
+        self.state.join("acme.pem")
+    }
+
     pub(crate) fn database(&self) -> PathBuf {
         self.state.join("hextet.db")
     }
@@ -273,6 +281,10 @@ pub(crate) fn load(places: &Places) -> Result<Config, Failure> {
     host_of(&config.url)?;
     let edge = config.edge.check();
     edge.map_err(|why| format!("{}, {why}", path.display()))?;
+    if let Some(acme) = &config.acme {
+        let settings = acme.settings(places, &config.url);
+        settings.map_err(|why| format!("{}, {why}", path.display()))?;
+    }
     let portals = config.node.portals();
     portals.map_err(|why| format!("{}, {why}", path.display()))?;
     let upstreams = config.dns.named();

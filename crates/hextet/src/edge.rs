@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use ::edge::{Door, Limits, Way};
-use net::{Certificates, Pair, Source};
+use net::{Certificates, Pair, Source, TlsError};
 use rustls::ServerConfig;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
@@ -127,13 +127,27 @@ impl EdgeConfig {
     }
 }
 
-/// The certificates of this cloud, each judged.
+/// The certificates of this cloud, each judged. Where ACME brings one, it need not be there yet.
 ///
 /// # Errors
 /// A sentence about the first that cannot be used.
 pub(crate) fn certificates(places: &Places, config: &Config) -> Result<Arc<Certificates>, Failure> {
     let source = source(places, config)?;
-    Ok(Certificates::read(source, SystemTime::now())?)
+    let (certificates, missing) = match source.awaited {
+        None => (Certificates::read(source, SystemTime::now())?, None),
+        Some(_) => Certificates::read_or_wait(source, SystemTime::now())?,
+    };
+    match missing {
+        None => {}
+        Some(TlsError::Unreadable { file, .. }) if !file.exists() => tracing::info!(
+            "there is no certificate yet: clients are turned away until ACME has brought one"
+        ),
+        Some(why) => tracing::warn!(
+            "until ACME has brought another certificate, clients are turned away: {}",
+            cloud::chain(&why)
+        ),
+    }
+    Ok(certificates)
 }
 
 /// Where the certificates of this cloud are, and whose name they must carry.
@@ -148,7 +162,11 @@ pub(crate) fn source(places: &Places, config: &Config) -> Result<Source, Failure
             key: places.etc.join(&c.key),
         })
         .collect();
-    if pairs.is_empty() {
+    let awaited = config.acme.as_ref().map(|_| Pair {
+        certificate: places.acme_certificate(),
+        key: places.acme_certificate(),
+    });
+    if pairs.is_empty() && awaited.is_none() {
         pairs.push(Pair {
             certificate: places.certificate(),
             key: places.key(),
@@ -157,7 +175,7 @@ pub(crate) fn source(places: &Places, config: &Config) -> Result<Source, Failure
     Ok(Source {
         pairs,
         ca: places.ca(),
-        awaited: None,
+        awaited,
         host: host_of(&config.url)?,
     })
 }

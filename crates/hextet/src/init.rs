@@ -75,6 +75,7 @@ pub(crate) fn init(places: &Places, wish: &Init) -> Result<(), Failure> {
         token_lifetime_hours: 12,
         max_image_gib: 1024,
         edge: EdgeConfig::default(),
+        acme: None,
         node: NodeConfig {
             name: None,
             netns: wish.netns.clone(),

@@ -1,5 +1,6 @@
 //! `hextet`: arguments, settings, wiring.
 
+mod acme;
 mod certificates;
 mod check;
 mod cli;

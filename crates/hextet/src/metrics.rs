@@ -3,6 +3,8 @@
 
 use std::convert::Infallible;
 use std::fmt::Write;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,6 +17,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use node::{Metrics, Sample};
 use tokio::net::TcpListener;
 
+use crate::acme::Attempts;
 use crate::certificates::Watched;
 
 /// The exposition format's own name for itself.
@@ -29,6 +32,8 @@ pub(crate) struct Told {
     /// `None` where nodes are made up.
     pub(crate) node: Option<Metrics>,
     pub(crate) watched: Watched,
+    /// `None` where ACME brings no certificates.
+    pub(crate) attempts: Option<Arc<Attempts>>,
 }
 
 /// Answers until the process ends. It is for this host alone: plain, and only where the settings say.
@@ -97,6 +102,13 @@ fn samples(told: &Told) -> Vec<Sample> {
         "certificates_refused",
         u64::from(told.watched.refused()),
     ));
+    if let Some(attempts) = &told.attempts {
+        samples.push(own("acme_issues", attempts.issued.load(Ordering::Relaxed)));
+        samples.push(own(
+            "acme_failures",
+            attempts.failed.load(Ordering::Relaxed),
+        ));
+    }
     let left = told.watched.days_left().into_iter();
     samples.extend(left.map(|(file, days)| Sample {
         name: "certificate_days_left",

@@ -18,6 +18,7 @@ use node::{Agent, NodeSettings};
 use store::Store;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::acme::Issuer;
 use crate::certificates::Watched;
 use crate::config::{Config, Places, host_of, load};
 use crate::edge::{Listeners, certificates, doors};
@@ -94,6 +95,7 @@ async fn run(places: &Places, config: Config, nodes: Nodes) -> Result<(), Failur
     listeners.none_left()?;
     let cloud = open(places, &config)?;
     watched.start()?;
+    let attempts = Issuer::start(places, &config, &watched)?;
     let mut node = None;
     match nodes {
         Nodes::Real(settings, inet4) => {
@@ -107,7 +109,8 @@ async fn run(places: &Places, config: Config, nodes: Nodes) -> Result<(), Failur
         let told = metrics::Told {
             cloud: cloud.clone(),
             node,
-            watched,
+            watched: watched.clone(),
+            attempts,
         };
         tokio::spawn(metrics::serve(listener, told));
     }
@@ -118,8 +121,12 @@ async fn run(places: &Places, config: Config, nodes: Nodes) -> Result<(), Failur
         config.edge.limits(),
         stop_signal()?
     ));
-    // The node says hello when its trial of KVM is over. Who reads `ready` may ask for a server.
-    let usable = tokio::time::timeout(NODE_WITHIN, cloud.first_node());
+    // The node says hello when its trial of KVM is over. Who reads `ready` may ask for a server, and
+    // is shown a certificate.
+    let usable = async {
+        let _ = tokio::time::timeout(NODE_WITHIN, cloud.first_node()).await;
+        watched.complete().await;
+    };
     tokio::select! {
         () = &mut serve => {}
         _ = usable => {

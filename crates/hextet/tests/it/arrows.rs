@@ -8,10 +8,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "hextet",
         &[
-            "api", "cloud", "doctor", "edge", "lan", "link", "linux", "model", "net", "node",
-            "store", "volume",
+            "acme", "api", "cloud", "doctor", "edge", "lan", "link", "linux", "model", "net",
+            "node", "store", "volume",
         ],
     ),
+    ("acme", &["crash", "model", "net"]),
     ("edge", &["api", "model", "net"]),
     ("api", &["cloud", "model", "store"]),
     ("cloud", &["disk", "link", "model", "store"]),

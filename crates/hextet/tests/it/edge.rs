@@ -18,13 +18,13 @@ use crate::client::Target;
 use crate::host::{HEXTET, openstack};
 
 /// A cloud of made-up nodes with its root, and what was started for it.
-struct Cloud {
-    root: PathBuf,
-    up: Option<Child>,
+pub(crate) struct Cloud {
+    pub(crate) root: PathBuf,
+    pub(crate) up: Option<Child>,
 }
 
 impl Cloud {
-    fn new(arguments: &[&str]) -> Cloud {
+    pub(crate) fn new(arguments: &[&str]) -> Cloud {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let root = std::env::temp_dir().join(format!("hxe{}x{number}", std::process::id()));
@@ -36,25 +36,25 @@ impl Cloud {
         cloud
     }
 
-    fn hextet(&self) -> Command {
+    pub(crate) fn hextet(&self) -> Command {
         let mut command = Command::new(HEXTET);
         command.arg("--root").arg(&self.root);
         command
     }
 
-    fn etc(&self, name: &str) -> PathBuf {
+    pub(crate) fn etc(&self, name: &str) -> PathBuf {
         self.root.join("etc/hextet").join(name)
     }
 
     /// Adds to the settings.
-    fn set(&self, text: &str) {
+    pub(crate) fn set(&self, text: &str) {
         let settings = self.etc("hextet.toml");
         let before = fs::read_to_string(&settings).unwrap();
         fs::write(&settings, format!("{before}\n{text}\n")).unwrap();
     }
 
     /// Starts it, and gives back its URL.
-    fn up(&mut self, mut command: Command) -> String {
+    pub(crate) fn up(&mut self, mut command: Command) -> String {
         let log = fs::File::create(self.root.join("log")).unwrap();
         let mut up = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let out = up.stdout.take().unwrap();
@@ -66,33 +66,42 @@ impl Cloud {
             .to_owned()
     }
 
-    fn start(&mut self) -> String {
+    pub(crate) fn start(&mut self) -> String {
         let mut command = self.hextet();
         command.arg("up");
         self.up(command)
     }
 
-    fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.root.join("log")).unwrap()
     }
 
-    fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         let pid = self.up.as_ref().unwrap().id();
         kill(Pid::from_raw(pid as i32), signal).unwrap();
     }
 
     /// Asks it to stop, and waits until it has.
-    fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         self.signal(Signal::SIGTERM);
         let status = self.up.take().unwrap().wait().unwrap();
         assert!(status.success(), "{status}: {}", self.log());
     }
 
     /// Waits until the log holds words.
-    fn logged(&self, words: &str) {
+    pub(crate) fn logged(&self, words: &str) {
         until(&format!("'{words}' in the log"), || {
             self.log().contains(words)
         });
+    }
+
+    /// Its counters.
+    pub(crate) fn metrics(&self) -> String {
+        let text = fs::read_to_string(self.etc("hextet.toml")).unwrap();
+        let address = text.lines().find_map(|l| l.strip_prefix("metrics = \""));
+        let url = format!("http://{}/metrics", address.unwrap().trim_end_matches('"'));
+        let told = Command::new("curl").args(["-sS", &url]).output().unwrap();
+        String::from_utf8(told.stdout).unwrap()
     }
 
     fn openstack(&self, arguments: &[&str]) -> String {
@@ -118,7 +127,7 @@ impl Drop for Cloud {
 }
 
 /// Waits, within reason, for what is to come.
-fn until(what: &str, come: impl Fn() -> bool) {
+pub(crate) fn until(what: &str, come: impl Fn() -> bool) {
     for _ in 0..1200 {
         if come() {
             return;
@@ -129,7 +138,7 @@ fn until(what: &str, come: impl Fn() -> bool) {
 }
 
 /// Writes a file that nobody else may read, as a careful program does.
-fn write(path: &Path, text: &str) {
+pub(crate) fn write(path: &Path, text: &str) {
     let new = path.with_extension("new");
     fs::write(&new, text).unwrap();
     fs::set_permissions(&new, PermissionsExt::from_mode(0o600)).unwrap();
@@ -137,7 +146,7 @@ fn write(path: &Path, text: &str) {
 }
 
 /// What curl says of a name that leads to this port of `[::1]`.
-fn reaches(cloud: &Cloud, name: &str, port: u16) -> bool {
+pub(crate) fn reaches(cloud: &Cloud, name: &str, port: u16) -> bool {
     let url = format!("https://{name}:{port}/");
     let connect = format!("{name}:{port}:[::1]:{port}");
     let curl = Command::new("curl")
@@ -198,14 +207,7 @@ async fn new_certificates_are_taken_up_and_no_connection_notices() {
         .logged("the new certificates are not used, those of before still are: the certificate in");
     cloud.logged("does not lead to an authority");
     assert!(reaches(&cloud, "cloud.example", port));
-    let text = fs::read_to_string(cloud.etc("hextet.toml")).unwrap();
-    let metrics = text.lines().find_map(|l| l.strip_prefix("metrics = \""));
-    let metrics = format!("http://{}/metrics", metrics.unwrap().trim_end_matches('"'));
-    let told = Command::new("curl")
-        .args(["-sS", &metrics])
-        .output()
-        .unwrap();
-    let told = String::from_utf8(told.stdout).unwrap();
+    let told = cloud.metrics();
     assert!(told.contains("hextet_certificates_refused 1\n"), "{told}");
     let left = told.lines().find(|l| l.contains("_days_left{file="));
     let left: u64 = left.unwrap().rsplit(' ').next().unwrap().parse().unwrap();
@@ -214,7 +216,7 @@ async fn new_certificates_are_taken_up_and_no_connection_notices() {
 }
 
 /// Connects, asks and hangs up, over and over; each failure is one too many.
-async fn knock(target: Target, over: Arc<AtomicBool>) -> (u32, Vec<String>) {
+pub(crate) async fn knock(target: Target, over: Arc<AtomicBool>) -> (u32, Vec<String>) {
     let (mut answered, mut failed) = (0, Vec::new());
     while !over.load(Ordering::Relaxed) {
         let asked = async { target.connect().await?.get("/identity/v3").await };
@@ -305,7 +307,7 @@ fn net_listener(address: &str) -> TcpListener {
 }
 
 /// Ports of `[::1]` that are free now.
-fn free_ports<const N: usize>() -> [u16; N] {
+pub(crate) fn free_ports<const N: usize>() -> [u16; N] {
     let held: [TcpListener; N] = std::array::from_fn(|_| TcpListener::bind("[::1]:0").unwrap());
     held.map(|listener| listener.local_addr().unwrap().port())
 }

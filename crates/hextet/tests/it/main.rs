@@ -1,6 +1,7 @@
 //! What holds for the program as a whole: real processes, real guests, real clients.
 #![allow(clippy::unwrap_used)] // A test that cannot go on should say where.
 
+mod acme;
 mod api;
 mod arrows;
 mod check;

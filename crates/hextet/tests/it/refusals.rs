@@ -234,6 +234,40 @@ fn the_edge_has_settings_that_cannot_be() {
 }
 
 #[test]
+fn acme_has_settings_that_cannot_be() {
+    let root = Root::new("acme");
+    root.init();
+    let settings = root.0.join("etc/hextet/hextet.toml");
+    let key = root.0.join("etc/hextet/external.key");
+    fs::write(&key, "c2hvcnQ").unwrap();
+    let text = fs::read_to_string(&settings).unwrap();
+    let external =
+        "challenge = 'tls-alpn-01'\n[acme.external_account]\nkey_id = 'a'\nkey = 'external.key'";
+    let refuses = |directory: &str, more: &str, words: &[&str]| {
+        let acme = format!("[acme]\ndirectory = '{directory}://ca.example/dir'\n{more}");
+        fs::write(&settings, format!("{text}\n{acme}\n")).unwrap();
+        root.refuses(&["up"], words);
+    };
+    refuses(
+        "http",
+        "challenge = 'tls-alpn-01'",
+        &["[acme] directory 'http://", "over TLS only"],
+    );
+    refuses("https", "challenge = 'dns-01'", &["dns-01", "tls-alpn-01"]);
+    refuses(
+        "https",
+        "challenge = 'http-01'",
+        &["needs an address to listen on"],
+    );
+    let names = "challenge = 'tls-alpn-01'\nnames = ['other.example']";
+    refuses("https", names, &["[acme] names lacks '::1'"]);
+    fs::set_permissions(&key, PermissionsExt::from_mode(0o644)).unwrap();
+    refuses("https", external, &["read by everybody", "chmod 600"]);
+    fs::set_permissions(&key, PermissionsExt::from_mode(0o600)).unwrap();
+    refuses("https", external, &["no key of at least 16 octets"]);
+}
+
+#[test]
 fn a_port_in_use_and_a_wrong_setting_are_named() {
     let root = Root::new("port");
     root.init();
