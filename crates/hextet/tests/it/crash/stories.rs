@@ -9,6 +9,7 @@ pub(super) const NETWORKS: &str = "/network/v2.0/networks";
 const SUBNETS: &str = "/network/v2.0/subnets";
 const PORTS: &str = "/network/v2.0/ports";
 const ROUTERS: &str = "/network/v2.0/routers";
+const POLICIES: &str = "/network/v2.0/qos/policies";
 const SERVERS: &str = "/compute/v2.1/servers";
 const DETAILS: &str = "/compute/v2.1/servers/detail";
 const VOLUMES: &str = "/volume/v3/volumes";
@@ -234,7 +235,17 @@ fn holds_port(api: &mut Api) -> Option<bool> {
     Some(api.find(PORTS, "port-m")?.unwrap()["device_id"] != "")
 }
 
-/// A volume and a port, made, joined to a running server, taken from it, and deleted.
+fn limit_port(api: &mut Api, policy: Value) -> Option<Request> {
+    let path = format!("{PORTS}/{}", api.id(PORTS, "port-m")?);
+    let body = json!({"port": {"qos_policy_id": policy}});
+    Some((Method::PUT, path, Some(body)))
+}
+
+fn is_limited(api: &mut Api) -> Option<bool> {
+    Some(!api.find(PORTS, "port-m")?.unwrap()["qos_policy_id"].is_null())
+}
+
+/// A volume and a port, made, joined to a running server, the port limited and freed, taken from it, and deleted.
 pub(super) fn attachments() -> Vec<Operation> {
     vec![
         Operation {
@@ -270,6 +281,42 @@ pub(super) fn attachments() -> Vec<Operation> {
                 post(path, json!({"interfaceAttachment": {"port_id": port}}))
             },
             look: |api| holds_port(api).map(either),
+        },
+        Operation {
+            name: "qos policy create",
+            request: |_| post(POLICIES, json!({"policy": {"name": "qos-m"}})),
+            look: |api| api.find(POLICIES, "qos-m").map(there),
+        },
+        Operation {
+            name: "qos rule create",
+            request: |api| {
+                let policy = api.id(POLICIES, "qos-m")?;
+                let rule = json!({"max_kbps": 1000, "direction": "egress"});
+                let path = format!("{POLICIES}/{policy}/bandwidth_limit_rules");
+                post(path, json!({"bandwidth_limit_rule": rule}))
+            },
+            look: |api| {
+                let policy = api.find(POLICIES, "qos-m")?.unwrap();
+                Some(either(!policy["rules"].as_array().unwrap().is_empty()))
+            },
+        },
+        Operation {
+            name: "port set qos policy",
+            request: |api| {
+                let policy = api.id(POLICIES, "qos-m")?;
+                limit_port(api, json!(policy))
+            },
+            look: |api| is_limited(api).map(either),
+        },
+        Operation {
+            name: "port unset qos policy",
+            request: |api| limit_port(api, Value::Null),
+            look: |api| is_limited(api).map(|limited| either(!limited)),
+        },
+        Operation {
+            name: "qos policy delete",
+            request: |api| delete(api, POLICIES, "qos-m"),
+            look: |api| api.find(POLICIES, "qos-m").map(gone),
         },
         Operation {
             name: "port detach",
