@@ -12,6 +12,8 @@ const FILES: u64 = 1000;
 pub struct Disks {
     pub disks: Vec<Disk>,
     pub exposed: Vec<Exposed>,
+    /// Files that there is no cloud without, and that are gone: each path with what it holds.
+    pub gone: Vec<(String, String)>,
 }
 
 /// A file system that something is kept on.
@@ -40,7 +42,15 @@ pub struct Exposed {
 
 pub(super) fn check(seen: &Disks) -> Vec<Finding> {
     let disks = seen.disks.iter().filter_map(disk);
-    disks.chain(seen.exposed.iter().map(exposed)).collect()
+    let gone = seen.gone.iter().map(|(path, holds)| gone(path, holds));
+    let exposed = seen.exposed.iter().map(exposed);
+    disks.chain(gone).chain(exposed).collect()
+}
+
+fn gone(path: &str, holds: &str) -> Finding {
+    let what = format!("{path}, which holds {holds}, is not there");
+    let fix = "see whether a file system is not mounted (`findmnt`); else bring the file back from a backup, with `hextet up` stopped";
+    found(&table::FILE_GONE, at(path), what, fix.into())
 }
 
 fn disk(disk: &Disk) -> Option<Finding> {

@@ -87,6 +87,12 @@ kinds! {
         "Make room.",
         ["statvfs(3)", "ARCHITECTURE.md, A guest"];
 
+    FILE_GONE = "file-gone", Error,
+        "A file without which there is no cloud is not there.",
+        "`hextet up` does not start, rather than make an empty one: an empty database would order every guest and image away.",
+        "Mount the file system, or bring the file back from a backup.",
+        ["ARCHITECTURE.md, Invariants"];
+
     SECRET_EXPOSED = "secret-exposed", Warning,
         "Others on this host may use what is hextet's alone.",
         "The database, the key of tokens, the authority's key or the administrator's password lies there: who reads it has the cloud.",

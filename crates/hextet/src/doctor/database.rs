@@ -19,7 +19,12 @@ pub(super) struct Database {
 }
 
 pub(super) fn look(look: &mut Look<'_>) -> Database {
-    let read = read(&look.host.places.database());
+    let file = look.host.places.database();
+    // That it is not there is a finding of its own.
+    if matches!(file.try_exists(), Ok(false)) {
+        return Database::default();
+    }
+    let read = read(&file);
     look.seen("the database", read.map_err(|e| cloud::chain(&e)))
 }
 

@@ -39,7 +39,26 @@ fn disks(host: &Host<'_>) -> io::Result<Disks> {
                 }),
         );
     }
-    Ok(Disks { disks, exposed })
+    let mut gone = Vec::new();
+    for (path, holds) in needed(host) {
+        if there(&path)?.is_none() {
+            gone.push((path.display().to_string(), holds.to_owned()));
+        }
+    }
+    Ok(Disks {
+        disks,
+        exposed,
+        gone,
+    })
+}
+
+/// What `init` made and nobody else makes.
+fn needed(host: &Host<'_>) -> [(PathBuf, &'static str); 3] {
+    [
+        (host.places.database(), "the database"),
+        (host.places.token_key(), "the key of tokens"),
+        (host.places.node_id(), "this node's id"),
+    ]
 }
 
 /// What is kept where, the most important first.

@@ -187,6 +187,13 @@ pub(super) const CASES: &[Case] = &[
         },
         &["secret-exposed /var/lib/hextet"],
     ),
+    (
+        |f| {
+            let (path, holds) = ("/var/lib/hextet/hextet.db", "the database");
+            f.disks.gone.push((path.into(), holds.into()));
+        },
+        &["file-gone /var/lib/hextet/hextet.db"],
+    ),
     // Time.
     (
         |f| {

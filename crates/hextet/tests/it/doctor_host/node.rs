@@ -127,3 +127,31 @@ fn secrets_clocks_and_disks_are_looked_at() {
         0o700
     );
 }
+
+#[test]
+fn what_cannot_be_looked_at_is_said_and_the_rest_is_done() {
+    let sick = Sick::new("u");
+    sql(&sick.root, "INSERT INTO schema_version VALUES (9999)");
+    fs::set_permissions(sick.etc("key.pem"), PermissionsExt::from_mode(0o644)).unwrap();
+    let looked = sick.look(&[]);
+    assert_eq!(looked.status, 2, "{}", looked.said);
+    let said = "hextet: the database could not be looked at: ";
+    assert!(looked.said.starts_with(said), "{}", looked.said);
+    assert!(
+        looked.said.contains("its schema is version 9999"),
+        "{}",
+        looked.said
+    );
+    looked.has("key-exposed", &sick.etc("key.pem").display().to_string());
+    let database = sick.root.join("var/lib/hextet/hextet.db");
+    fs::remove_file(&database).unwrap();
+    let looked = sick.look(&["--fix"]);
+    let gone = format!("file-gone {}", database.display());
+    assert_eq!(
+        (looked.ids(), looked.status),
+        (vec![gone], 1),
+        "{}",
+        looked.said
+    );
+    assert!(!database.exists(), "a look makes nothing");
+}
