@@ -36,7 +36,7 @@ struct Args {
     #[arg(long, default_value_t = 3)]
     seconds: u64,
     /// Connections that are held open and say nothing. Each takes a file here and one at the peer.
-    #[arg(long, default_value_t = 9000)]
+    #[arg(long, default_value_t = 10_000)]
     idle: usize,
 }
 

@@ -120,9 +120,10 @@ impl Drop for Cloud {
     }
 }
 
+/// haproxy counts two files for each connection and would not start for want of them; idle ones have one.
 fn haproxy_config(front: u16, plain: u16, pem: &Path, idle: usize) -> String {
     format!(
-        "global\n  maxconn {}\n  ssl-default-bind-options ssl-min-ver TLSv1.2\n\
+        "global\n  maxconn {}\n  no strict-limits\n  ssl-default-bind-options ssl-min-ver TLSv1.2\n\
          defaults\n  mode http\n  timeout connect 5s\n  timeout client 2m\n  timeout server 2m\n\
          frontend cloud\n  bind [::1]:{front} v6only ssl crt {} alpn h2,http/1.1\n  \
          http-request set-header X-Forwarded-Proto https\n  default_backend hextet\n\
