@@ -1,11 +1,12 @@
-//! Bytes to types and back, for the packets a guest's link carries. No I/O and no clock, and
+//! Bytes to types and back, for the packets a guest's link carries and what is said to a broker. No I/O and no clock, and
 //! nothing of ours below it.
 //!
 //! `parse` takes any bytes and never panics; `emit` appends. [`icmpv6`] is the IPv6 packet around a
 //! message of Neighbour Discovery, [`nd`] the messages and their options; [`udp4`] is the IPv4
 //! packet around a message of DHCP, [`dhcp4`]; [`udp6`] and [`dhcp6`] are the same for IPv6. [`dns`]
-//! is what resolvers say.
+//! is what resolvers say, [`amqp`] what a publisher and a broker do.
 
+pub mod amqp;
 mod checksum;
 pub mod dhcp4;
 pub mod dhcp6;
