@@ -12,6 +12,7 @@ use crate::acme::AcmeConfig;
 use crate::dns::DnsConfig;
 use crate::edge::EdgeConfig;
 use crate::metadata::MetadataConfig;
+use crate::notifications::NotificationsConfig;
 
 /// `hextet.toml`. What is left out has the default that `init` writes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -45,10 +46,30 @@ pub(crate) struct Config {
     pub(crate) dns: DnsConfig,
     #[serde(default, skip_serializing_if = "MetadataConfig::is_default")]
     pub(crate) metadata: MetadataConfig,
+    #[serde(default, skip_serializing_if = "NotificationsConfig::is_default")]
+    pub(crate) notifications: NotificationsConfig,
     /// Limits of projects for which none were set: see `openstack quota show --default`. -1 is no
     /// limit.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) quota: BTreeMap<Resource, i64>,
+}
+
+impl Config {
+    /// What this host is called.
+    ///
+    /// # Errors
+    /// When neither the settings nor the system have a name for it.
+    pub(crate) fn node_name(&self) -> Result<String, Failure> {
+        let hostname =
+            || nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned());
+        match &self.node.name {
+            Some(name) => Ok(name.clone()),
+            None => {
+                Ok(hostname()
+                    .map_err(|e| format!("this host has no name ({e}): give [node] name"))?)
+            }
+        }
+    }
 }
 
 /// `[node]`
@@ -289,6 +310,8 @@ pub(crate) fn load(places: &Places) -> Result<Config, Failure> {
     portals.map_err(|why| format!("{}, {why}", path.display()))?;
     let upstreams = config.dns.named();
     upstreams.map_err(|why| format!("{}, {why}", path.display()))?;
+    let told = config.notifications.url(&path);
+    told.map_err(|why| format!("{}, {why}", path.display()))?;
     if !(1280..=65_535).contains(&config.mtu) {
         return Err(format!(
             "{}: mtu {} is not between 1280, the least an IPv6 link may have, and 65535",

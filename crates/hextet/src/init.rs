@@ -90,6 +90,7 @@ pub(crate) fn init(places: &Places, wish: &Init) -> Result<(), Failure> {
         },
         dns: DnsConfig::default(),
         metadata: MetadataConfig::default(),
+        notifications: Default::default(),
         quota: BTreeMap::new(),
     };
     write(

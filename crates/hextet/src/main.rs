@@ -16,6 +16,7 @@ mod metadata;
 mod metrics;
 mod name;
 mod network;
+mod notifications;
 mod notify;
 mod purge;
 mod up;

@@ -15,6 +15,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use node::{Metrics, Sample};
+use outbox::Counts;
 use tokio::net::TcpListener;
 
 use crate::acme::Attempts;
@@ -31,6 +32,8 @@ pub(crate) struct Told {
     pub(crate) cloud: cloud::Cloud,
     /// `None` where nodes are made up.
     pub(crate) node: Option<Metrics>,
+    /// `None` where nobody is told of anything.
+    pub(crate) notifications: Option<Arc<Counts>>,
     pub(crate) watched: Watched,
     /// `None` where ACME brings no certificates.
     pub(crate) attempts: Option<Arc<Attempts>>,
@@ -109,6 +112,17 @@ fn samples(told: &Told) -> Vec<Sample> {
             attempts.failed.load(Ordering::Relaxed),
         ));
     }
+    if let Some(counts) = &told.notifications {
+        let pending = told.cloud.store().read(|tx| tx.outbox_length());
+        samples.extend(
+            pending
+                .ok()
+                .map(|count| own("notifications_pending", count)),
+        );
+        samples.push(own("notifications_sent", counts.sent()));
+        let connected = u64::from(counts.is_connected());
+        samples.push(own("notifications_connected", connected));
+    }
     let left = told.watched.days_left().into_iter();
     samples.extend(left.map(|(file, days)| Sample {
         name: "certificate_days_left",
@@ -125,7 +139,11 @@ fn render(samples: &[Sample]) -> String {
     let (mut text, mut last) = (String::new(), "");
     for sample in sorted {
         let (kind, end) = match sample.name {
-            "nodes_connected" | "certificates_refused" | "certificate_days_left" => ("gauge", ""),
+            "nodes_connected"
+            | "certificates_refused"
+            | "certificate_days_left"
+            | "notifications_connected"
+            | "notifications_pending" => ("gauge", ""),
             _ => ("counter", "_total"),
         };
         if sample.name != last {

@@ -23,7 +23,7 @@ use crate::certificates::Watched;
 use crate::config::{Config, Places, host_of, load};
 use crate::edge::{Listeners, certificates, doors};
 use crate::files::{Readers, directory};
-use crate::{Failure, log, metrics, name, notify};
+use crate::{Failure, log, metrics, name, notifications, notify};
 
 /// GiB of the disk that converted images take when the operator says nothing.
 const IMAGE_CACHE_GIB: u64 = 64;
@@ -105,12 +105,14 @@ async fn run(places: &Places, config: Config, nodes: Nodes) -> Result<(), Failur
         }
         Nodes::Fake(count) => fake::start(places, &config, count, &cloud)?,
     }
+    let notifications = notifications::deliver(places, &config, cloud.store())?;
     if let Some(listener) = counters {
         let told = metrics::Told {
             cloud: cloud.clone(),
             node,
             watched: watched.clone(),
             attempts,
+            notifications,
         };
         tokio::spawn(metrics::serve(listener, told));
     }
@@ -198,6 +200,7 @@ pub(crate) fn open(places: &Places, config: &Config) -> Result<Cloud, Failure> {
         .into());
     }
     let store = Store::open(&places.database())?;
+    notifications::watch(config, &store)?;
     let path = places.token_key();
     let key = std::fs::read(&path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
     let settings = Settings {
@@ -227,14 +230,9 @@ pub(crate) fn node_settings(places: &Places, config: &Config) -> Result<NodeSett
         None => Netns::current()?,
         Some(name) => Netns::open(name).map_err(|e| format!("the network namespace {name} of [node] netns cannot be used: {e}; make it with `ip netns add {name}`"))?,
     };
-    let hostname = || nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned());
-    let name = match &config.node.name {
-        Some(name) => name.clone(),
-        None => hostname().map_err(|e| format!("this host has no name ({e}): give [node] name"))?,
-    };
     Ok(NodeSettings {
         id,
-        name,
+        name: config.node_name()?,
         base,
         physical: config.node.physical_networks.clone(),
         state: places.state.clone(),

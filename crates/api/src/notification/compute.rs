@@ -54,72 +54,53 @@ const UPDATE: &[&str] = &[
 pub(super) const SERVICE: Service = Service {
     exchange: "nova",
     publisher: "compute",
+    common: INSTANCE,
     events: &[
         kind(
             "compute.instance.create.start",
             "a server is asked for",
-            &[INSTANCE],
+            &[],
         ),
         kind(
             "compute.instance.create.end",
             "it runs",
-            &[INSTANCE, &["fixed_ips", "message"]],
+            &["fixed_ips", "message"],
         ),
         kind(
             "compute.instance.create.error",
             "it will not run",
-            &[INSTANCE, &["message", "code"]],
+            &["message", "code"],
         ),
         kind(
             "compute.instance.update",
             "its state, or what is said of it, changed",
-            &[INSTANCE, UPDATE],
+            UPDATE,
         ),
-        kind(
-            "compute.instance.power_off.start",
-            "it is to stop",
-            &[INSTANCE],
-        ),
-        kind(
-            "compute.instance.power_off.end",
-            "it has stopped",
-            &[INSTANCE],
-        ),
-        kind(
-            "compute.instance.power_on.start",
-            "it is to start",
-            &[INSTANCE],
-        ),
-        kind(
-            "compute.instance.power_on.end",
-            "it runs again",
-            &[INSTANCE],
-        ),
-        kind(
-            "compute.instance.reboot.start",
-            "it is to reboot",
-            &[INSTANCE],
-        ),
-        kind("compute.instance.reboot.end", "it has", &[INSTANCE]),
+        kind("compute.instance.power_off.start", "it is to stop", &[]),
+        kind("compute.instance.power_off.end", "it has stopped", &[]),
+        kind("compute.instance.power_on.start", "it is to start", &[]),
+        kind("compute.instance.power_on.end", "it runs again", &[]),
+        kind("compute.instance.reboot.start", "it is to reboot", &[]),
+        kind("compute.instance.reboot.end", "it has", &[]),
         kind(
             "compute.instance.volume.attach",
             "it has a volume",
-            &[INSTANCE, &["volume_id"]],
+            &["volume_id"],
         ),
         kind(
             "compute.instance.volume.detach",
             "it has a volume no longer",
-            &[INSTANCE, &["volume_id"]],
+            &["volume_id"],
         ),
-        kind("compute.instance.delete.start", "it is to go", &[INSTANCE]),
-        kind("compute.instance.delete.end", "it went", &[INSTANCE]),
+        kind("compute.instance.delete.start", "it is to go", &[]),
+        kind("compute.instance.delete.end", "it went", &[]),
     ],
 };
 
 const fn kind(
     event_type: &'static str,
     when: &'static str,
-    payload: &'static [&'static [&'static str]],
+    payload: &'static [&'static str],
 ) -> Kind {
     Kind {
         event_type,

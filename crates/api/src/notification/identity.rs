@@ -19,12 +19,13 @@ const CADF: &[&str] = &[
     "initiator",
     "target",
 ];
-const OF_RESOURCE: &[&[&str]] = &[CADF, &["resource_info"]];
-const OF_ASSIGNMENT: &[&[&str]] = &[CADF, &["role", "user", "inherited_to_projects", "project"]];
+const OF_RESOURCE: &[&str] = &["resource_info"];
+const OF_ASSIGNMENT: &[&str] = &["role", "user", "inherited_to_projects", "project"];
 
 pub(super) const SERVICE: Service = Service {
     exchange: "keystone",
     publisher: "identity",
+    common: CADF,
     events: &[
         kind(
             "identity.project.created",
@@ -62,7 +63,7 @@ pub(super) const SERVICE: Service = Service {
 const fn kind(
     event_type: &'static str,
     when: &'static str,
-    payload: &'static [&'static [&'static str]],
+    payload: &'static [&'static str],
 ) -> Kind {
     Kind {
         event_type,

@@ -6,7 +6,7 @@ use store::{Touched, row};
 use super::{Event, Kind, Service};
 use crate::time;
 
-const IMAGE: &[&[&str]] = &[&[
+const IMAGE: &[&str] = &[
     "id",
     "name",
     "status",
@@ -27,11 +27,12 @@ const IMAGE: &[&[&str]] = &[&[
     "tags",
     "deleted",
     "deleted_at",
-]];
+];
 
 pub(super) const SERVICE: Service = Service {
     exchange: "glance",
     publisher: "image",
+    common: IMAGE,
     events: &[
         kind("image.create", "an image is there, without data"),
         kind("image.prepare", "its data begins to come"),
@@ -49,7 +50,7 @@ const fn kind(event_type: &'static str, when: &'static str) -> Kind {
     Kind {
         event_type,
         when,
-        payload: IMAGE,
+        payload: &[],
     }
 }
 

@@ -9,6 +9,7 @@ mod compute;
 mod identity;
 mod image;
 mod network;
+mod page;
 mod volume;
 
 use model::{MessageId, Result};
@@ -16,6 +17,8 @@ use serde_json::{Map, Value, json};
 use store::{Outgoing, Touched, Tx, Watched, Watcher, row};
 
 use crate::time;
+
+pub use page::page;
 
 /// The services that notify, each with all it tells of.
 pub const SERVICES: [&Service; 5] = [
@@ -26,6 +29,9 @@ pub const SERVICES: [&Service; 5] = [
     &volume::SERVICE,
 ];
 
+/// `priority` of notifications, by which consumers choose. What went wrong is told apart.
+pub const PRIORITIES: [&str; 2] = ["INFO", "ERROR"];
+
 /// A service that notifies.
 #[derive(Debug)]
 pub struct Service {
@@ -33,6 +39,8 @@ pub struct Service {
     pub exchange: &'static str,
     /// What `publisher_id` begins with.
     pub publisher: &'static str,
+    /// The keys that all its payloads have.
+    pub common: &'static [&'static str],
     pub events: &'static [Kind],
 }
 
@@ -42,8 +50,8 @@ pub struct Kind {
     pub event_type: &'static str,
     /// When it is sent.
     pub when: &'static str,
-    /// The keys of its payload.
-    pub payload: &'static [&'static [&'static str]],
+    /// The keys of its payload beside those that are common.
+    pub payload: &'static [&'static str],
 }
 
 /// One notification.
@@ -63,11 +71,10 @@ impl Event {
         }
     }
 
-    /// What went wrong is told apart, so that a consumer can listen for that alone.
     fn priority(&self) -> &'static str {
         match self.event_type.ends_with(".error") {
-            true => "ERROR",
-            false => "INFO",
+            true => PRIORITIES[1],
+            false => PRIORITIES[0],
         }
     }
 }

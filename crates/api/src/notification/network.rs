@@ -8,17 +8,17 @@ use store::{Row, Touched, Tx, Value as Column, row};
 use super::{Event, Kind, Service};
 use crate::network::{floating_ip, networks, port, router, security_group, subnet};
 
-const LEG: &[&[&str]] = &[&["router_interface"]];
+const LEG: &[&str] = &["router_interface"];
 
 macro_rules! kinds {
     ($($name:literal, $what:literal;)*) => {
         &[$(
-            Kind { event_type: concat!($name, ".create.end"), when: concat!($what, " is there"), payload: &[&[$name]] },
-            Kind { event_type: concat!($name, ".update.end"), when: "it changed; what nodes report is no change", payload: &[&[$name]] },
-            Kind { event_type: concat!($name, ".delete.end"), when: "it went", payload: &[&[concat!($name, "_id")]] },
+            Kind { event_type: concat!($name, ".create.end"), when: concat!($what, " is there"), payload: &[$name] },
+            Kind { event_type: concat!($name, ".update.end"), when: "it changed; what nodes report is no change", payload: &[$name] },
+            Kind { event_type: concat!($name, ".delete.end"), when: "it went", payload: &[concat!($name, "_id")] },
         )*
-            Kind { event_type: "security_group_rule.create.end", when: "a rule is there; those that come with their group are told of with it", payload: &[&["security_group_rule"]] },
-            Kind { event_type: "security_group_rule.delete.end", when: "it went; those that go with their group are not told of", payload: &[&["security_group_rule_id"]] },
+            Kind { event_type: "security_group_rule.create.end", when: "a rule is there; those that come with their group are told of with it", payload: &["security_group_rule"] },
+            Kind { event_type: "security_group_rule.delete.end", when: "it went; those that go with their group are not told of", payload: &["security_group_rule_id"] },
             Kind { event_type: "router.interface.create", when: "a router has a leg in a subnet", payload: LEG },
             Kind { event_type: "router.interface.delete", when: "the leg went", payload: LEG },
         ]
@@ -28,6 +28,7 @@ macro_rules! kinds {
 pub(super) const SERVICE: Service = Service {
     exchange: "neutron",
     publisher: "network",
+    common: &[],
     events: kinds! {
         "network", "a network";
         "subnet", "a subnet";

@@ -9,7 +9,7 @@ use super::{Event, Kind, Service};
 use crate::time;
 use crate::volume::types::DEFAULT_TYPE_ID;
 
-const VOLUME: &[&[&str]] = &[&[
+const VOLUME: &[&str] = &[
     "tenant_id",
     "host",
     "user_id",
@@ -27,11 +27,12 @@ const VOLUME: &[&[&str]] = &[&[
     "replication_driver_data",
     "metadata",
     "volume_attachment",
-]];
+];
 
 pub(super) const SERVICE: Service = Service {
     exchange: "cinder",
     publisher: "volume",
+    common: VOLUME,
     events: &[
         kind("volume.create.start", "a volume is asked for"),
         kind("volume.create.end", "it is there"),
@@ -51,7 +52,7 @@ const fn kind(event_type: &'static str, when: &'static str) -> Kind {
     Kind {
         event_type,
         when,
-        payload: VOLUME,
+        payload: &[],
     }
 }
 

@@ -1,8 +1,9 @@
 //! What others are told: a story of requests and of nodes' words, and what it leaves in the outbox.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
-use api::notification::{Notifier, SERVICES};
+use api::notification::{Notifier, SERVICES, page};
 use serde_json::{Value, json};
 use testkit::{Client, FakeNode, Person, TestCloud, Transcript};
 
@@ -275,7 +276,7 @@ fn check_keys(all: &[(String, String, Value)]) {
             .collect();
         assert_eq!(
             keys,
-            BTreeSet::from_iter(kind.payload.concat()),
+            BTreeSet::from_iter([service.common, kind.payload].concat()),
             "{event_type}"
         );
         seen.insert(event_type);
@@ -314,4 +315,13 @@ async fn nothing_is_written_unless_somebody_is_told() {
     let member = cloud.member().await;
     network(&member, "net", "2001:db8:a::/64").await;
     assert!(told(&cloud).is_empty());
+}
+
+#[test]
+fn the_page_is_up_to_date() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/notifications.md");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, page()).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(path).unwrap_or_default(), page());
 }

@@ -9,7 +9,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "hextet",
         &[
             "acme", "api", "cloud", "doctor", "edge", "lan", "link", "linux", "model", "net",
-            "node", "store", "volume",
+            "node", "outbox", "store", "volume",
         ],
     ),
     ("acme", &["crash", "model", "net"]),
@@ -18,6 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("cloud", &["disk", "link", "model", "store"]),
     ("store", &["crash", "model"]),
     ("net", &["model", "wire"]),
+    ("outbox", &["crash", "model", "net", "store", "wire"]),
     ("link", &["model"]),
     (
         "node",

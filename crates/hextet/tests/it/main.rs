@@ -20,6 +20,7 @@ mod fake;
 mod host;
 mod names;
 mod network;
+mod notifications;
 mod qos;
 mod refusals;
 mod servers;

@@ -22,14 +22,14 @@ const RECORDS: [&str; 6] = [
 ];
 
 /// A namespace with addresses and a DNS server, and a directory; all of it goes with it.
-struct World {
-    namespace: String,
-    dir: PathBuf,
+pub(crate) struct World {
+    pub(crate) namespace: String,
+    pub(crate) dir: PathBuf,
     server: Option<Child>,
 }
 
 impl World {
-    fn new(name: &str) -> World {
+    pub(crate) fn new(name: &str) -> World {
         let namespace = format!("hxd{}{name}", std::process::id());
         let dir = std::env::temp_dir().join(&namespace);
         fs::create_dir(&dir).unwrap();
@@ -53,13 +53,13 @@ impl World {
         }
     }
 
-    fn within(&self, program: &str) -> Command {
+    pub(crate) fn within(&self, program: &str) -> Command {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.namespace, program]);
         command
     }
 
-    fn serve(&mut self, records: &[&str]) {
+    pub(crate) fn serve(&mut self, records: &[&str]) {
         let mut server = dnsmasq(self.within("dnsmasq"), 53);
         for record in records {
             server.arg(format!("--host-record={record}"));
