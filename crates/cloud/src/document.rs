@@ -238,7 +238,11 @@ fn port_document(tx: &Tx<'_>, row: row::Port) -> Result<Port> {
 
 fn name_document(tx: &Tx<'_>, row: row::Port) -> Result<PortName> {
     let held: Vec<row::Allocation> = tx.list(&Query::equal("port_id", row.id.to_value()))?;
+    let pairs = row.allowed_address_pairs.0.iter();
+    let paired = pairs.filter_map(|pair| parse_prefix(&pair.ip_address));
+    let single = paired.filter(|net| net.prefix_len() == net.max_prefix_len());
     Ok(PortName {
+        paired: single.map(|net| net.addr()).collect(),
         id: row.id,
         network: row.network_id,
         dns_name: row.dns_name,

@@ -434,6 +434,9 @@ pub struct PortName {
     /// The domain of its name; empty: its network's.
     pub dns_domain: String,
     pub addresses: Vec<IpAddr>,
+    /// Single addresses that it may have too (`allowed_address_pairs`), for rules alone: it is not called by them.
+    #[serde(default)]
+    pub paired: Vec<IpAddr>,
     /// Its security groups: a rule that names one of them means its addresses.
     #[serde(default)]
     pub groups: Vec<SecurityGroupId>,

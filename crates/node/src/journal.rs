@@ -181,6 +181,7 @@ mod tests {
             dns_name: "web".into(),
             dns_domain: String::new(),
             addresses: Vec::new(),
+            paired: Vec::new(),
             groups: vec![model::SecurityGroupId::random()],
         });
         let change = Change {

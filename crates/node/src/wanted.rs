@@ -50,7 +50,7 @@ impl Wanted {
         for port in self.names.values() {
             for group in &port.groups {
                 if let Some(addresses) = members.get_mut(group) {
-                    addresses.extend(&port.addresses);
+                    addresses.extend(port.addresses.iter().chain(&port.paired));
                 }
             }
         }

@@ -235,7 +235,7 @@ impl FakeNode {
             if let Desired::PortName(port) = document
                 && port.groups.contains(&id)
             {
-                all.extend(&port.addresses);
+                all.extend(port.addresses.iter().chain(&port.paired));
             }
         }
         all.sort();

@@ -74,6 +74,13 @@ async fn members_come_and_go_with_their_ports() {
         .await
         .expect(204);
     assert_eq!(s.members().await, ["2001:db8:1::c"]);
+    // What it may have beside its own, too: but no whole prefix.
+    let pairs = json!([{"ip_address": "2001:db8:1::ffff"}, {"ip_address": "2001:db8:9::/64"}]);
+    change(json!({"allowed_address_pairs": pairs})).await;
+    let both = ["2001:db8:1::c", "2001:db8:1::ffff"];
+    assert_eq!(s.members().await, both);
+    change(json!({"allowed_address_pairs": []})).await;
+    assert_eq!(s.members().await, ["2001:db8:1::c"]);
 }
 
 #[tokio::test]

@@ -80,6 +80,7 @@ mod tests {
             dns_name: name.into(),
             dns_domain: domain.into(),
             addresses: vec!["192.0.2.9".parse().unwrap()],
+            paired: Vec::new(),
             groups: Vec::new(),
         };
         let names = [

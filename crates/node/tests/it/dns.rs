@@ -35,6 +35,7 @@ fn scene() -> (World, NetworkId, [PortId; 2]) {
             dns_name: name.into(),
             dns_domain: String::new(),
             addresses: known.addresses.clone(),
+            paired: Vec::new(),
             groups: Vec::new(),
         };
         world.wanted.names.insert(port, name);

@@ -103,3 +103,27 @@ fn the_same_of_ipv4() {
     second.shell(&format!("ip link set eth0 address {MAC}"));
     assert!(!second.pings("192.0.2.10"));
 }
+
+#[test]
+fn a_rule_for_a_group_means_the_address_that_its_members_share() {
+    let mut world = World::new();
+    let network = world.network("2001:db8:1::/64");
+    let [sender, receiver] = ["2001:db8:1::a", CLIENT].map(|address| world.port(network, address));
+    pair(&mut world, sender);
+    let group = model::SecurityGroupId::random();
+    world.join(sender, group);
+    let rule = model::Rule {
+        peer: Some(model::Peer::Group(group)),
+        ..allow(Direction::Ingress)
+    };
+    world.rule(receiver, rule);
+    world.pass();
+    let (guest, _receiver) = (world.guest(sender), world.guest(receiver));
+    take(&guest);
+    let says = || guest.pings(&format!("-I {ADDRESS} {CLIENT}"));
+    assert!(!says(), "nobody has said that it is theirs");
+    let name = world.wanted.names.get_mut(&sender).unwrap();
+    name.paired = vec![ADDRESS.parse().unwrap()];
+    world.pass();
+    eventually("an answer to the shared address", says);
+}

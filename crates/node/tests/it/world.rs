@@ -114,6 +114,7 @@ impl World {
             dns_name: String::new(),
             dns_domain: String::new(),
             addresses: known.addresses.clone(),
+            paired: Vec::new(),
             groups: vec![group],
         };
         self.wanted.names.insert(port, name);
