@@ -7,7 +7,7 @@ use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
-use nix::sys::socket::{getsockopt, sockopt};
+use nix::sys::socket::{SockaddrStorage, getsockname, getsockopt, sockopt};
 
 /// The first descriptor that is passed on.
 const FIRST: i32 = 3;
@@ -38,37 +38,31 @@ pub fn listeners() -> io::Result<Vec<TcpListener>> {
 
 #[allow(unsafe_code)]
 fn listener(number: i32) -> io::Result<TcpListener> {
-    let wrong = |what: &str| {
+    let wrong = |of: &str, what: &str| {
         io::Error::other(format!(
-            "descriptor {number}, which the service manager passed, {what}: a socket unit says ListenStream=[ADDRESS]:PORT and BindIPv6Only=ipv6-only"
+            "descriptor {number}{of}, which the service manager passed, {what}: a socket unit says ListenStream=[ADDRESS]:PORT and BindIPv6Only=ipv6-only"
         ))
     };
-    if fcntl_cloexec(number).is_err() {
-        return Err(wrong("is not open"));
+    // SAFETY: the descriptor is only borrowed for calls, which fail when it is not open.
+    let fd = unsafe { BorrowedFd::borrow_raw(number) };
+    if fcntl(fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).is_err() {
+        return Err(wrong("", "is not open"));
     }
-    // SAFETY: it is open (just seen), the manager passed it to us alone (LISTEN_PID), and `TAKEN`
-    // lets only one caller come here.
-    let owned = unsafe { OwnedFd::from_raw_fd(number) };
-    let listens = getsockopt(&owned, sockopt::AcceptConn).unwrap_or(false);
-    let only6 = getsockopt(&owned, sockopt::Ipv6V6Only).unwrap_or(false);
-    let listener = TcpListener::from(owned);
-    let address = listener.local_addr();
-    match address {
-        Ok(address) if listens && only6 && address.is_ipv6() => {
+    let listens = getsockopt(&fd, sockopt::AcceptConn).unwrap_or(false);
+    let address = getsockname::<SockaddrStorage>(number).ok();
+    let six = address.as_ref().and_then(SockaddrStorage::as_sockaddr_in6);
+    let four = address.as_ref().and_then(SockaddrStorage::as_sockaddr_in);
+    match (listens, six, four) {
+        (true, Some(_), _) if getsockopt(&fd, sockopt::Ipv6V6Only).unwrap_or(false) => {
+            // SAFETY: it is a listener, of which this process has opened none yet: the manager
+            // passed it to us alone (LISTEN_PID), and `TAKEN` lets only one caller come here. What
+            // is none may be a file of ours, where the manager passed fewer than it said.
+            let listener = TcpListener::from(unsafe { OwnedFd::from_raw_fd(number) });
             listener.set_nonblocking(true)?;
             Ok(listener)
         }
-        Ok(address) if listens && address.is_ipv6() => {
-            Err(wrong(&format!("({address}) takes IPv4 too")))
-        }
-        Ok(address) if listens => Err(wrong(&format!("({address}) is of IPv4"))),
-        _ => Err(wrong("is no listening TCP socket")),
+        (true, Some(address), _) => Err(wrong(&format!(" ({address})"), "takes IPv4 too")),
+        (true, _, Some(address)) => Err(wrong(&format!(" ({address})"), "is of IPv4")),
+        _ => Err(wrong("", "is no listening TCP socket")),
     }
-}
-
-#[allow(unsafe_code)]
-fn fcntl_cloexec(number: i32) -> nix::Result<()> {
-    // SAFETY: the descriptor is only borrowed for the call, which fails when it is not open.
-    let fd = unsafe { BorrowedFd::borrow_raw(number) };
-    fcntl(fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).map(drop)
 }

@@ -127,7 +127,10 @@ impl Certificate {
         let mismatch = |e: rustls::Error| TlsError::Mismatch {
             certificate: file.clone(),
             key: key.clone(),
-            why: e.to_string(),
+            why: match e {
+                rustls::Error::InconsistentKeys(_) => "the key is another's".into(),
+                e => e.to_string(),
+            },
         };
         let no_certificate = || TlsError::NoCertificate { file: file.clone() };
         let leaf = chain.first().ok_or_else(no_certificate)?.clone();
@@ -208,9 +211,11 @@ impl Certificate {
                 file,
                 start: parsed.validity().not_before.to_string(),
             }),
-            Err(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)) => Err(
-                untrusted("nobody it names as its issuer is there, or signed it".into()),
-            ),
+            Err(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
+                Err(untrusted(
+                    "its issuer is neither there nor in the chain, or did not sign it".into(),
+                ))
+            }
             Err(e) => Err(untrusted(e.to_string())),
         }
     }

@@ -292,6 +292,17 @@ fn a_listener_that_takes_ipv4_or_that_nobody_wants_is_not_taken_over() {
         let said = String::from_utf8(ran.stderr).unwrap();
         assert!(!ran.status.success() && said.contains(words), "{said}");
     }
+    // Promised, and not passed on: the number may be that of a file of hextet's own.
+    let script = "exec 3<&-; LISTEN_PID=$$ LISTEN_FDS=1 exec \"$@\"";
+    let mut up = Command::new("sh");
+    up.args(["-c", script, "sh", HEXTET, "--root"]);
+    let ran = up.arg(&cloud.root).arg("up").output().unwrap();
+    let said = String::from_utf8(ran.stderr).unwrap();
+    assert_eq!(ran.status.code(), Some(1), "{said}");
+    assert!(
+        said.starts_with("hextet: descriptor 3, which the service manager passed, is no"),
+        "{said}"
+    );
 }
 
 /// A listener of IPv6 alone.
