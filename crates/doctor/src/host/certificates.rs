@@ -1,6 +1,7 @@
 //! The certificates that the cloud is known by.
 
-use std::path::Path;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use net::{Ends, TlsError};
@@ -16,6 +17,8 @@ const DAY: u64 = 86_400;
 pub struct Seen {
     pub now: SystemTime,
     pub judged: Vec<Result<Ends, TlsError>>,
+    /// The one that ACME brings, which need not be there yet.
+    pub awaited: Option<PathBuf>,
 }
 
 impl Default for Seen {
@@ -23,6 +26,7 @@ impl Default for Seen {
         Seen {
             now: SystemTime::UNIX_EPOCH,
             judged: Vec::new(),
+            awaited: None,
         }
     }
 }
@@ -32,6 +36,11 @@ pub(super) fn check(seen: &Seen) -> Vec<Finding> {
     judged
         .filter_map(|one| match one {
             Ok(end) => soon(end, seen.now),
+            Err(TlsError::Unreadable { file, source })
+                if source.kind() == ErrorKind::NotFound && seen.awaited.as_ref() == Some(file) =>
+            {
+                Some(awaited(file))
+            }
             Err(error) => Some(refused(error)),
         })
         .collect()
@@ -46,6 +55,13 @@ fn soon(end: &Ends, now: SystemTime) -> Option<Finding> {
     let place = at(file.to_string());
     end.is_near(now)
         .then(|| found(&table::CERTIFICATE_ENDS_SOON, place, what, fix))
+}
+
+fn awaited(file: &Path) -> Finding {
+    let what = "there is no certificate yet: ACME has to bring it".to_owned();
+    let fix = "start `hextet up`, which has it issued; its log says what the ACME server answers (docs/acme.md)";
+    let place = at(file.display().to_string());
+    found(&table::CERTIFICATE_AWAITED, place, what, fix.into())
 }
 
 fn refused(error: &TlsError) -> Finding {

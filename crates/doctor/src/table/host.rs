@@ -75,6 +75,12 @@ kinds! {
         "Have a new one issued. It is taken up without a restart.",
         ["RFC 5280, section 4.1.2.5"];
 
+    CERTIFICATE_AWAITED = "certificate-awaited", Warning,
+        "The certificate that ACME is to bring is not there yet.",
+        "Until it is, clients that ask for the cloud's name are turned away.",
+        "Let `hextet up` have it issued; see its log when that takes more than a minute.",
+        ["RFC 8555", "docs/acme.md"];
+
     CERTIFICATE_UNREADABLE = "certificate-unreadable", Error,
         "A certificate, a key or the authority's certificate cannot be read.",
         "Without them there is no TLS, and `hextet up` does not start.",

@@ -149,9 +149,11 @@ fn look(places: &Places) -> Result<Look<'_>, Failure> {
     let mut look = begin(places)?;
     let mut database = database::look(&mut look);
     let now = SystemTime::now();
+    let source = source(places, &look.host.config)?;
     look.facts.certificates = certificates::Seen {
         now,
-        judged: net::Certificates::judge(&source(places, &look.host.config)?, now),
+        judged: net::Certificates::judge(&source, now),
+        awaited: source.awaited.map(|pair| pair.certificate),
     };
     look.forgive_unreadable_keys();
     kernel::look(&mut look, &database);

@@ -244,6 +244,15 @@ pub(super) const CASES: &[Case] = &[
             "certificate-unreadable /etc/hextet/key.pem",
         ],
     ),
+    (
+        |f| {
+            let (awaited, source) = (file(CERTIFICATE), std::io::ErrorKind::NotFound.into());
+            f.certificates.awaited = Some(awaited.clone());
+            let file = awaited;
+            refused(f, TlsError::Unreadable { file, source });
+        },
+        &["certificate-awaited /etc/hextet/certificate.pem"],
+    ),
     // Names.
     (|f| named(f, &["2001:db8::5"], &[]), &[]),
     (
