@@ -318,9 +318,12 @@ impl Report {
             }
             Err(e) => {
                 let key = owner(step, design);
-                match key.filter(|_| step.is_of_limit()) {
-                    Some(key) => self.unlimited.push((key, e.to_string())),
-                    None => key.into_iter().for_each(|key| self.fail(key, &e)),
+                if let Some(key) = key.filter(|_| step.is_of_limit()) {
+                    // Who passes says it once.
+                    return self.unlimited.push((key, e.to_string()));
+                }
+                if let Some(key) = key {
+                    self.fail(key, &e);
                 }
                 tracing::warn!(?step, error = %e, "a link step failed");
             }
