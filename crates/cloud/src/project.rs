@@ -118,6 +118,8 @@ impl Cloud {
                 ("subnets", tx.exists::<row::Subnet>(of_it())?),
                 ("subnet pools", tx.exists::<row::SubnetPool>(of_it())?),
                 ("address groups", tx.exists::<row::AddressGroup>(of_it())?),
+                ("address scopes", tx.exists::<row::AddressScope>(of_it())?),
+                ("QoS policies", tx.exists::<row::QosPolicy>(of_it())?),
                 ("networks", tx.exists::<row::Network>(of_it())?),
                 (
                     "images",

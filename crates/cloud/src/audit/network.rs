@@ -19,6 +19,7 @@ pub(super) fn findings(rows: &Rows) -> Vec<Finding> {
     found.extend(rules(rows));
     found.extend(resolvers(rows));
     found.extend(pools(rows));
+    found.extend(scopes(rows));
     found.extend(external(rows));
     found.extend(subports(rows));
     found
@@ -110,6 +111,40 @@ fn pools(rows: &Rows) -> Vec<Finding> {
         }));
     }
     found
+}
+
+/// Within an address scope no address is there twice. Subnets of one pool are that pool's matter.
+fn scopes(rows: &Rows) -> Vec<Finding> {
+    let scope_of: BTreeMap<_, _> = rows
+        .subnet_pools
+        .iter()
+        .filter_map(|pool| Some((pool.id, pool.address_scope_id?)))
+        .collect();
+    let mut nets: Vec<_> = rows
+        .subnets
+        .iter()
+        .filter_map(|s| {
+            let pool = s.subnet_pool_id?;
+            Some((*scope_of.get(&pool)?, subnet::net(s), pool, s.id))
+        })
+        .collect();
+    nets.sort();
+    // In their order a prefix that holds others comes right before them.
+    let meets = nets.windows(2).filter_map(|two| match two {
+        [(scope, net, pool, id), (of, other, from, second)]
+            if scope == of && pool != from && net.contains(other) =>
+        {
+            Some((scope, id, second))
+        }
+        _ => None,
+    });
+    let finding = |(scope, one, other)| {
+        contradiction(
+            format!("subnets {one} and {other} of address scope {scope} overlap"),
+            "routers lead there without translation, to either of them",
+        )
+    };
+    meets.map(finding).collect()
 }
 
 /// Networks with a subnet that hands out addresses have one resolver's port, and others none.

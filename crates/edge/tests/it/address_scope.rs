@@ -264,3 +264,32 @@ async fn nodes_hear_of_the_scopes_that_a_router_joins() {
         .expect(200);
     assert_eq!(scopes().await, (None, None));
 }
+
+#[tokio::test]
+async fn the_checker_finds_subnets_of_one_scope_that_overlap() {
+    let cloud = TestCloud::start().await;
+    let member = cloud.member().await;
+    let mut pools = Vec::new();
+    for _ in 0..2 {
+        let one = scope(&member, json!({"ip_version": 6})).await;
+        let prefixes = ["2001:db8:1::/48"];
+        let pool = pool(&member, &prefixes, &one).await;
+        let body = json!({"subnetpool_id": pool, "ip_version": 6, "prefixlen": 64});
+        subnet(&member, &network(&member).await, body).await;
+        pools.push(pool);
+    }
+    assert_eq!(cloud.findings(), Vec::<String>::new());
+    let store = cloud.cloud.store();
+    let moved = store.write(|tx| {
+        let find = |id: &String| tx.get::<store::row::SubnetPool>(id);
+        let (first, mut second) = (find(&pools[0])?, find(&pools[1])?);
+        second.address_scope_id = first.address_scope_id;
+        tx.update(&second)
+    });
+    moved.unwrap();
+    let found = cloud.findings();
+    let [finding] = &found[..] else {
+        panic!("{found:?}")
+    };
+    assert!(finding.ends_with(" overlap"), "{finding}");
+}
