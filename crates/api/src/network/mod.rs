@@ -2,6 +2,7 @@
 
 mod address_group;
 mod address_scope;
+mod agent;
 mod auto_topology;
 mod extension;
 pub(crate) mod floating_ip;
@@ -92,6 +93,9 @@ pub(crate) const MORE_ROUTES: Lines = &[
         "/v2.0/address-scopes/{id}",
         Plain(address_scope::delete),
     ),
+    // When a node was last heard changes without a commit.
+    (Method::GET, "/v2.0/agents", Plain(agent::list)),
+    (Method::GET, "/v2.0/agents/{id}", Plain(agent::show)),
     // Asking for it makes it.
     (
         Method::GET,

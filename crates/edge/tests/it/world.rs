@@ -288,6 +288,7 @@ impl World {
             ("dscp_marking_rules", mark.clone()),
             ("alias-dscp-marking-rules", mark),
             ("rule-types", "dscp_marking".to_owned()),
+            ("agents", node.id().to_string()),
             ("security-groups", group),
             ("security-group-rules", rule),
             ("os-keypairs", "key".to_owned()),

@@ -65,6 +65,15 @@ def words():
     policies()
     scopes()
     topology()
+    agents()
+
+
+def agents():
+    listed = show("network agent list")
+    assert sorted(a["Host"] for a in listed) == ["fake-1", "fake-2", "fake-3"], listed
+    assert all(a["Alive"] and a["State"] for a in listed), listed
+    assert show(f"network agent show {listed[0]['ID']}")["binary"] == "hextet"
+    assert show("network agent list --host fake-2")[0]["Host"] == "fake-2"
 
 
 def trunks():

@@ -235,6 +235,24 @@ async fn address_groups() {
 }
 
 #[tokio::test]
+async fn agents() {
+    let mut s = scene(Person::Admin).await;
+    let node = s.cloud.node("n1").await;
+    let all = "/network/v2.0/agents";
+    s.talk.say("GET", all, None).await;
+    let filter = format!("{all}?host=n1&alive=True&agent_type=hextet%20node&fields=host");
+    s.talk.say("GET", &filter, None).await;
+    s.talk.say("GET", &format!("{all}?alive=false"), None).await;
+    let one = format!("{all}/{}", node.id());
+    s.talk.say("GET", &one, None).await;
+    let member = s.member().await;
+    s.talk.client(member);
+    s.talk.say("GET", all, None).await;
+    s.talk.say("GET", &one, None).await;
+    s.done("agent");
+}
+
+#[tokio::test]
 async fn qos_policies() {
     let mut s = scene(Person::Admin).await;
     let body = json!({"policy": {"name": "slow", "description": "for tests"}});
