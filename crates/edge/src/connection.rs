@@ -3,12 +3,16 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::service::service_fn;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulConnection;
 use net::proxy::{FIXED, Fixed};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
@@ -17,6 +21,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::Way;
 use crate::answer::{Came, Desk};
+use crate::body::Out;
 use crate::crowd::Crowd;
 
 /// How long a stranger may take for the TLS handshake, and for the headers of a request.
@@ -68,8 +73,10 @@ impl Entrance {
         let Some(place) = self.crowd.enter(from) else {
             return tracing::debug!(%from, "too many connections");
         };
-        let stream = match tokio::time::timeout(PATIENCE, tls.accept(stream)).await {
-            Ok(Ok(stream)) => stream,
+        // What each step needs is in a box of its own, and goes with it.
+        let accepted = Box::pin(tokio::time::timeout(PATIENCE, tls.accept(stream))).await;
+        let mut stream = match accepted {
+            Ok(Ok(stream)) => Box::new(stream),
             Ok(Err(error)) => return tracing::debug!(%from, %error, "no TLS"),
             Err(_) => return tracing::debug!(%from, "the TLS handshake took too long"),
         };
@@ -81,7 +88,17 @@ impl Entrance {
             return tracing::debug!(%from, "a challenge was looked at");
         }
         let http2 = spoken == Some(b"h2");
-        self.speak(stream, http2, place.over, stopped).await;
+        let (socket, session) = stream.get_mut();
+        // Some clients' first request comes with the last octets of the handshake.
+        let asks = session.process_new_packets();
+        let asks = asks.is_ok_and(|state| state.plaintext_bytes_to_read() > 0);
+        if !asks && !begins(socket, stopped.clone()).await {
+            return;
+        }
+        match http2 {
+            true => self.speak_http2(stream, place.over, stopped).await,
+            false => self.speak_http1(stream, place.over, stopped).await,
+        }
     }
 
     async fn by_balancer(&self, mut stream: TcpStream, balancer: IpAddr, stopped: Stopped) {
@@ -94,15 +111,57 @@ impl Entrance {
         let Some(place) = self.crowd.enter(from) else {
             return tracing::debug!(%from, "too many connections");
         };
-        self.speak(stream, false, place.over, stopped).await;
+        if begins(&stream, stopped.clone()).await {
+            self.speak_http1(stream, place.over, stopped).await;
+        }
     }
 
-    async fn speak(
+    fn speak_http1<S>(
         &self,
-        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-        http2: bool,
+        stream: S,
         over: bool,
         stopped: Stopped,
+    ) -> impl Future<Output = ()> + Send + use<S>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let (service, asked) = self.service(over);
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .max_buf_size(HEADERS)
+            .header_read_timeout(PATIENCE)
+            .serve_connection(TokioIo::new(stream), service);
+        to_its_end(Box::pin(connection), asked, stopped)
+    }
+
+    fn speak_http2<S>(
+        &self,
+        stream: S,
+        over: bool,
+        stopped: Stopped,
+    ) -> impl Future<Output = ()> + Send + use<S>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let (service, asked) = self.service(over);
+        let connection = http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .keep_alive_interval(PATIENCE)
+            .keep_alive_timeout(PATIENCE)
+            .max_header_list_size(HEADERS as u32)
+            .max_concurrent_streams(128)
+            .serve_connection(TokioIo::new(stream), service);
+        to_its_end(Box::pin(connection), asked, stopped)
+    }
+
+    /// What answers requests, and what tells that there is one.
+    fn service(
+        &self,
+        over: bool,
+    ) -> (
+        impl Service<Request<Incoming>, Response = Response<Out>, Error = Infallible, Future = Answered>
+        + use<>,
+        Arc<Notify>,
     ) {
         let came = Came {
             prefix: self.prefix,
@@ -114,38 +173,44 @@ impl Entrance {
         let service = service_fn(move |request| {
             first.notify_one();
             let desk = desk.clone();
-            async move { Ok::<_, Infallible>(desk.answer(request, came).await) }
+            // A request's own state is large, and is not kept between requests.
+            Box::pin(async move { Ok(desk.answer(request, came).await) }) as Answered
         });
-        let builder = auto::Builder::new(TokioExecutor::new());
-        let mut builder = match http2 {
-            true => builder.http2_only(),
-            false => builder.http1_only(),
-        };
-        builder
-            .http1()
-            .timer(TokioTimer::new())
-            .max_buf_size(HEADERS)
-            .header_read_timeout(PATIENCE);
-        builder
-            .http2()
-            .timer(TokioTimer::new())
-            .keep_alive_interval(PATIENCE)
-            .keep_alive_timeout(PATIENCE)
-            .max_header_list_size(HEADERS as u32)
-            .max_concurrent_streams(128);
-        let connection = builder.serve_connection(TokioIo::new(stream), service);
-        tokio::pin!(connection);
-        // Told to finish, hyper hangs up on one who has not asked yet.
-        let ended = tokio::select! {
-            ended = &mut connection => ended,
-            () = time_is_up(stopped, &asked) => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
-        };
-        if let Err(error) = ended {
-            tracing::debug!(%error, "a connection ended early");
+        (service, asked)
+    }
+}
+
+type Answered = Pin<Box<dyn Future<Output = Result<Response<Out>, Infallible>> + Send>>;
+
+/// Serves a connection until it ends, or until we stop and it has had its turn.
+async fn to_its_end<C>(mut connection: Pin<Box<C>>, asked: Arc<Notify>, stopped: Stopped)
+where
+    C: GracefulConnection,
+    C::Error: std::fmt::Display,
+{
+    // Told to finish, hyper hangs up on one who has not asked yet.
+    let ended = tokio::select! {
+        ended = &mut connection => ended,
+        () = time_is_up(stopped, &asked) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
         }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+/// Waits for the first octets of a request; until then a connection has no buffers. False: none
+/// came in time, or we stop.
+async fn begins(socket: &TcpStream, stopped: Stopped) -> bool {
+    let mut octet = [0];
+    let never = Notify::new();
+    tokio::select! {
+        first = tokio::time::timeout(PATIENCE, socket.peek(&mut octet)) => {
+            matches!(first, Ok(Ok(1)))
+        }
+        () = time_is_up(stopped, &never) => false,
     }
 }
 

@@ -280,13 +280,25 @@ impl TestCloud {
 
     /// A TLS connection to one of the cloud's ports.
     pub async fn connect_to(&self, port: u16, protocol: &[u8]) -> TlsStream<TcpStream> {
+        self.connect_saying(port, protocol, b"").await
+    }
+
+    /// One on which the first words come in one piece with the last of the handshake.
+    pub async fn connect_saying(
+        &self,
+        port: u16,
+        protocol: &[u8],
+        words: &[u8],
+    ) -> TlsStream<TcpStream> {
         let mut config = (*self.tls).clone();
         config.alpn_protocols = vec![protocol.to_vec()];
         let stream = TcpStream::connect(("::1", port)).await.unwrap();
         stream.set_nodelay(true).unwrap();
         let name = ServerName::try_from("::1").unwrap();
         TlsConnector::from(Arc::new(config))
-            .connect(name, stream)
+            .connect_with(name, stream, |session| {
+                std::io::Write::write_all(&mut session.writer(), words).unwrap();
+            })
             .await
             .unwrap()
     }

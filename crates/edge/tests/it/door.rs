@@ -79,6 +79,18 @@ async fn a_balancer_says_whose_request_it_is_and_that_it_came_by_tls() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_request_may_come_with_the_last_words_of_the_handshake() {
+    let cloud = TestCloud::start().await;
+    let request = b"GET /v3 HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    let mut stream = cloud
+        .connect_saying(cloud.identity, b"http/1.1", request)
+        .await;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 200"), "{answer:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_client_has_so_many_connections_and_no_more() {
     let limits = Limits {
         connections_per_client: 4,
