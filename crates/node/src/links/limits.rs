@@ -117,7 +117,49 @@ pub(super) fn in_words(step: &Step, e: netlink::Error) -> io::Error {
 
 #[cfg(test)]
 mod tests {
+    use model::{Key, NetworkId, PortId};
+
     use super::*;
+    use crate::links::Report;
+    use crate::links::layout::{Design, Layout};
+    use crate::links::names::{self, Space};
+
+    #[test]
+    fn a_limit_that_fails_leaves_its_port_up() {
+        let (port, space) = (PortId::random(), Space::Network(NetworkId::random()));
+        let [tap, ifb] = [names::tap(port), names::limit(port)].map(|name| (space, name));
+        let mut design = Design::default();
+        for place in [&tap, &ifb] {
+            design.owners.insert(place.clone(), Key::Port(port));
+        }
+        let failed = |step: Step| {
+            let mut report = Report::default();
+            let e = io::Error::from(io::ErrorKind::Unsupported);
+            report.record(&step, Err(e), &design, &Layout::default());
+            (report.failures.len(), report.unlimited.len())
+        };
+        let limit = Bandwidth {
+            max_kbps: 1,
+            burst_kbit: 1,
+        };
+        let rate = bucket(&limit, 1500);
+        for step in [
+            Step::MakeIfb(ifb.clone()),
+            Step::SetMtu(ifb.clone(), 1500),
+            Step::SetUp(ifb.clone()),
+            Step::SetRate(ifb.clone(), rate),
+            Step::SetRate(tap.clone(), rate),
+            Step::RemoveRate(tap.clone()),
+            Step::Redirect(tap.clone(), ifb.1.clone()),
+            Step::RemoveRedirect(tap.clone()),
+            Step::RemoveLink(ifb.clone()),
+        ] {
+            assert_eq!(failed(step.clone()), (0, 1), "{step:?}");
+        }
+        for step in [Step::MakeTap(tap.clone()), Step::SetUp(tap)] {
+            assert_eq!(failed(step.clone()), (1, 0), "{step:?}");
+        }
+    }
 
     #[test]
     fn every_frame_fits_every_bucket() {
