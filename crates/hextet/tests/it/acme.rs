@@ -263,8 +263,8 @@ fn a_certificate_is_issued_whatever_breaks_off_and_a_refusal_is_a_sentence() {
 #[tokio::test(flavor = "multi_thread")]
 async fn renewal_is_not_noticed_and_one_that_fails_is_told_of() {
     let [port, http] = free_ports();
-    // Renewed when six seconds of the nine are over.
-    let mut pebble = Pebble::new(http, 1, json!({"certificateValidityPeriod": 9}));
+    // Renewed when eight seconds of the twelve are over.
+    let mut pebble = Pebble::new(http, 1, json!({"certificateValidityPeriod": 12}));
     let url = format!("https://[::1]:{port}");
     let acme = format!("challenge = 'http-01'\nhttp = '[::1]:{http}'");
     let mut cloud = pebble.cloud(&url, port, &acme);
