@@ -300,28 +300,23 @@ pub(crate) fn load(places: &Places) -> Result<Config, Failure> {
         format!("{}, line {line}: {}", path.display(), e.message())
     })?;
     host_of(&config.url)?;
-    let edge = config.edge.check();
-    edge.map_err(|why| format!("{}, {why}", path.display()))?;
+    let wrong = |why: String| format!("{}, {why}", path.display());
+    config.edge.check().map_err(wrong)?;
     if let Some(acme) = &config.acme {
         let settings = acme.settings(places, &config.url);
-        settings.map_err(|why| format!("{}, {why}", path.display()))?;
+        settings.map_err(|e| wrong(e.to_string()))?;
     }
-    let portals = config.node.portals();
-    portals.map_err(|why| format!("{}, {why}", path.display()))?;
-    let upstreams = config.dns.named();
-    upstreams.map_err(|why| format!("{}, {why}", path.display()))?;
-    let told = config.notifications.url(&path);
-    told.map_err(|why| format!("{}, {why}", path.display()))?;
+    config.node.portals().map_err(wrong)?;
+    config.dns.named().map_err(wrong)?;
+    config.notifications.url(&path).map_err(wrong)?;
     if !(1280..=65_535).contains(&config.mtu) {
-        return Err(format!(
-            "{}: mtu {} is not between 1280, the least an IPv6 link may have, and 65535",
-            path.display(),
+        return Err(wrong(format!(
+            "mtu {} is not between 1280, the least an IPv6 link may have, and 65535",
             config.mtu
-        )
+        ))
         .into());
     }
-    let fakes = config.node.fakes();
-    fakes.map_err(|e| format!("{}: {e}", path.display()))?;
+    config.node.fakes().map_err(|e| wrong(e.to_string()))?;
     Ok(config)
 }
 

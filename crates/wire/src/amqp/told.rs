@@ -147,6 +147,8 @@ impl<'a> Reader<'a> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::amqp::{FRAME_MIN, parse};
 
@@ -238,6 +240,21 @@ mod tests {
         ] {
             let refused = told(hex).unwrap_err();
             assert!(refused.0.contains(part), "{hex}: {refused}");
+        }
+    }
+
+    proptest! {
+        /// Whatever the arguments are, the method is read or refused.
+        #[test]
+        fn arguments_never_bring_the_reader_down(
+            called in prop::sample::select(vec![
+                method::START, method::TUNE, method::CLOSE, method::CHANNEL_CLOSE, method::BLOCKED,
+                method::BASIC_ACK, method::BASIC_NACK, method::QUEUE_DECLARE_OK,
+            ]),
+            arguments in prop::collection::vec(any::<u8>(), 0..40),
+        ) {
+            let head = [called.0.to_be_bytes(), called.1.to_be_bytes()].concat();
+            let _ = Told::parse(&[head, arguments].concat());
         }
     }
 }
