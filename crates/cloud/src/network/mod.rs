@@ -17,6 +17,7 @@ use crate::rbac::{self, Of};
 use crate::token::owner_of;
 pub(crate) use external::follow_policies;
 use external::{set_default, set_external};
+pub(crate) use provider::VLANS;
 
 use crate::{Cloud, NewSubnet, floating_ip, now_ms, qos, resolver, subnet};
 

@@ -8,7 +8,7 @@ use store::{Query, Tx, Value, row};
 use super::NewNetwork;
 
 /// VLANs that may be asked for: 0 and 4095 mean something else (IEEE 802.1Q, section 9.6).
-const VLANS: std::ops::RangeInclusive<u32> = 1..=4094;
+pub(crate) const VLANS: std::ops::RangeInclusive<u32> = 1..=4094;
 
 /// A flat network is a physical one, a VLAN a part of one; anything else lives inside the cloud.
 ///

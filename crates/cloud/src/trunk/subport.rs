@@ -4,13 +4,11 @@ use model::{Caller, Error, Kind, PortId, Result, Subport, TrunkId};
 use store::{Field, Query, Tx, row};
 
 use super::{check_free, of_parent};
+use crate::network::VLANS;
 use crate::{list, now_ms, port};
 
 /// What owns a port that is a VLAN of another's card.
 pub(crate) const OWNER: &str = "trunk:subport";
-
-/// VLANs that may be asked for: 0 and 4095 mean something else (IEEE 802.1Q, section 9.6).
-const VLANS: std::ops::RangeInclusive<u32> = 1..=4094;
 
 /// A port to be a VLAN.
 #[derive(Clone, Copy, Debug)]

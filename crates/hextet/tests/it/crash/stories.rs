@@ -9,6 +9,7 @@ pub(super) const NETWORKS: &str = "/network/v2.0/networks";
 const SUBNETS: &str = "/network/v2.0/subnets";
 const PORTS: &str = "/network/v2.0/ports";
 const ROUTERS: &str = "/network/v2.0/routers";
+const TRUNKS: &str = "/network/v2.0/trunks";
 const POLICIES: &str = "/network/v2.0/qos/policies";
 const SERVERS: &str = "/compute/v2.1/servers";
 const DETAILS: &str = "/compute/v2.1/servers/detail";
@@ -98,6 +99,15 @@ fn volume(found: Option<Value>, there: State) -> State {
     match status {
         "available" | "in-use" => there,
         _ => State::UnderWay,
+    }
+}
+
+/// One whose port is on a running server settles when the node has all of it.
+fn trunk(found: Option<Value>) -> State {
+    match found {
+        None => State::Undone,
+        Some(trunk) if trunk["status"] == "ACTIVE" => State::Done,
+        Some(_) => State::UnderWay,
     }
 }
 
@@ -245,7 +255,7 @@ fn is_limited(api: &mut Api) -> Option<bool> {
     Some(!api.find(PORTS, "port-m")?.unwrap()["qos_policy_id"].is_null())
 }
 
-/// A volume and a port, made, joined to a running server, the port limited and freed, taken from it, and deleted.
+/// A volume and a port, made, joined to a running server, the port limited and freed, with a VLAN and without, taken from it, and deleted.
 pub(super) fn attachments() -> Vec<Operation> {
     vec![
         Operation {
@@ -317,6 +327,37 @@ pub(super) fn attachments() -> Vec<Operation> {
             name: "qos policy delete",
             request: |api| delete(api, POLICIES, "qos-m"),
             look: |api| api.find(POLICIES, "qos-m").map(gone),
+        },
+        Operation {
+            name: "subport create",
+            request: |api| {
+                let network = api.id(NETWORKS, "private")?;
+                let port = json!({"name": "subport-m", "network_id": network});
+                post(PORTS, json!({"port": port}))
+            },
+            look: |api| api.find(PORTS, "subport-m").map(there),
+        },
+        Operation {
+            name: "trunk create",
+            request: |api| {
+                let (port, carried) = (api.id(PORTS, "port-m")?, api.id(PORTS, "subport-m")?);
+                let vlan = json!({
+                    "port_id": carried, "segmentation_type": "vlan", "segmentation_id": 100,
+                });
+                let trunk = json!({"name": "trunk-m", "port_id": port, "sub_ports": [vlan]});
+                post(TRUNKS, json!({"trunk": trunk}))
+            },
+            look: |api| Some(trunk(api.find(TRUNKS, "trunk-m")?)),
+        },
+        Operation {
+            name: "trunk delete",
+            request: |api| delete(api, TRUNKS, "trunk-m"),
+            look: |api| api.find(TRUNKS, "trunk-m").map(gone),
+        },
+        Operation {
+            name: "subport delete",
+            request: |api| delete(api, PORTS, "subport-m"),
+            look: |api| api.find(PORTS, "subport-m").map(gone),
         },
         Operation {
             name: "port detach",
