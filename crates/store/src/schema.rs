@@ -209,6 +209,32 @@ mod tests {
     }
 
     #[test]
+    fn nodes_hear_anew_of_ports_with_address_pairs_of_the_nineteenth_schema() {
+        let mut old = Connection::open_in_memory().unwrap();
+        migrate_by(&mut old, &MIGRATIONS[..19]).unwrap();
+        // The ports' network does not matter here.
+        old.pragma_update(None, "foreign_keys", false).unwrap();
+        for (id, pairs) in [("a", "[]"), ("b", r#"[{"ip_address":"2001:db8::1"}]"#)] {
+            // As hextet wrote it under that schema, but for what it leaves empty here.
+            let insert = r#"INSERT INTO "port" (id, network_id, project_id, name, description, enabled,
+                mac, device_id, device_owner, device_index, server_made, detaching, status,
+                port_security, allowed_address_pairs, tags, revision, created_ms, updated_ms)
+                VALUES (?1, 'n', 'p', '', '', 1, ?1, '', '', 0, 0, 0, 'DOWN', 1, ?2, '[]', 1, 1, 1)"#;
+            old.execute(insert, [id, pairs]).unwrap();
+            let change = "INSERT INTO change (kind, id, generation) VALUES ('port_name', ?1, 3)";
+            old.execute(change, [id]).unwrap();
+        }
+        let set = "UPDATE meta SET value = '5' WHERE name = 'generation'";
+        old.execute(set, []).unwrap();
+        migrate(&mut old).unwrap();
+        let read = |sql: &str| -> String { old.query_row(sql, [], |row| row.get(0)).unwrap() };
+        let told = "SELECT group_concat(id || generation) FROM (SELECT * FROM change ORDER BY id)";
+        assert_eq!(read(told), "a3,b6");
+        let newest = "SELECT value FROM meta WHERE name = 'generation'";
+        assert_eq!(read(newest), "6");
+    }
+
+    #[test]
     fn a_newer_schema_is_refused() {
         let mut newer = Connection::open_in_memory().unwrap();
         let more = [MIGRATIONS, &["SELECT 1"]].concat();
