@@ -112,6 +112,7 @@ impl Cloud {
                 ("servers", tx.exists::<row::Server>(of_it())?),
                 ("server groups", tx.exists::<row::ServerGroup>(of_it())?),
                 ("volumes", tx.exists::<row::Volume>(of_it())?),
+                ("trunks", tx.exists::<row::Trunk>(of_it())?),
                 ("ports", tx.exists::<row::Port>(of_it())?),
                 ("floating IPs", tx.exists::<row::FloatingIp>(of_it())?),
                 ("routers", tx.exists::<row::Router>(of_it())?),

@@ -43,6 +43,25 @@ async fn a_project_goes_once_it_owns_nothing() {
     admin.delete(&project).await.expect(204);
 }
 
+/// An administrator may have made it of another project's port.
+#[tokio::test]
+async fn a_project_keeps_its_trunks() {
+    let cloud = TestCloud::start().await;
+    let admin = cloud.admin().await;
+    let owner = cloud.project_id(Person::Stranger);
+    let (network, _) = crate::world::network(&admin, "net", "2001:db8:a::/64").await;
+    let body = json!({"port": {"network_id": network}});
+    let port = id(&admin.post("/network/v2.0/ports", body).await.expect(201));
+    let body = json!({"trunk": {"port_id": port, "project_id": owner}});
+    let trunk = id(&admin.post("/network/v2.0/trunks", body).await.expect(201));
+    let project = format!("/identity/v3/projects/{owner}");
+    let why = shape::error(&admin.delete(&project).await, 409, "it has a trunk");
+    assert!(why.contains("trunks"), "{why}");
+    let trunk = format!("/network/v2.0/trunks/{trunk}");
+    admin.delete(&trunk).await.expect(204);
+    admin.delete(&project).await.expect(204);
+}
+
 #[tokio::test]
 async fn what_is_of_no_project_is_found() {
     let world = World::new().await;
