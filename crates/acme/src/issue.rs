@@ -39,7 +39,7 @@ struct Attempt<'a> {
 
 /// What answers a challenge, as long as it is held.
 enum Answered {
-    Tls(#[allow(dead_code)] Shown),
+    Tls { _shown: Shown },
     Http,
 }
 
@@ -227,7 +227,8 @@ impl Attempt<'_> {
         let name = name.ok_or_else(|| nonsense("it is about a name that was not asked for"))?;
         let mut octets = [0; 32];
         octets.copy_from_slice(digest(&SHA256, authorization.as_bytes()).as_ref());
-        Ok(Answered::Tls(self.challenges.show(name, &octets)?))
+        let _shown = self.challenges.show(name, &octets)?;
+        Ok(Answered::Tls { _shown })
     }
 
     /// Sends the request, and waits for the certificate with its chain, in PEM.

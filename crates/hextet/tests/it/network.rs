@@ -67,6 +67,19 @@ fn a_physical_network_is_made_in_one_line() {
         said(&again)
     );
 
+    let vlan = [
+        "manage",
+        "network",
+        "create",
+        "tagged",
+        "--fixed_range_v6=2001:db8:301::/64",
+        "--bridge=br-ext",
+        "--vlan=301",
+    ];
+    let tagged = host.hextet(&vlan);
+    assert!(tagged.status.success(), "{}", said(&tagged));
+    let tagged = String::from_utf8(tagged.stdout).unwrap().trim().to_owned();
+
     // As after a reboot: the node makes the bridge that its settings name.
     ip(&["-n", &node, "link", "del", "br300"]);
     host.up();
@@ -90,6 +103,15 @@ fn a_physical_network_is_made_in_one_line() {
     assert_eq!(
         (&network["shared"], &network["router:external"]),
         (&true.into(), &true.into())
+    );
+    let tagged = get(format!("/network/v2.0/networks/{tagged}"));
+    let tagged = &tagged["network"];
+    assert_eq!(
+        (
+            &tagged["provider:network_type"],
+            &tagged["provider:segmentation_id"]
+        ),
+        (&"vlan".into(), &301.into())
     );
     let subnets = get(format!("/network/v2.0/subnets?network_id={id}"));
     let [subnet] = &subnets["subnets"].as_array().unwrap()[..] else {
