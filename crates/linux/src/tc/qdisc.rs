@@ -67,17 +67,25 @@ const HANDLE: TcHandle = TcHandle { major: 1, minor: 0 };
 impl Netlink {
     /// All queueing disciplines at the roots and at the clsact hooks of the namespace's links, by link.
     pub fn qdiscs(&mut self) -> Result<Vec<Qdisc>> {
-        let links = self.links()?;
         let ask = RouteNetlinkMessage::GetQueueDiscipline(TcMessage::default());
         let messages = self.dump("listing queueing disciplines", ask)?;
         let read = messages.into_iter().filter_map(|message| match message {
-            RouteNetlinkMessage::NewQueueDiscipline(message) => Some(Qdisc {
-                link: name_of(&links, &message)?,
-                kind: parse(&message)?,
-            }),
+            RouteNetlinkMessage::NewQueueDiscipline(message) => Some((parse(&message)?, message)),
             _ => None,
         });
-        let mut found: Vec<_> = read.collect();
+        let read: Vec<_> = read.collect();
+        // Most namespaces have none: then nobody needs to know the links' names.
+        if read.is_empty() {
+            return Ok(Vec::new());
+        }
+        let links = self.links()?;
+        let named = read.into_iter().filter_map(|(kind, message)| {
+            Some(Qdisc {
+                link: name_of(&links, &message)?,
+                kind,
+            })
+        });
+        let mut found: Vec<_> = named.collect();
         found.sort_by(|a, b| a.link.cmp(&b.link));
         Ok(found)
     }

@@ -160,7 +160,12 @@ impl<'a> Kernel<'a> {
     }
 
     fn contents(&mut self, space: Space) -> io::Result<Contents> {
-        let short = self.settings.short.clone();
+        // VLANs are looked for only where some can be: most namespaces have none.
+        let carrier = match space {
+            Space::Network(_) => Some(names::SUBPORT.to_owned()),
+            Space::Base => Some(names::carrier_prefix(&self.settings.short)),
+            Space::Router(_) => None,
+        };
         let (_, netlink) = self.open(space)?;
         let links = netlink.links()?;
         let mut addresses = BTreeMap::<u32, BTreeSet<IpNet>>::new();
@@ -170,12 +175,6 @@ impl<'a> Kernel<'a> {
         let routes = netlink.routes()?.into_iter().collect();
         let proxies = netlink.proxies()?.into_iter().collect();
         let prepared = links.iter().any(|l| l.name == "lo" && l.up);
-        // Only where some can be: most namespaces have none.
-        let carrier = match space {
-            Space::Network(_) => Some(names::SUBPORT.to_owned()),
-            Space::Base => Some(names::carrier_prefix(&short)),
-            Space::Router(_) => None,
-        };
         let carries = |l: &linux::netlink::Link| carrier.iter().any(|c| l.name.starts_with(c));
         let vlans = match links.iter().any(carries) {
             true => netlink.vlans()?.into_iter().collect(),
